@@ -1,0 +1,142 @@
+//! The card of a request, in no platform's words: always a picture of the request's present state.
+
+use chrono::{DateTime, Utc};
+
+use crate::access::RequestId;
+
+/// A run of text within a line. User text is only ever in `Text` or `Code`, and adapters escape both.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Span {
+    /// Plain text.
+    Text(String),
+    /// Something to copy: an id, a command.
+    Code(String),
+    /// A moment, shown in the reader's own clock with a UTC fallback.
+    Time(DateTime<Utc>),
+    /// A person, by principal name.
+    Person(String),
+    /// Stress.
+    Strong(String),
+}
+
+/// A line of text.
+pub type Line = Vec<Span>;
+
+/// Where a request is in its life, as the card shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Waits for decisions.
+    Requested,
+    /// Approved; the provider is at work.
+    Issuing,
+    /// The door is open.
+    Live,
+    /// The door is being shut.
+    Ending,
+    /// Over: expired, given back or revoked.
+    Ended,
+    /// Refused by an approver.
+    Denied,
+    /// Withdrawn by the requester.
+    Cancelled,
+    /// Nobody answered in time.
+    Lapsed,
+    /// The provider could not do it; nothing is open.
+    Failed,
+}
+
+/// A button. Its payload on any platform is the word and the request's id, never authority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Button {
+    /// Approve the request.
+    Approve,
+    /// Deny it; opens a form for the reason.
+    Deny,
+    /// Withdraw one's own pending request.
+    Cancel,
+    /// Show the credential, to the holder alone.
+    Show,
+    /// Give the access back early.
+    Done,
+    /// End somebody's access; opens a form for the reason.
+    Revoke,
+}
+
+/// The form behind a button.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Form {
+    /// What the text is: "Reason".
+    pub label: &'static str,
+    /// A word of help below it.
+    pub hint: &'static str,
+}
+
+impl Button {
+    /// All buttons.
+    pub const ALL: [Self; 6] = [Self::Approve, Self::Deny, Self::Cancel, Self::Show, Self::Done, Self::Revoke];
+
+    /// Its word in payloads and commands.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Approve => "approve",
+            Self::Deny => "deny",
+            Self::Cancel => "cancel",
+            Self::Show => "show",
+            Self::Done => "done",
+            Self::Revoke => "revoke",
+        }
+    }
+
+    /// The button with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|button| button.word() == word)
+    }
+
+    /// The form it opens, if any.
+    #[must_use]
+    pub fn form(self) -> Option<Form> {
+        match self {
+            Self::Deny => Some(Form { label: "Why not?", hint: "The requester and the log get this reason." }),
+            Self::Revoke => Some(Form { label: "Why end it now?", hint: "The holder and the log get this reason." }),
+            Self::Approve | Self::Cancel | Self::Show | Self::Done => None,
+        }
+    }
+}
+
+/// One labelled fact on a card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// "Requester", "Reason".
+    pub label: &'static str,
+    /// Its value.
+    pub value: Line,
+}
+
+/// The message that shows a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    /// Which request.
+    pub request: RequestId,
+    /// Where it is in its life.
+    pub status: Status,
+    /// "prod-db for 30m".
+    pub title: String,
+    /// The state in a sentence: "Waiting for approval, 0 of 1".
+    pub headline: Line,
+    /// The facts: requester, resource, duration, reason.
+    pub fields: Vec<Field>,
+    /// What exactly will be done, a line each: the provider's plan.
+    pub plan: Vec<String>,
+    /// What has happened so far, oldest first.
+    pub history: Vec<(DateTime<Utc>, Line)>,
+    /// The buttons that mean something now, with their labels.
+    pub buttons: Vec<(Button, String)>,
+    /// The first eight hex digits of the leaf hash of the request's entry.
+    pub proof: String,
+    /// SHA-256 of the terms that an approver sees and signs, lowercase hex.
+    pub terms: String,
+    /// The card in one plain line, for notifications and screen readers.
+    pub summary: String,
+}

@@ -1,0 +1,143 @@
+//! The chats: one grammar for commands, one card for a request, and an adapter for each platform.
+//!
+//! Nothing here decides anything. An adapter hands what was typed or pressed to the [`Service`] and shows the
+//! [`Reply`] to that one person; the service hands [`card::Card`]s and notices to the [`Adapter`], which makes the
+//! messages look like them.
+
+pub mod card;
+pub mod playground;
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use crate::access::{Chat, RequestId};
+use card::{Button, Card, Line, Span};
+
+/// Something typed or pressed in a chat, before anybody has decided what it means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inbound {
+    /// Where it came from.
+    pub chat: Chat,
+    /// The account that did it, in the platform's own id.
+    pub account: String,
+    /// The channel it was done in.
+    pub channel: String,
+    /// The platform's id of this very message or click: the same id twice is the same thing delivered twice.
+    pub message: String,
+    /// What was done.
+    pub input: Input,
+}
+
+/// What was done in a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A line after `/access`, for example `prod-db 30m fixing INC-42`.
+    Line(String),
+    /// A button, or the form behind it.
+    Press {
+        /// Whose card it was.
+        request: RequestId,
+        /// Which button.
+        button: Button,
+        /// What was written in the form behind the button, if it has one (a deny's reason, a comment).
+        text: Option<String>,
+    },
+}
+
+/// The answer to the one person who typed or pressed; nobody else sees it.
+#[derive(Debug)]
+pub struct Reply {
+    /// How to show it.
+    pub tone: Tone,
+    /// The answer, a line each.
+    pub lines: Vec<Line>,
+    /// A credential's parts (label, text): show once, to this person alone, keep nowhere.
+    pub secret: Vec<(String, SecretString)>,
+    /// Whether what was typed should stay in the input, so that it can be corrected and sent again.
+    pub keep_input: bool,
+}
+
+/// How an answer is to be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tone {
+    /// It was done.
+    Done,
+    /// It was only asked about.
+    Info,
+    /// It was refused, and nothing changed.
+    Refused,
+    /// It could not be done now: a fault of ours or of the disk.
+    Fault,
+}
+
+/// A message to one person, for example "your request was approved".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// Which request it is about.
+    pub request: RequestId,
+    /// What it says.
+    pub lines: Vec<Line>,
+    /// The buttons below it, for the same request.
+    pub buttons: Vec<(Button, String)>,
+}
+
+/// A message could not be posted; it will be tried again. The text is for the log and carries nothing secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ChatError(pub String);
+
+/// One platform, as the engine sees it: it makes messages look like cards.
+#[async_trait]
+pub trait Adapter: Send + Sync {
+    /// Which platform.
+    fn chat(&self) -> Chat;
+    /// Whether the platform forgets its messages when this process ends (the playground does): they are then posted
+    /// again after a start.
+    fn forgets(&self) -> bool;
+    /// Makes the request's message in `channel` look like `card`: `posted` is the platform's id of the message if
+    /// there is one already. Returns the id. Idempotent.
+    async fn put_card(&self, channel: &str, posted: Option<&str>, card: &Card) -> Result<String, ChatError>;
+    /// Sends a direct message. `key` names this very notice: the same key twice is one message. Returns its id.
+    async fn direct(&self, account: &str, key: &str, notice: &Notice) -> Result<String, ChatError>;
+}
+
+/// What an adapter may ask of the service behind it.
+#[async_trait]
+pub trait Service: Send + Sync {
+    /// Does what was typed or pressed, and answers once it is durable.
+    async fn submit(&self, inbound: Inbound) -> Reply;
+    /// The newest entries and the signed head, for a running view. `most` entries at the most, newest last.
+    async fn ledger(&self, most: usize) -> LedgerView;
+    /// Checks the whole chain and says what was found, in words; the flag is whether all is well.
+    async fn verify(&self) -> (bool, Vec<String>);
+}
+
+/// What a person sees of the ledger while it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LedgerView {
+    /// The newest entries, newest last.
+    pub entries: Vec<LedgerLine>,
+    /// The signed head as a note: `origin\nsize\nroot\n\n— name signature\n`.
+    pub head: String,
+}
+
+/// One entry in the running view. It carries no personal data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerLine {
+    /// The entry's index.
+    pub index: u64,
+    /// When, RFC 3339 with microseconds.
+    pub time: String,
+    /// For example `access.requested`.
+    pub kind: String,
+    /// The entry's leaf hash, lowercase hex.
+    pub leaf: String,
+    /// The entry's line, exactly as it is hashed.
+    pub line: String,
+}
+
+/// A line of one plain text.
+#[must_use]
+pub fn plain(text: impl Into<String>) -> Line {
+    vec![Span::Text(text.into())]
+}

@@ -1,0 +1,33 @@
+//! Countersign: access that is asked for in chat, countersigned, short, and provable for ever.
+//!
+//! The map of the house. Data flows one way: a chat turns words and clicks into commands, [`access`] decides what they
+//! mean, [`ledger`] makes the decision durable, [`engine`] carries the consequences to the providers and back to the
+//! chats.
+//!
+//! | room | what it is for | may use |
+//! |---|---|---|
+//! | [`access`] | the rules, pure: commands, events, state, `decide`, `evolve`, `effects` | nothing of ours |
+//! | [`ledger`] | the signed chain: entries, tree, notes, store, verify, proofs, export | nothing of ours |
+//! | [`policy`] | who may ask and who may approve, behind `access::Rules` | `access` |
+//! | [`config`] | `bot-config/` to typed values, every error at once | `access`, `policy` |
+//! | [`chat`] | the command grammar, the cards, and one adapter a platform | `access` |
+//! | [`provider`] | the plugin trait and one file a provider | `access` |
+//! | [`web`] | the HTTP server: public ledger, provider documents, health | `access`, `ledger` |
+//! | [`engine`] | the one writer, recovery, deadlines, the running of effects | all of the above |
+//! | [`cli`] | one file a subcommand; wires everything up | all of the above |
+//!
+//! A test (`tests/it/house.rs`) reads the `crate::` paths and fails on an edge that this table does not have.
+#![cfg_attr(
+    test,
+    expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails by panicking is doing its work")
+)]
+
+pub mod access;
+pub mod chat;
+pub mod cli;
+pub mod config;
+pub mod engine;
+pub mod ledger;
+pub mod policy;
+pub mod provider;
+pub mod web;
