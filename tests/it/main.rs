@@ -1,1 +1,11 @@
-fn main(){}
+//! The integration tests: one binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails by panicking is doing its work"
+)]
+
+mod provider_conformance;
+mod support;

@@ -1,0 +1,6 @@
+//! Stand-ins and real servers for the tests.
+
+pub mod door;
+pub mod postgres;
+pub mod process;
+pub mod sshd;
