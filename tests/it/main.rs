@@ -8,4 +8,5 @@
 )]
 
 mod provider_conformance;
+mod provider_ssh;
 mod support;

@@ -94,7 +94,8 @@ async fn postgres_keeps_its_promises() {
     let server = Server::start();
     let place = Place::new(&[("PROD_DB_URL", &server.bot_url())]);
     let provider = place.open("postgres", "prod", &json!({ "url_env": "PROD_DB_URL", "role": "app_rw" }));
-    keeps_its_promises(provider, |credential| psql(&part(credential, "URL"), "SELECT count(*) FROM orders").is_ok()).await;
+    keeps_its_promises(provider, |credential| psql(&part(credential, "URL"), "SELECT count(*) FROM orders").is_ok())
+        .await;
     assert_eq!(server.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'cs\\_%'"), "0");
 }
 
@@ -117,7 +118,8 @@ async fn ssh_keeps_its_promises() {
 #[tokio::test(flavor = "multi_thread")]
 async fn token_keeps_its_promises() {
     let place = Place::new(&[]);
-    let provider = place.open("token", "prod", &json!({ "issuer": "https://access.example.com", "audience": "prod-api" }));
+    let provider =
+        place.open("token", "prod", &json!({ "issuer": "https://access.example.com", "audience": "prod-api" }));
     let documents = Arc::clone(&provider);
     keeps_its_promises(provider, move |credential| {
         let document = |name: &'static str| {
@@ -126,7 +128,8 @@ async fn token_keeps_its_promises() {
             let body = std::thread::spawn(move || handle.block_on(provider.public(name))).join().unwrap();
             String::from_utf8(body.unwrap().body).unwrap()
         };
-        let believed = jwt::believed(&jwt::of(credential), &document("jwks.json"), "prod-api", "https://access.example.com");
+        let believed =
+            jwt::believed(&jwt::of(credential), &document("jwks.json"), "prod-api", "https://access.example.com");
         let revoked: serde_json::Value = serde_json::from_str(&document("revoked.json")).unwrap();
         let listed = revoked["revoked"].as_array().unwrap().iter().any(|entry| entry["jti"] == *credential.public_id);
         believed.is_ok() && !listed
