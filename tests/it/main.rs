@@ -9,4 +9,5 @@
 
 mod provider_conformance;
 mod provider_ssh;
+mod provider_token;
 mod support;

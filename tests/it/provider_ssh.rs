@@ -280,7 +280,7 @@ async fn a_certificate_is_good_from_its_addresses_only() {
     let files = scene.granted(&order("prod-host", 12)).await;
     let output = scene.sshd.client(&files.identity).arg("true").output().unwrap();
     assert!(!output.status.success());
-    assert!(scene.sshd.log().contains("not permitted to authenticate from"), "{}", scene.sshd.log());
+    assert!(scene.sshd.log().contains("not from a permitted source address"), "{}", scene.sshd.log());
 }
 
 #[tokio::test]
