@@ -8,6 +8,7 @@
 )]
 
 mod provider_conformance;
+mod provider_postgres;
 mod provider_ssh;
 mod provider_token;
 mod support;
