@@ -29,7 +29,11 @@ pub(super) async fn close(session: &Session, address: &Address, id: &str, profil
         Ok(()) => {}
         Err(e) if has_dependents(&e) => {
             disown(session, address, oid, id, profile).await?;
-            session.change(&format!("DROP ROLE IF EXISTS {name}")).await?;
+            match session.try_change(&format!("DROP ROLE IF EXISTS {name}")).await {
+                Ok(()) => {}
+                Err(e) if has_dependents(&e) => return Err(stuck(session, oid, id, profile).await?),
+                Err(e) => return Err(explained(session, &e, profile).await),
+            }
         }
         Err(e) => return Err(explained(session, &e, profile).await),
     }
@@ -90,16 +94,8 @@ async fn disown(session: &Session, address: &Address, oid: u32, id: &str, profil
     if let Err(e) = session.try_change(&format!("GRANT {name} TO CURRENT_USER")).await {
         return Err(explained(session, &e, profile).await);
     }
-    let traces = session
-        .rows(
-            "SELECT DISTINCT coalesce(b.datname, current_database())::text FROM pg_shdepend d \
-             LEFT JOIN pg_database b ON b.oid = d.dbid \
-             WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = $1",
-            &[&oid],
-        )
-        .await?;
-    for row in traces {
-        let there = address.with_database(column(&row, 0)?).connect().await?;
+    for database in traces(session, oid).await? {
+        let there = address.with_database(&database).connect().await?;
         for sql in [format!("REASSIGN OWNED BY {name} TO {heir}"), format!("DROP OWNED BY {name}")] {
             if let Err(e) = there.try_change(&sql).await {
                 return Err(explained(session, &e, profile).await);
@@ -107,6 +103,34 @@ async fn disown(session: &Session, address: &Address, oid: u32, id: &str, profil
         }
     }
     Ok(())
+}
+
+/// The databases in which something depends on a role; what is in none of them (a database's own rights) can be
+/// mended from ours.
+async fn traces(session: &Session, oid: u32) -> Result<Vec<String>, ProviderError> {
+    let rows = session
+        .rows(
+            "SELECT DISTINCT coalesce(b.datname, current_database())::text FROM pg_shdepend d \
+             LEFT JOIN pg_database b ON b.oid = d.dbid \
+             WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = $1",
+            &[&oid],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, 0)).collect()
+}
+
+/// Somebody granted the role something that only they or a superuser can take back. It can't log in any more; here it
+/// loses the profile too.
+async fn stuck(session: &Session, oid: u32, id: &str, profile: &str) -> Result<ProviderError, ProviderError> {
+    let name = escape_identifier(id);
+    session.change(&format!("REVOKE {} FROM {name}", escape_identifier(profile))).await?;
+    let places =
+        traces(session, oid).await?.iter().map(|place| escape_identifier(place)).collect::<Vec<_>>().join(", ");
+    Ok(ProviderError::Permanent(format!(
+        "the role {name} can't log in and has no session and no rights of {} any more, but it can't be dropped: somebody \
+         granted it something by name; run as a superuser in {places} `DROP OWNED BY {name};`",
+        escape_identifier(profile),
+    )))
 }
 
 /// The verdict on an error, with what to run if it is a matter of rights.
