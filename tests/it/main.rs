@@ -9,6 +9,9 @@
 
 mod provider_conformance;
 mod provider_postgres;
+mod provider_postgres_faults;
+mod provider_settings;
 mod provider_ssh;
+mod provider_throwaway;
 mod provider_token;
 mod support;

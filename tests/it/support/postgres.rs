@@ -146,13 +146,14 @@ fn template() -> PathBuf {
 }
 
 /// A folder that the server's user can enter.
-fn folder() -> TempDir {
+pub fn folder() -> TempDir {
     let dir = tempfile::Builder::new().prefix("countersign-pg-").tempdir_in("/tmp").unwrap();
     own(&dir);
     dir
 }
 
-fn own(dir: &TempDir) {
+/// Gives the folder and what is in it to the server's user.
+pub fn own(dir: &TempDir) {
     if let Some((uid, gid)) = fit_user() {
         run(Command::new("chown").arg("-R").arg(format!("{uid}:{gid}")).arg(dir.path()));
     }
