@@ -183,7 +183,8 @@ async fn tls_is_verified_or_there_is_no_connection() {
         let credential = provider.credential(&order, 1).await.unwrap();
         assert!(part(&credential, "run this").contains("sslmode=require"));
         assert_eq!(
-            psql(&part(&credential, "URL"), "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").unwrap(),
+            psql(&part(&credential, "URL"), "SET ROLE NONE; SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+                .unwrap(),
             "t"
         );
         provider.revoke(&order).await.unwrap();

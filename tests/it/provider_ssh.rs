@@ -426,6 +426,11 @@ struct Session {
 }
 
 impl Session {
+    fn of(mut child: Child) -> Self {
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output }
+    }
+
     /// What it says until it ends.
     fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
@@ -439,14 +444,13 @@ fn started(command: &mut Command) -> Session {
 }
 
 fn started_typing(command: &mut Command, typed: &str) -> Session {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    child.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    loop {
-        let mut line = String::new();
-        assert_ne!(output.read_line(&mut line).unwrap(), 0, "it ended before it started");
-        if line.trim_end().ends_with("started") {
-            return Session { child, output };
-        }
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut session = Session::of(child);
+    session.child.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
+    let mut line = String::new();
+    while !line.trim_end().ends_with("started") {
+        line.clear();
+        assert_ne!(session.output.read_line(&mut line).unwrap(), 0, "it ended before it started");
     }
+    session
 }

@@ -1,4 +1,4 @@
-//! A real PostgreSQL for a test: its own copy of a cluster that is made once a checkout.
+//! A real database server for a test: its own copy of a cluster that is made once a checkout.
 //!
 //! In it: a superuser `admin`, a bot `csbot` with the rights the provider asks for and no more, a profile role `app_rw`
 //! and a database `orders` with a table `orders` that `app_rw` may read and change.
@@ -164,7 +164,7 @@ fn copy(template: &std::path::Path, dir: &TempDir) {
     let _ = fs::remove_file(dir.path().join("data/postmaster.pid"));
 }
 
-/// PostgreSQL doesn't run as root.
+/// The server doesn't run as root.
 fn fit_user() -> Option<(u32, u32)> {
     process::is_root().then(|| process::user("postgres"))
 }
