@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::support::{
     door::{Place, TAG, ending_in, map, now, order, part},
     process::{run, said, until},
-    sshd::{Sshd, save},
+    sshd::{Sshd, save, whoami},
 };
 
 /// The files of a credential, saved where its labels say.
@@ -275,6 +275,34 @@ async fn ordinary_use_is_not_hindered() {
 }
 
 #[tokio::test]
+async fn files_can_be_copied() {
+    let scene = Scene::new(&json!({})).await;
+    let files = scene.granted(&order("prod-host", 12)).await;
+    let (from, to) = (files.dir.path().join("from here"), files.dir.path().join("to there"));
+    fs::write(&from, "the same bytes").unwrap();
+    let options = [
+        "-F",
+        "none",
+        "-q",
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "BatchMode=yes",
+    ];
+    let port = scene.sshd.port.to_string();
+    // This sshd would serve files by itself (`internal-sftp`), as hardened servers do.
+    run(Command::new("scp")
+        .args(options)
+        .args(["-s", "-P", &port, "-o", "IdentityAgent=none", "-i"])
+        .arg(&files.identity)
+        .arg(&from)
+        .arg(format!("{}@127.0.0.1:{}", whoami(), to.display())));
+    assert_eq!(fs::read_to_string(to).unwrap(), "the same bytes");
+}
+
+#[tokio::test]
 async fn a_certificate_is_good_from_its_addresses_only() {
     let scene = Scene::new(&json!({ "source_addresses": ["192.0.2.0/24"] })).await;
     let files = scene.granted(&order("prod-host", 12)).await;
@@ -289,7 +317,7 @@ async fn the_command_that_is_shown_can_be_pasted() {
     let order = order("prod-host", 12);
     scene.provider.grant(&order).await.unwrap();
     let credential = scene.provider.credential(&order, 1).await.unwrap();
-    let settings = json!({ "host": "127.0.0.1", "user": crate::support::sshd::whoami(), "port": scene.sshd.port });
+    let settings = json!({ "host": "127.0.0.1", "user": whoami(), "port": scene.sshd.port });
     let shown = scene.place.open("ssh", "prod-host", &settings);
     let credential_shown = shown.credential(&order, 2).await.unwrap();
     drop(credential);

@@ -20,6 +20,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
@@ -132,7 +133,7 @@ impl Postgres {
                 "CREATE ROLE {name} LOGIN NOINHERIT PASSWORD NULL VALID UNTIL {end} CONNECTION LIMIT {limit} IN ROLE {role};"
             )
         } else {
-            if !column::<&str>(&found, 2)?.starts_with(&mark_start(id)) {
+            if !is_marked(column(&found, 2)?, &self.resource) {
                 return Err(ProviderError::Permanent(format!(
                     "there is a role {name} that doesn't bear our mark: it is left alone; look where it comes from"
                 )));
@@ -144,7 +145,7 @@ impl Postgres {
         let sql = format!(
             "{sql} ALTER ROLE {name} SET role = {}; COMMENT ON ROLE {name} IS {}",
             escape_literal(profile),
-            escape_literal(&mark(order)),
+            escape_literal(&mark(order, &self.resource)),
         );
         if let Err(e) = session.try_change(&sql).await {
             return Err(closing::explained(session, &e, profile).await);
@@ -224,12 +225,11 @@ impl Provider for Postgres {
     }
 
     async fn check(&self) -> Result<Vec<String>, ProviderError> {
-        if self.url.is_none()
-            && let Err(lacking) = self.address()
-        {
-            return Ok(vec![lacking.to_string()]);
+        match self.call(|_, session| async move { rights::lacking(&session, &self.settings.role).await }).await {
+            // No URL, a wrong password, no such database: that is what is missing.
+            Err(ProviderError::Permanent(lacking)) => Ok(vec![lacking]),
+            found => found,
         }
-        self.call(|_, session| async move { rights::lacking(&session, &self.settings.role).await }).await
     }
 
     async fn grant(&self, order: &Order) -> Result<(), ProviderError> {
@@ -264,22 +264,24 @@ impl Provider for Postgres {
     async fn revoke(&self, order: &Order) -> Result<(), ProviderError> {
         checked(order)?;
         let id = order.external_id.clone();
-        let known = self.numbers().await?.remove(&id).unwrap_or_default();
+        // A damaged register must not keep a door open.
+        let known = self.numbers().await.unwrap_or_default().remove(&id).unwrap_or_default();
         let profile = &self.settings.role;
         self.call(|address, session| async move {
             closing::close(&session, &address, &order.external_id, profile).await?;
             closing::end_orphans(&session, &known, profile).await
         })
         .await?;
-        self.note(move |numbers| numbers.remove(&id).is_some()).await
+        // A number that stays noted does no harm: it counts only while no role has it.
+        self.note(move |numbers| numbers.remove(&id).is_some()).await.or(Ok(()))
     }
 
     async fn list(&self, log_tag: &str) -> Result<Vec<Item>, ProviderError> {
         if !orders::is_log_tag(log_tag) {
             return Ok(Vec::new());
         }
-        let numbers = self.numbers().await?;
-        self.call(|_, session| async move { list(&session, log_tag, &numbers).await }).await
+        let numbers = self.numbers().await.unwrap_or_default();
+        self.call(|_, session| async move { list(&session, &self.resource, log_tag, &numbers).await }).await
     }
 
     async fn public(&self, _name: &str) -> Option<PublicDocument> {
@@ -287,14 +289,16 @@ impl Provider for Postgres {
     }
 }
 
-/// The roles that bear the tag, and the sessions of those that are gone.
-async fn list(session: &Session, log_tag: &str, numbers: &Numbers) -> Result<Vec<Item>, ProviderError> {
+/// The roles of this resource that bear the tag, and the sessions of those that are gone. A server has one set of
+/// roles for all its databases: those of other resources are theirs to list.
+async fn list(session: &Session, resource: &str, log_tag: &str, numbers: &Numbers) -> Result<Vec<Item>, ProviderError> {
     // In the order of names, `_` is followed by `` ` ``: the index is used, however many roles there are.
     let (from, to) = (format!("cs_{log_tag}_"), format!("cs_{log_tag}`"));
     let roles = session
         .rows(
             "SELECT rolname::text, CASE WHEN isfinite(rolvaliduntil) \
-             THEN floor(extract(epoch FROM rolvaliduntil))::bigint END \
+             THEN floor(extract(epoch FROM rolvaliduntil))::bigint END, \
+             coalesce(shobj_description(oid, 'pg_authid'), '') \
              FROM pg_roles WHERE rolname >= $1::text::name AND rolname < $2::text::name",
             &[&from, &to],
         )
@@ -303,7 +307,7 @@ async fn list(session: &Session, log_tag: &str, numbers: &Numbers) -> Result<Vec
     for row in roles {
         let external_id: String = column(&row, 0)?;
         let end: Option<i64> = column(&row, 1)?;
-        if orders::is_of_log(&external_id, log_tag) {
+        if orders::is_of_log(&external_id, log_tag) && is_marked(column(&row, 2)?, resource) {
             items.push(Item { external_id, not_after: end.and_then(|end| DateTime::from_timestamp(end, 0)) });
         }
     }
@@ -327,14 +331,31 @@ async fn list(session: &Session, log_tag: &str, numbers: &Numbers) -> Result<Vec
 }
 
 /// What stands in the comment of a role of ours.
-fn mark(order: &Order) -> String {
-    let log = orders::log_tag(&order.external_id).unwrap_or_default();
-    let rest = json!({ "exp": order.not_after.timestamp(), "log": log, "request": order.request }).to_string();
-    format!("{}, {}", mark_start(&order.external_id), rest.trim_start_matches('{'))
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    /// The external id.
+    countersign: String,
+    log: String,
+    request: u64,
+    resource: String,
+    /// The end in seconds since 1970.
+    exp: i64,
 }
 
-fn mark_start(id: &str) -> String {
-    format!(r#"{{"countersign": "{id}""#)
+fn mark(order: &Order, resource: &str) -> String {
+    let mark = Mark {
+        countersign: order.external_id.clone(),
+        log: orders::log_tag(&order.external_id).unwrap_or_default().to_owned(),
+        request: order.request,
+        resource: resource.to_owned(),
+        exp: order.not_after.timestamp(),
+    };
+    json!(mark).to_string()
+}
+
+/// Whether a comment is our mark for a role of this resource.
+fn is_marked(comment: &str, resource: &str) -> bool {
+    serde_json::from_str::<Mark>(comment).is_ok_and(|mark| mark.resource == resource)
 }
 
 /// A value of a connection string as libpq reads it.
