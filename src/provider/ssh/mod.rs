@@ -15,6 +15,9 @@ mod settings;
 mod subject;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
