@@ -83,8 +83,17 @@ impl Live {
     /// What it said when it ended.
     fn last_words(mut self) -> String {
         let _ = self.child.stdin.as_mut().unwrap().write_all(b"SELECT 'still here';\n");
-        let output = self.child.wait_with_output().unwrap();
-        String::from_utf8_lossy(&output.stderr).into_owned()
+        self.child.wait().unwrap();
+        let mut words = String::new();
+        std::io::Read::read_to_string(self.child.stderr.as_mut().unwrap(), &mut words).unwrap();
+        words
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

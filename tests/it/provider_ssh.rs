@@ -467,6 +467,13 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn started(command: &mut Command) -> Session {
     started_typing(command, "")
 }
