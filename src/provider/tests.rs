@@ -112,6 +112,18 @@ fn a_register_forgets_what_has_ended_and_nothing_else() {
 }
 
 #[test]
+fn a_key_does_not_outlive_an_end_that_moved() {
+    let mut register = Register::<()>::default();
+    let early = order(1, noon() - TimeDelta::minutes(10));
+    register.open(&order(1, noon()));
+    register.cut(&order(1, noon()), 1, noon().timestamp(), ()).unwrap();
+    register.open(&order(1, noon() + TimeDelta::minutes(10)));
+    assert!(!register.doors["cs_abcdefgh_1"].keys[0].void, "a longer grant voids nothing");
+    register.open(&early);
+    assert!(register.doors["cs_abcdefgh_1"].keys[0].void);
+}
+
+#[test]
 fn a_door_that_opens_again_keeps_old_keys_void() {
     let mut register = Register::<()>::default();
     let order = order(1, noon());

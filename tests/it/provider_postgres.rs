@@ -7,11 +7,11 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use countersign::provider::{Credential, Item, Order, Provider, ProviderError, SessionEnd};
+use countersign::provider::{self, Credential, Item, Order, Provider, ProviderError, SessionEnd, Surroundings};
 use serde_json::json;
 
 use crate::support::{
-    door::{Place, TAG, ending_in, now, order, part},
+    door::{Place, TAG, ending_in, map, now, order, part},
     postgres::{Server, psql},
     process::{run, until},
 };
@@ -307,6 +307,22 @@ async fn check_prints_exactly_what_lacks() {
     assert_eq!(lacking().await, [words]);
     assert_eq!(scene.provider.grant(&order("prod-db", 1)).await.unwrap_err(), ProviderError::Permanent(words.into()));
     assert_eq!(scene.roles(), "0", "nothing half-made is left");
+}
+
+#[tokio::test]
+async fn a_wrong_clock_is_found() {
+    let server = Server::start();
+    let place = Place::new(&[("URL", &server.bot_url())]);
+    for (shift, words) in
+        [(-300, "s ahead of ours, so that it ends logins that much too early"), (300, "s behind ours")]
+    {
+        let surroundings =
+            Surroundings { now: Arc::new(move || now() + TimeDelta::seconds(shift)), ..place.surroundings() };
+        let settings = map(&json!({ "url_env": "URL", "role": "app_rw" }));
+        let provider = provider::open("postgres", "prod-db", &settings, &surroundings).unwrap();
+        let found = provider.check().await.unwrap().join("; ");
+        assert!(found.starts_with("the server's clock is ") && found.contains(words), "{found}");
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,9 @@
 //! end, sessions are ended by us. It binds logins by password only: in `pg_hba.conf` these roles need `scram-sha-256`,
 //! not `trust` or `peer`.
 //!
+//! Up to `PostgreSQL` 15 the holder can make another login a member of their own role while it lasts; a session which that
+//! login opened and moved into the profile is not ours to end. From 16 on they can't.
+//!
 //! Our login needs no superuser: `CREATEROLE`, `pg_signal_backend` and the profile role `WITH ADMIN OPTION`.
 
 mod closing;
@@ -86,9 +89,11 @@ impl Postgres {
         work: impl FnOnce(Address, Session) -> W,
     ) -> Result<T, ProviderError> {
         let address = self.address()?;
-        let _place = self.places.acquire().await.map_err(|e| ProviderError::Retry(e.to_string()))?;
-        let session = address.connect().await?;
         let limit = Duration::from_secs(CALL_LIMIT_SECS);
+        let busy = || ProviderError::Retry(format!("too many calls to {} at once", address.words()));
+        let place = tokio::time::timeout(limit, self.places.acquire()).await;
+        let _place = place.map_err(|_| busy())?.map_err(|_| busy())?;
+        let session = address.connect().await?;
         let late = || ProviderError::Unknown(format!("{} took longer than {CALL_LIMIT_SECS} s", address.words()));
         let words_of = address.clone();
         let answer = tokio::time::timeout(limit, work(words_of, session)).await;
@@ -225,7 +230,12 @@ impl Provider for Postgres {
     }
 
     async fn check(&self) -> Result<Vec<String>, ProviderError> {
-        match self.call(|_, session| async move { rights::lacking(&session, &self.settings.role).await }).await {
+        let found = self.call(|_, session| async move {
+            let mut lacking = rights::lacking(&session, &self.settings.role).await?;
+            lacking.extend(rights::wrong_clock(&session, (self.now)()).await?);
+            Ok(lacking)
+        });
+        match found.await {
             // No URL, a wrong password, no such database: that is what is missing.
             Err(ProviderError::Permanent(lacking)) => Ok(vec![lacking]),
             found => found,
