@@ -6,8 +6,9 @@
 //! end, sessions are ended by us. It binds logins by password only: in `pg_hba.conf` these roles need `scram-sha-256`,
 //! not `trust` or `peer`.
 //!
-//! Up to `PostgreSQL` 15 the holder can make another login a member of their own role while it lasts; a session which that
-//! login opened and moved into the profile is not ours to end. From 16 on they can't.
+//! What the profile may create, it keeps: a profile that can make functions can leave one behind that runs as the
+//! profile. Before version 15 a holder can also make another login a member of their own role; a session which that
+//! login opened is not ours to end.
 //!
 //! Our login needs no superuser: `CREATEROLE`, `pg_signal_backend` and the profile role `WITH ADMIN OPTION`.
 

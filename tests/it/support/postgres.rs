@@ -3,7 +3,13 @@
 //! In it: a superuser `admin`, a bot `csbot` with the rights the provider asks for and no more, a profile role `app_rw`
 //! and a database `orders` with a table `orders` that `app_rw` may read and change.
 
-use std::{fs, os::unix::process::CommandExt, path::PathBuf, process::Command};
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::Command,
+};
 
 use tempfile::TempDir;
 
@@ -112,7 +118,10 @@ pub fn psql(url: &str, sql: &str) -> Result<String, String> {
 /// The cluster that the others are copies of.
 fn template() -> PathBuf {
     let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let template = place.join("postgres-template");
+    // Another server or other furniture is another template.
+    let mut kind = DefaultHasher::new();
+    (binary("postgres"), FURNITURE).hash(&mut kind);
+    let template = place.join(format!("postgres-template-{:016x}", kind.finish()));
     let lock = fs::File::create(place.join("postgres-template.lock")).unwrap();
     lock.lock().unwrap();
     if template.exists() {
