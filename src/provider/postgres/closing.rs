@@ -6,7 +6,7 @@ use postgres_protocol::escape::escape_identifier;
 use super::{
     super::ProviderError,
     faults::{Sent, fault, has_dependents, is_absent, is_forbidden},
-    rights,
+    mark, rights,
     session::{Address, Session, column},
 };
 
@@ -15,9 +15,22 @@ const END_WAIT_MILLIS: i64 = 1500;
 /// How often sessions that came in between are looked for again.
 const ROUNDS_MAX: usize = 3;
 
-/// Removes the role `id`, its sessions and its traces.
-pub(super) async fn close(session: &Session, address: &Address, id: &str, profile: &str) -> Result<(), ProviderError> {
-    let Some(oid) = oid_of(session, id).await? else { return Ok(()) };
+/// Removes the role `id`, its sessions and its traces. `known` are the numbers that our roles of this name had: a role
+/// with neither one of them nor our mark is somebody else's.
+pub(super) async fn close(
+    session: &Session,
+    address: &Address,
+    id: &str,
+    profile: &str,
+    known: &[u32],
+) -> Result<(), ProviderError> {
+    const ROLE: &str = "SELECT oid, coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_roles WHERE rolname = $1";
+    let found = session.rows(ROLE, &[&id]).await?;
+    let Some(role) = found.first() else { return Ok(()) };
+    let oid: u32 = column(role, 0)?;
+    if !known.contains(&oid) && !mark::is_of_role(column(role, 1)?, id) {
+        return Err(not_ours(id));
+    }
     let name = escape_identifier(id);
     match session.try_change(&format!("ALTER ROLE {name} NOLOGIN PASSWORD NULL")).await {
         Ok(()) => {}
@@ -42,6 +55,14 @@ pub(super) async fn close(session: &Session, address: &Address, id: &str, profil
     }
     // Somebody may have been let in before the role was blocked and have been seen by nobody until now.
     end_sessions(session, oid, profile).await
+}
+
+/// A role has the name of one of ours and isn't.
+pub(super) fn not_ours(id: &str) -> ProviderError {
+    let name = escape_identifier(id);
+    ProviderError::Permanent(format!(
+        "there is a role {name} that doesn't bear our mark: it is left alone; look where it comes from"
+    ))
 }
 
 /// Ends the sessions of a role that is gone: it was dropped by somebody else, or by us just before we were killed.

@@ -14,6 +14,7 @@
 
 mod closing;
 mod faults;
+mod mark;
 mod rights;
 mod session;
 mod settings;
@@ -24,8 +25,6 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -139,10 +138,8 @@ impl Postgres {
                 "CREATE ROLE {name} LOGIN NOINHERIT PASSWORD NULL VALID UNTIL {end} CONNECTION LIMIT {limit} IN ROLE {role};"
             )
         } else {
-            if !is_marked(column(&found, 2)?, &self.resource) {
-                return Err(ProviderError::Permanent(format!(
-                    "there is a role {name} that doesn't bear our mark: it is left alone; look where it comes from"
-                )));
+            if !mark::is_of_role(column(&found, 2)?, id) {
+                return Err(closing::not_ours(id));
             }
             format!(
                 "ALTER ROLE {name} LOGIN NOINHERIT VALID UNTIL {end} CONNECTION LIMIT {limit}; GRANT {role} TO {name};"
@@ -151,7 +148,7 @@ impl Postgres {
         let sql = format!(
             "{sql} ALTER ROLE {name} SET role = {}; COMMENT ON ROLE {name} IS {}",
             escape_literal(profile),
-            escape_literal(&mark(order, &self.resource)),
+            escape_literal(&mark::mark(order, &self.resource)),
         );
         if let Err(e) = session.try_change(&sql).await {
             return Err(closing::explained(session, &e, profile).await);
@@ -279,7 +276,7 @@ impl Provider for Postgres {
         let known = self.numbers().await.unwrap_or_default().remove(&id).unwrap_or_default();
         let profile = &self.settings.role;
         self.call(|address, session| async move {
-            closing::close(&session, &address, &order.external_id, profile).await?;
+            closing::close(&session, &address, &order.external_id, profile, &known).await?;
             closing::end_orphans(&session, &known, profile).await
         })
         .await?;
@@ -318,7 +315,7 @@ async fn list(session: &Session, resource: &str, log_tag: &str, numbers: &Number
     for row in roles {
         let external_id: String = column(&row, 0)?;
         let end: Option<i64> = column(&row, 1)?;
-        if orders::is_of_log(&external_id, log_tag) && is_marked(column(&row, 2)?, resource) {
+        if orders::is_of_log(&external_id, log_tag) && mark::is_of_resource(column(&row, 2)?, resource) {
             items.push(Item { external_id, not_after: end.and_then(|end| DateTime::from_timestamp(end, 0)) });
         }
     }
@@ -339,34 +336,6 @@ async fn list(session: &Session, resource: &str, log_tag: &str, numbers: &Number
         }
     }
     Ok(items)
-}
-
-/// What stands in the comment of a role of ours.
-#[derive(Serialize, Deserialize)]
-struct Mark {
-    /// The external id.
-    countersign: String,
-    log: String,
-    request: u64,
-    resource: String,
-    /// The end in seconds since 1970.
-    exp: i64,
-}
-
-fn mark(order: &Order, resource: &str) -> String {
-    let mark = Mark {
-        countersign: order.external_id.clone(),
-        log: orders::log_tag(&order.external_id).unwrap_or_default().to_owned(),
-        request: order.request,
-        resource: resource.to_owned(),
-        exp: order.not_after.timestamp(),
-    };
-    json!(mark).to_string()
-}
-
-/// Whether a comment is our mark for a role of this resource.
-fn is_marked(comment: &str, resource: &str) -> bool {
-    serde_json::from_str::<Mark>(comment).is_ok_and(|mark| mark.resource == resource)
 }
 
 /// A value of a connection string as libpq reads it.
