@@ -19,7 +19,12 @@
 //! A test (`tests/it/house.rs`) reads the `crate::` paths and fails on an edge that this table does not have.
 #![cfg_attr(
     test,
-    expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails by panicking is doing its work")
+    expect(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        reason = "a test that fails by panicking is doing its work"
+    )
 )]
 
 pub mod access;

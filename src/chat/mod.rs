@@ -6,6 +6,7 @@
 
 pub mod card;
 pub mod playground;
+pub mod text;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
