@@ -9,6 +9,7 @@ pub mod card;
 pub mod draw;
 pub mod grammar;
 pub mod playground;
+pub mod text;
 
 use async_trait::async_trait;
 use secrecy::SecretString;
