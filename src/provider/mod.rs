@@ -9,6 +9,7 @@
 
 mod files;
 mod orders;
+mod postgres;
 
 mod quote;
 mod random;

@@ -40,7 +40,7 @@ pub(super) fn not_over(order: &Order, now: DateTime<Utc>) -> Result<(), Provider
     Err(ProviderError::Permanent(format!("the grant ended at {}", written(order.not_after))))
 }
 
-/// A moment as people and PostgreSQL read it, to the second: it is never later than `moment`.
+/// A moment as people and `PostgreSQL` read it, to the second: it is never later than `moment`.
 pub(super) fn written(moment: DateTime<Utc>) -> String {
     moment.format("%Y-%m-%d %H:%M:%S UTC").to_string()
 }

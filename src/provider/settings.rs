@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
     pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
         let value = self.value(key)?;
         match value.as_str() {
-            Some(text) if text.is_empty() => self.problem(key, "is empty", "give it a value or leave the key out"),
+            Some("") => self.problem(key, "is empty", "give it a value or leave the key out"),
             Some(text) if text.len() > TEXT_MAX_BYTES => {
                 self.problem(key, format!("is longer than {TEXT_MAX_BYTES} bytes"), "shorten it");
             }

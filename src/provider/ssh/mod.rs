@@ -167,7 +167,7 @@ impl Provider for Ssh {
                 let line = self.run(|inner, held| inner.authority(held)?.public_line(&inner.comment())).await;
                 ("text/plain; charset=utf-8", line.map(|line| format!("{line}\n").into_bytes()))
             }
-            "krl" => ("application/octet-stream", self.run(|inner, held| inner.krl(held)).await),
+            "krl" => ("application/octet-stream", self.run(Inner::krl).await),
             _ => return None,
         };
         body.ok().map(|body| PublicDocument { content_type, body })

@@ -1,4 +1,4 @@
-//! `token`: a signed JWT (RFC 7519, EdDSA as in RFC 8037), for services that check a token themselves.
+//! `token`: a signed JWT (RFC 7519, `EdDSA` as in RFC 8037), for services that check a token themselves.
 //!
 //! The target is whoever trusts our key: they fetch `jwks.json` (RFC 7517) and refuse what stands in `revoked.json`. A
 //! token names its holder, its resource and its end; its `jti` names the grant in the ledger.
