@@ -168,6 +168,9 @@ fn approve(
     comment: &str,
 ) -> Result<Event, Refusal> {
     let (terms, policies) = may_decide(state, rules, actor, request)?;
+    if request.approvals.iter().any(|decision| decision.by == actor.subject) {
+        return Err(Refusal::DecidedAlready(request.id));
+    }
     Ok(Event::RequestApproved {
         request: request.id,
         message,
@@ -192,17 +195,8 @@ fn deny(
             request.id, request.id.0
         )));
     }
-    // A person may change their mind until it is decided: who approved may still deny.
-    let (terms, policies) = match may_decide(state, rules, actor, request) {
-        Err(Refusal::DecidedAlready(_)) => {
-            let name = state.name(request.requester);
-            (
-                request.leaf.clone().unwrap_or_default(),
-                allowed(rules.may_approve(&actor.name, name, &request.resource, request.span))?,
-            )
-        }
-        other => other?,
-    };
+    // Whoever approved may still change their mind, until it is decided.
+    let (terms, policies) = may_decide(state, rules, actor, request)?;
     let reason = reason_of(reason, "`/access deny 17 use the replica instead`")?;
     let by = actor.subject;
     Ok(Event::RequestDenied { request: request.id, message, by, terms, policies, reason: Personal::Known(reason) })
@@ -237,9 +231,6 @@ fn may_decide(
         )));
     }
     allowed(rules.may_request(requester, &request.resource, request.span))?;
-    if request.approvals.iter().any(|decision| decision.by == actor.subject) {
-        return Err(Refusal::DecidedAlready(request.id));
-    }
     Ok((terms, policies))
 }
 

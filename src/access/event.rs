@@ -143,7 +143,7 @@ pub enum Event {
         via: Via,
         /// Names the message: SHA-256 over platform and the platform's id, the first 32 hex digits.
         key: String,
-        /// The channel and the words.
+        /// The words, exactly as they came.
         #[serde(skip)]
         text: Personal,
     },

@@ -18,9 +18,11 @@ mod rules;
 mod settle;
 mod span;
 mod state;
+#[cfg(test)]
+mod tests;
 
 pub use command::{Action, Actor, Command, Message, ProviderOutcome, Via};
-pub use decide::{PENDING_PER_PERSON_MAX, REASON_CHARS_MAX, decide, phase_words};
+pub use decide::{ORDERS_MAX, PENDING_PER_PERSON_MAX, REASON_CHARS_MAX, decide, phase_words};
 pub use effect::{Effect, Notice, effects_of, notices};
 pub use event::{Cause, Event, FailureClass, Personal, Sort, Target};
 pub use hear::{Answer, Heard, hear};
