@@ -17,6 +17,7 @@ mod register;
 mod registry;
 mod settings;
 mod ssh;
+pub mod throwaway;
 mod token;
 
 pub use registry::{NAMES, check_settings, open};

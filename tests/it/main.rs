@@ -10,4 +10,5 @@
 mod playground;
 mod playground_browser;
 mod playground_fake;
+mod provider_conformance;
 mod support;

@@ -1,3 +1,7 @@
-//! What several tests use.
+//! Stand-ins, real servers and a real browser for the tests.
 
 pub mod browser;
+pub mod door;
+pub mod postgres;
+pub mod process;
+pub mod sshd;
