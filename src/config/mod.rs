@@ -92,7 +92,7 @@ pub fn load(dir: &Path) -> Result<Config, Vec<Problem>> {
 
     let reader = Reader::new(Source { file: "people.toml", text: text("people.toml") });
     let (people, groups) = people::read(&reader);
-    let people_known = reader.sound() && !missing.iter().any(|file| file == "people.toml");
+    let whole = reader.sound() && !missing.iter().any(|file| file == "people.toml");
     faults("people.toml", reader.into_problems());
 
     let mut facts = Facts::new();
@@ -103,8 +103,7 @@ pub fn load(dir: &Path) -> Result<Config, Vec<Problem>> {
         facts.add_group(group, members.iter().cloned());
     }
     let reader = Reader::new(Source { file: "resources.toml", text: text("resources.toml") });
-    let known =
-        resources::Known { people: &people, groups: &groups, facts: &facts, server: server.as_ref(), people_known };
+    let known = resources::Known { people: &people, groups: &groups, facts: &facts, server: server.as_ref(), whole };
     let resources = resources::read(&reader, &known);
     faults("resources.toml", reader.into_problems());
     for guarded in resources {

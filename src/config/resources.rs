@@ -31,7 +31,7 @@ pub struct Known<'a> {
     /// The same as facts.
     pub facts: &'a Facts,
     /// Whether `people.toml` could be read at all: if not, that somebody is not in it is no mistake.
-    pub people_known: bool,
+    pub whole: bool,
     /// `countersign.toml`, if it could be read.
     pub server: Option<&'a Server>,
 }
@@ -124,7 +124,7 @@ fn whos(reader: &Reader<'_>, list: &[Placed<String>], known: &Known<'_>) -> Vec<
 
 fn who(reader: &Reader<'_>, entry: &Placed<String>, known: &Known<'_>) -> Option<Who> {
     let missing = |what: &str, name: &str, near: Option<&str>| {
-        if !known.people_known {
+        if !known.whole {
             return;
         }
         let hint = near.map_or_else(

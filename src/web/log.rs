@@ -33,9 +33,9 @@ async fn checkpoint(State(log): State<PublicLog>) -> Response {
 async fn tile(State(log): State<PublicLog>, Path(path): Path<String>) -> Response {
     let path = FilePath::new(&path);
     // Only what names a tile: digits, `x` and `.p` in plain steps, never a way up or out.
-    let plain = path.components().all(|step| {
-        matches!(step, Component::Normal(name) if name.to_str().is_some_and(is_tile_step))
-    });
+    let plain = path
+        .components()
+        .all(|step| matches!(step, Component::Normal(name) if name.to_str().is_some_and(is_tile_step)));
     if !plain {
         return missing();
     }

@@ -24,14 +24,12 @@ pub type Documents =
 /// All routes but the chats'.
 pub fn router(log: PublicLog, documents: Documents) -> Router {
     let documents = Router::new().route("/providers/{resource}/{name}", get(document)).with_state(documents);
-    Router::new()
-        .route("/health", get(|| async { "ok\n" }))
-        .merge(documents)
-        .nest("/log", log::router(log))
-        .layer(SetResponseHeaderLayer::if_not_present(
+    Router::new().route("/health", get(|| async { "ok\n" })).merge(documents).nest("/log", log::router(log)).layer(
+        SetResponseHeaderLayer::if_not_present(
             HeaderName::from_static("x-content-type-options"),
             HeaderValue::from_static("nosniff"),
-        ))
+        ),
+    )
 }
 
 async fn document(State(documents): State<Documents>, Path((resource, name)): Path<(String, String)>) -> Response {

@@ -22,7 +22,7 @@ async fn keeps_its_promises(provider: Arc<dyn Provider>, works: impl Fn(&counter
     };
 
     assert_eq!(provider.check().await.unwrap(), Vec::<String>::new(), "nothing is missing");
-    assert!(!provider.plan(&first).is_empty());
+    assert!(!provider.plan().is_empty());
     assert_eq!(ids().await, Vec::<String>::new());
 
     // Revoking what never was succeeds, and leaves nothing.
@@ -92,6 +92,7 @@ async fn postgres_keeps_its_promises() {
     let server = Server::start();
     let place = Place::new(&[("PROD_DB_URL", &server.bot_url())]);
     let provider = place.open("postgres", "prod", &json!({ "url_env": "PROD_DB_URL", "role": "app_rw" }));
-    keeps_its_promises(provider, |credential| psql(&part(credential, "URL"), "SELECT count(*) FROM orders").is_ok()).await;
+    keeps_its_promises(provider, |credential| psql(&part(credential, "URL"), "SELECT count(*) FROM orders").is_ok())
+        .await;
     assert_eq!(server.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'cs\\_%'"), "0");
 }

@@ -52,7 +52,16 @@ impl Sshd {
     pub fn client(&self, identity: &std::path::Path) -> Command {
         let mut command = Command::new("ssh");
         command.args(["-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null"]);
-        command.args(["-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "LogLevel=ERROR"]);
+        command.args([
+            "-o",
+            "BatchMode=yes",
+            "-o",
+            "IdentitiesOnly=yes",
+            "-o",
+            "IdentityAgent=none",
+            "-o",
+            "LogLevel=ERROR",
+        ]);
         command.arg("-i").arg(identity).arg("-p").arg(self.port.to_string()).arg("-l").arg(whoami()).arg("127.0.0.1");
         command
     }
