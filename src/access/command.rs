@@ -182,12 +182,17 @@ pub enum Command {
         /// To whom.
         to: SubjectId,
     },
-    /// The service started: every order without an answer is ordered anew.
+    /// The service started.
     Started {
         /// The program's version.
         version: String,
         /// The config's files, name and SHA-256 in hex.
         files: Vec<(String, String)>,
+    },
+    /// An order whose answer nobody waits for any more, because the service was stopped in between.
+    OrderAnew {
+        /// For which request.
+        request: RequestId,
     },
     /// The clock was found behind the ledger.
     ClockStepped {

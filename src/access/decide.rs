@@ -44,7 +44,15 @@ pub fn decide(state: &State, rules: &dyn Rules, command: &Command, now: DateTime
             let event = Event::NoticeSent { request: *request, notice: *notice, to: *to };
             Ok(if known { Vec::new() } else { vec![event] })
         }
-        Command::Started { version, files } => Ok(started(state, version, files, now)),
+        Command::Started { version, files } => {
+            Ok(vec![Event::ServiceStarted { version: version.clone(), files: files.clone() }])
+        }
+        Command::OrderAnew { request } => {
+            let request = find(state, *request)?;
+            // What is overdue is settled, not ordered again.
+            let out = matches!(request.phase, Phase::Ordered { not_after, .. } if not_after > now);
+            Ok(if out { vec![order(state, request, now)] } else { Vec::new() })
+        }
         Command::ClockStepped { clock } => Ok(vec![Event::ClockStepped { clock: *clock }]),
         Command::Heartbeat => Ok(vec![Event::Heartbeat {}]),
     }
@@ -316,26 +324,6 @@ fn cut(request: &Request, n: u32, outcome: &Result<(String, DateTime<Utc>), (Fai
             Event::CredentialFailed { request: id, n, class: *class, words: Personal::Known(words.clone()) }
         }
     }
-}
-
-fn started(state: &State, version: &str, files: &[(String, String)], now: DateTime<Utc>) -> Vec<Event> {
-    let start = Event::ServiceStarted { version: version.to_owned(), files: files.to_vec() };
-    let anew = state.open().filter_map(|request| match request.phase {
-        // Nobody waits for the answer to that order any more. What is overdue is settled, not ordered again.
-        Phase::Ordered { not_after, .. } if not_after > now => Some(order(state, request, now)),
-        Phase::Ordered { .. }
-        | Phase::Pending
-        | Phase::Approved { .. }
-        | Phase::Deferred { .. }
-        | Phase::Live { .. }
-        | Phase::Ending { .. }
-        | Phase::Ended { .. }
-        | Phase::Denied
-        | Phase::Cancelled
-        | Phase::Lapsed
-        | Phase::Failed => None,
-    });
-    std::iter::once(start).chain(anew).collect()
 }
 
 /// The pause before try `failures + 1`, doubling up to the longest.

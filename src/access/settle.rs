@@ -4,10 +4,9 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
 use super::{Cause, Event, Personal, Phase, Request, State};
 
-/// The events that are due at `now`, a step for each request; called again until it is empty.
-#[must_use]
-pub fn settle(state: &State, now: DateTime<Utc>) -> Vec<Event> {
-    state.due(now).filter_map(|request| step(state, request, now)).collect()
+/// The events that are due at `now`, a step for each request, the longest overdue first; called again until it is empty.
+pub fn settle(state: &State, now: DateTime<Utc>) -> impl Iterator<Item = Event> {
+    state.due(now).filter_map(move |request| step(state, request, now))
 }
 
 fn step(state: &State, request: &Request, now: DateTime<Utc>) -> Option<Event> {

@@ -137,7 +137,7 @@ fn a_failure_after_an_order_that_was_never_answered_is_closed_to_be_sure() {
     let id = world.asked();
     world.says("bea", approve(id));
     world.now += TimeDelta::seconds(60);
-    is!(world.command(&Command::Started { version: "0".into(), files: vec![] }), @r#"
+    is!(world.restart(), @r#"
     service.started {"files":[],"version":"0"}
     grant.ordered {"attempt":2,"external_id":"cs_testlogs_3","not_after":"2026-11-20T09:31:00Z","request":3}
     "#);
@@ -150,7 +150,7 @@ fn an_order_that_is_overdue_at_start_is_closed_and_not_ordered_anew() {
     let id = world.asked();
     world.says("bea", approve(id));
     world.now += TimeDelta::seconds(1801);
-    is!(world.command(&Command::Started { version: "0".into(), files: vec![] }), @r#"
+    is!(world.restart(), @r#"
     service.started {"files":[],"version":"0"}
     grant.ending {"cause":"expired","request":3}
     "#);

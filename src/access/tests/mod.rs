@@ -135,7 +135,7 @@ impl World {
     fn settle(&mut self) -> Vec<Event> {
         let mut all = Vec::new();
         loop {
-            let due = settle(&self.state, self.now);
+            let due: Vec<Event> = settle(&self.state, self.now).collect();
             if due.is_empty() {
                 return all;
             }
@@ -189,6 +189,19 @@ impl World {
             }
             Err(refusal) => format!("refused: {refusal}"),
         }
+    }
+
+    /// The service stops and starts.
+    pub fn restart(&mut self) -> String {
+        let mut told = vec![self.command(&Command::Started { version: "0".into(), files: vec![] })];
+        let ordered: Vec<RequestId> = self
+            .state
+            .open()
+            .filter(|request| matches!(request.phase, Phase::Ordered { .. }))
+            .map(|request| request.id)
+            .collect();
+        told.extend(ordered.into_iter().map(|request| self.command(&Command::OrderAnew { request })));
+        told.join("\n")
     }
 
     pub fn after(&mut self, secs: i64) -> String {

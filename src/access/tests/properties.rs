@@ -81,7 +81,7 @@ fn play(world: &mut World, step: &Step) {
             drop(world.command(&Command::CredentialCut { request, n: key, outcome }));
         }
         Step::Wait(secs) => drop(world.after(*secs)),
-        Step::Restart => drop(world.command(&Command::Started { version: "0".into(), files: vec![] })),
+        Step::Restart => drop(world.restart()),
     }
 }
 
