@@ -12,6 +12,7 @@ use std::{
 };
 
 use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
+use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -112,9 +113,7 @@ impl Driver {
         args.push(format!("--user-data-dir={}", profile.path().display()));
         let mut capabilities = serde_json::Map::new();
         capabilities.insert("goog:chromeOptions".to_owned(), json!({ "args": args }));
-        // The driver speaks plain HTTP, but its client wants to know whose TLS it would speak. It may know already.
-        rustls::crypto::ring::default_provider().install_default().ok();
-        let mut builder = ClientBuilder::rustls().unwrap();
+        let mut builder = ClientBuilder::new(HttpConnector::new());
         let client = builder.capabilities(capabilities).connect(&self.url).await.expect("chromium starts");
         let pid = client.capabilities().and_then(|all| all.get("goog:processID")).and_then(Value::as_i64);
         let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).unwrap()));
