@@ -142,7 +142,8 @@ pub struct Room {
 pub struct Landing {
     assets: &'static Assets,
     people: Vec<Face>,
-    example: String,
+    /// What the card in the picture is about.
+    sample: String,
 }
 
 /// Something is not there, or was not understood.
@@ -232,11 +233,13 @@ impl Room {
 impl Landing {
     /// The way in to this chat.
     pub fn new(playground: &Playground) -> Self {
-        Self {
-            assets: &ASSETS,
-            people: playground.people.iter().map(|person| face(playground, person)).collect(),
-            example: playground.examples.first().cloned().unwrap_or_default(),
-        }
+        let mut words = playground.examples.first().map(String::as_str).unwrap_or_default().split_whitespace();
+        let sample = match (words.next(), words.next()) {
+            (Some(resource), Some(duration)) => format!("{resource} for {duration}"),
+            (Some(_) | None, _) => "prod-db for 30m".to_owned(),
+        };
+        let people = playground.people.iter().map(|person| face(playground, person)).collect();
+        Self { assets: &ASSETS, people, sample }
     }
 }
 

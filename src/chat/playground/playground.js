@@ -212,6 +212,7 @@
       else if (!keep) form.closest("details.ask")?.removeAttribute("open");
       if (!keep) form.querySelectorAll("textarea").forEach((area) => (area.value = ""));
       take(next);
+      if (isLine && !keep) byId("messages").scrollTop = 0;
       if (answer) showAnswer([document.importNode(answer, true)]);
       if (form.id === "verify-form") verified(next);
     } catch {
@@ -245,6 +246,16 @@
     event.preventDefault();
     send(event.target, event.submitter);
   });
+
+  // A form that is opened by hand is there to be written in.
+  document.addEventListener(
+    "toggle",
+    (event) => {
+      const ask = event.target;
+      if (ask.matches("details.ask[open]") && ask.firstElementChild === document.activeElement) ask.querySelector("textarea").focus();
+    },
+    true,
+  );
 
   // The input: history by arrow keys, Escape clears the answer, a slash from anywhere leads here.
 
