@@ -353,7 +353,7 @@ async fn an_event_stream_tells_versions_and_nothing_else() {
     let served = Served::start().await;
     let mut stream = served.get("/as/ben/events").await;
     assert_eq!(stream.headers()["content-type"], "text/event-stream");
-    assert_eq!(stream.headers()["cache-control"], "no-cache");
+    assert_eq!(stream.headers()["cache-control"], "no-store");
     let page = served.page("/as/ben/").await;
     let now = version(&mut stream).await;
     assert!(page.contains(&format!(r#"data-version="{now}""#)), "a page knows the version it shows");

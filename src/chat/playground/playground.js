@@ -40,6 +40,8 @@
       if (now.data !== next.data) now.data = next.data;
       return;
     }
+    // What is just being sent keeps its name until the answer is there.
+    if (now.dataset?.busy) return;
     morphAttributes(now, next);
     if (now.localName !== "textarea") morphChildren(now, next);
   }
@@ -74,8 +76,19 @@
     return now.nodeType !== Node.ELEMENT_NODE || now.dataset.button === next.dataset.button;
   }
 
+  /** Whether a fetched page was made before the one that is shown; of another run of the server nothing is known. */
+  function isOlder(next) {
+    const [run, shown] = page.dataset.version.split("-");
+    const [nextRun, fetched] = next.documentElement.dataset.version.split("-");
+    return run === nextRun && Number(fetched) < Number(shown);
+  }
+
   /** Takes the newer state from a fetched page, and tells what is new. */
   function take(next) {
+    if (isOlder(next)) {
+      look();
+      return;
+    }
     const before = new Map([...document.querySelectorAll("[data-summary]")].map((node) => [node.id, node.dataset.summary]));
     const entries = new Set([...document.querySelectorAll("#entries > li")].map((node) => node.id));
     const sameView = body.dataset.view === next.body.dataset.view && byId("access-view").value === next.getElementById("access-view").value;
@@ -105,7 +118,9 @@
   }
 
   function announce(text) {
-    byId("announce").textContent = text;
+    // Emptied first, or the same words twice would be no news.
+    byId("announce").textContent = "";
+    requestAnimationFrame(() => (byId("announce").textContent = text));
   }
 
   async function fetched(url, options) {
@@ -131,9 +146,13 @@
       const from = location.href;
       try {
         const next = await fetched(from);
-        if (location.href === from) take(next);
+        if (location.href !== from) lookAgain = true;
+        else if (!isOlder(next)) take(next);
+        else lookAgain = true;
+        connected(events?.readyState === EventSource.OPEN);
       } catch {
         connected(false);
+        setTimeout(look, RECONNECT_AFTER_MS);
       }
     } while (lookAgain);
     looking = false;
@@ -202,16 +221,20 @@
     const text = isLine ? line.value : "";
     if (isLine) attempted = text;
     const data = new URLSearchParams(new FormData(form, button));
+    const from = location.href;
     form.dataset.busy = "true";
     button?.setAttribute("aria-busy", "true");
     try {
       const next = await fetched(form.action, { method: "POST", body: data });
+      delete form.dataset.busy;
       const answer = next.querySelector("#answer > .answer");
       const keep = answer?.dataset.keep === "true";
       if (isLine) answered(text, keep, next);
       else if (!keep) form.closest("details.ask")?.removeAttribute("open");
       if (!keep) form.querySelectorAll("textarea").forEach((area) => (area.value = ""));
-      take(next);
+      // The reader may have gone elsewhere while the answer was under way.
+      if (location.href === from) take(next);
+      else look();
       if (isLine && !keep) byId("messages").scrollTop = 0;
       if (answer) showAnswer([document.importNode(answer, true)]);
       if (form.id === "verify-form") verified(next);
@@ -272,6 +295,13 @@
     } else if (event.key === "Escape") {
       showAnswer([]);
     }
+  });
+
+  document.addEventListener("keydown", (event) => {
+    const ask = event.key === "Escape" ? event.target.closest("details.ask[open]") : null;
+    if (!ask) return;
+    ask.open = false;
+    ask.firstElementChild.focus();
   });
 
   document.addEventListener("keydown", (event) => {

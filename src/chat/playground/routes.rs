@@ -197,7 +197,9 @@ async fn events(State(desk): State<Desk>, Path(person): Path<String>) -> Respons
         let version = desk.playground.version_at(tick);
         Ok::<_, Infallible>(Event::default().event("changed").retry(RECONNECT_AFTER).data(version))
     });
-    Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_EVERY)).into_response()
+    let stream = Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_EVERY)).into_response();
+    // Instead of the `no-cache` that a stream has by itself.
+    ([(header::CACHE_CONTROL, "no-store")], stream).into_response()
 }
 
 /// Why a form was not read.

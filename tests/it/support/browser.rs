@@ -37,7 +37,7 @@ pub struct Driver {
 pub struct Window {
     /// The `WebDriver` session, for all that has no shorthand here.
     pub client: Client,
-    cdp: String,
+    session: String,
     http: reqwest::Client,
 }
 
@@ -112,6 +112,7 @@ impl Driver {
         args.push(format!("--user-data-dir={}", profile.path().display()));
         let mut capabilities = serde_json::Map::new();
         capabilities.insert("goog:chromeOptions".to_owned(), json!({ "args": args }));
+        capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
         // The driver speaks plain HTTP, but its client wants to know whose TLS it would speak. It may know already.
         rustls::crypto::ring::default_provider().install_default().ok();
         let mut builder = ClientBuilder::rustls().unwrap();
@@ -120,8 +121,8 @@ impl Driver {
         let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).unwrap()));
         self.browsers.lock().unwrap().push((pid, profile));
         let session = client.session_id().await.unwrap().unwrap();
-        let cdp = format!("{}/session/{session}/goog/cdp/execute", self.url);
-        let window = Window { client, cdp, http: self.http.clone() };
+        let session = format!("{}/session/{session}", self.url);
+        let window = Window { client, session, http: self.http.clone() };
         window.look(look).await;
         window
     }
@@ -139,8 +140,23 @@ impl Drop for Driver {
 impl Window {
     /// Runs a command of Chromium's own protocol.
     pub async fn devtools(&self, method: &str, params: Value) {
-        let answer = self.http.post(&self.cdp).json(&json!({ "cmd": method, "params": params })).send().await.unwrap();
-        assert!(answer.status().is_success(), "{method}: {}", answer.text().await.unwrap());
+        self.post("goog/cdp/execute", json!({ "cmd": method, "params": params })).await;
+    }
+
+    /// What the browser's console holds since it was last asked: errors of scripts, breaches of the page's policy.
+    pub async fn complaints(&self) -> Vec<String> {
+        let log = self.post("se/log", json!({ "type": "browser" })).await;
+        let lines = log["value"].as_array().unwrap().iter();
+        lines.map(|line| line["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// A command that the client has no name for.
+    async fn post(&self, command: &str, body: Value) -> Value {
+        let answer = self.http.post(format!("{}/{command}", self.session)).json(&body).send().await.unwrap();
+        let status = answer.status();
+        let answer: Value = answer.json().await.unwrap();
+        assert!(status.is_success(), "{command} {body}: {answer}");
+        answer
     }
 
     /// Gives the window a size and a theme.
@@ -155,6 +171,13 @@ impl Window {
     /// Turns scripts of pages off, or on again.
     pub async fn scripts(&self, on: bool) {
         self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": !on })).await;
+    }
+
+    /// Takes the network away from the page, or gives it back.
+    pub async fn offline(&self, offline: bool) {
+        self.devtools("Network.enable", json!({})).await;
+        let conditions = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.devtools("Network.emulateNetworkConditions", conditions).await;
     }
 
     /// Opens an address.
