@@ -41,9 +41,12 @@ async fn two_windows_are_two_people() {
 
     ana.types("#line", "prod-db 30m fixing INC-42\n").await;
     assert!(ana.text("#answer [data-tone=done]").await.contains("Only visible to you"));
-    ben.click("#card-0[data-status=requested] button[value=approve]").await;
+    let approve = "#card-0[data-status=requested] button[value=approve]";
+    ben.find(approve).await;
+    ben.script(&format!("const button = document.querySelector('{approve}'); button.click(); button.click()")).await;
     assert!(ben.text("#answer [data-tone=done]").await.contains("You approved"));
     ana.find("#card-0[data-status=live]").await;
+    assert_eq!(served.fake.inbounds().len(), 2, "two clicks in one breath are one");
     ana.until("document.title.startsWith('(1) ')").await;
     assert!(ana.text("#card-0 .headline").await.contains(" min)"), "the time left, in the reader's own clock");
 
@@ -222,6 +225,13 @@ async fn it_fits_a_phone_and_can_be_read() {
             assert_eq!(faint.as_array().unwrap().as_slice(), [] as [&str; 0], "{path} {look:?}");
         }
     }
+    window.look(Look::PHONE).await;
+    enter(&served, &window, "/as/ana/").await;
+    window.click(".card:last-child .proof a").await;
+    window.until("document.body.dataset.view === 'ledger' && document.querySelector('#entries [open]')").await;
+    window.client.back().await.unwrap();
+    window.until("document.body.dataset.view === 'channel'").await;
+    window.until(STAYED).await;
     window.close().await;
 }
 
@@ -279,6 +289,24 @@ async fn pictures_of_every_state() {
     for (name, look) in looks {
         states(&served, &window, name, look).await;
     }
+    let tablet = Look { width: 820, height: 1180, dark: false, phone: true };
+    window.look(tablet).await;
+    served.fake.asks("ana", "prod-db 30m fixing INC-42").await;
+    served.fake.presses("ben", served.fake.newest(), Button::Approve, None).await;
+    window.goto(&served.url("/as/ana/")).await;
+    window.screenshot("live-tablet").await;
+    window.look(Look::DESK).await;
+    window.screenshot("live-desk-light").await;
+    served.fake.tamper();
+    window.click("#verify").await;
+    window.find("#verified [data-ok=false]").await;
+    window.types("#line", "help\n").await;
+    window.find("#answer [data-tone=info]").await;
+    window.screenshot("tampered-desk-light").await;
+    window.offline(true).await;
+    window.types("#line", "mine\n").await;
+    window.find("#answer [data-tone=fault]").await;
+    window.screenshot("offline-desk-light").await;
     window.close().await;
 }
 
@@ -332,6 +360,7 @@ async fn states(served: &Served, window: &Window, name: &str, look: Look) {
     window.click("#verify").await;
     window.find("#verified [data-ok=true]").await;
     window.click("#entries li:nth-child(2) summary").await;
+    window.click("#head-box summary").await;
     shot("verified").await;
     served.fake.asks("ana", "prod-db 30m fixing INC-42").await;
     let id = served.fake.newest();

@@ -132,6 +132,8 @@ pub struct Room {
     entries: Vec<EntryView>,
     head: String,
     size: Option<u64>,
+    /// The beginning of the root hash.
+    root: Option<String>,
     examples: Vec<String>,
     extras: Extras,
 }
@@ -210,6 +212,7 @@ impl Room {
             channel,
             cards,
             notices,
+            root: ledger.head.lines().nth(2).and_then(|root| root.get(..SHORT_HASH_DIGITS)).map(str::to_owned),
             size: ledger.head.lines().nth(1).and_then(|size| size.parse().ok()),
             entries: ledger.entries.into_iter().rev().take(LEDGER_ROWS_MOST).map(entry).collect(),
             head: ledger.head,

@@ -178,7 +178,10 @@
       connected(false);
       if (stream.readyState !== EventSource.CLOSED) return;
       events = null;
-      setTimeout(connect, RECONNECT_AFTER_MS);
+      setTimeout(() => {
+        connect();
+        look();
+      }, RECONNECT_AFTER_MS);
     });
   }
 
@@ -381,6 +384,7 @@
   // Moments, in the reader's own clock.
 
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const second = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
   const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
@@ -396,11 +400,11 @@
   /** Writes the moments below `root`; those in a headline or an answer say how far away they are too. */
   function tellTimes(root) {
     const now = Date.now();
-    for (const node of root.querySelectorAll("time:not(.exact)")) {
+    for (const node of root.querySelectorAll("time")) {
       const at = new Date(node.dateTime);
       if (Number.isNaN(at.getTime())) continue;
       const ms = at - now;
-      let text = clock.format(at);
+      let text = (node.matches(".seconds") ? second : clock).format(at);
       if (at.toDateString() !== new Date(now).toDateString()) text = `${day.format(at)} ${text}`;
       if (node.closest(".headline, .lines")) text += ms > 0 ? ` (in ${distance(ms)})` : ms > -MINUTE_MS ? " (now)" : ` (${distance(ms)} ago)`;
       if (node.textContent !== text) node.textContent = text;

@@ -29,8 +29,10 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub struct Driver {
     url: String,
     http: reqwest::Client,
-    browsers: Mutex<Vec<(Option<Pid>, TempDir)>>,
-    _child: Child,
+    browsers: Mutex<Vec<Pid>>,
+    child: Child,
+    /// Profiles, and all that the browsers leave lying about.
+    scratch: TempDir,
 }
 
 /// One browser with a profile of its own.
@@ -71,8 +73,10 @@ impl Look {
 impl Driver {
     /// Starts a chromedriver on a port that it chooses.
     pub async fn start() -> Arc<Self> {
+        let scratch = tempfile::tempdir().unwrap();
         let mut child = Command::new("chromedriver")
             .arg("--port=0")
+            .env("TMPDIR", scratch.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -89,12 +93,12 @@ impl Driver {
         // What it still says is read, so that it never waits for a reader.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().unwrap();
-        Arc::new(Self { url: format!("http://127.0.0.1:{port}"), http, browsers: Mutex::default(), _child: child })
+        Arc::new(Self { url: format!("http://127.0.0.1:{port}"), http, browsers: Mutex::default(), child, scratch })
     }
 
     /// Opens a browser that nobody used before.
     pub async fn open(&self, look: Look) -> Window {
-        let profile = tempfile::tempdir().unwrap();
+        let profile = tempfile::tempdir_in(self.scratch.path()).unwrap().keep();
         let flags = [
             "--headless",
             "--no-sandbox",
@@ -109,7 +113,7 @@ impl Driver {
             "--lang=en-GB",
         ];
         let mut args: Vec<_> = flags.map(str::to_owned).to_vec();
-        args.push(format!("--user-data-dir={}", profile.path().display()));
+        args.push(format!("--user-data-dir={}", profile.display()));
         let mut capabilities = serde_json::Map::new();
         capabilities.insert("goog:chromeOptions".to_owned(), json!({ "args": args }));
         capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
@@ -118,8 +122,9 @@ impl Driver {
         let mut builder = ClientBuilder::rustls().unwrap();
         let client = builder.capabilities(capabilities).connect(&self.url).await.expect("chromium starts");
         let pid = client.capabilities().and_then(|all| all.get("goog:processID")).and_then(Value::as_i64);
-        let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).unwrap()));
-        self.browsers.lock().unwrap().push((pid, profile));
+        let pid =
+            pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).unwrap())).expect("chromedriver names its browser");
+        self.browsers.lock().unwrap().push(pid);
         let session = client.session_id().await.unwrap().unwrap();
         let session = format!("{}/session/{session}", self.url);
         let window = Window { client, session, http: self.http.clone() };
@@ -128,11 +133,25 @@ impl Driver {
     }
 }
 
+impl Driver {
+    /// Whether the process still is the browser that was started here: one that closed has left its number to others.
+    fn is_ours(&self, pid: Pid) -> bool {
+        let line = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&self.scratch.path().display().to_string())
+    }
+}
+
 impl Drop for Driver {
     fn drop(&mut self) {
-        for (pid, _) in self.browsers.lock().unwrap().iter() {
-            // One that closed by itself is no longer there to be ended.
-            pid.map(|pid| kill_process(pid, Signal::KILL).ok());
+        for &pid in self.browsers.lock().unwrap().iter().filter(|&&pid| self.is_ours(pid)) {
+            // It may end by itself just now.
+            kill_process(pid, Signal::KILL).ok();
+        }
+        self.child.start_kill().ok();
+        // A browser's helpers end after it, and write until then.
+        let started = tokio::time::Instant::now();
+        while std::fs::remove_dir_all(self.scratch.path()).is_err() && started.elapsed() < PATIENCE {
+            std::thread::yield_now();
         }
     }
 }
