@@ -216,7 +216,8 @@ async fn it_fits_a_phone_and_can_be_read() {
     every_status(&served).await;
     let long = format!("prod-db 30m {}", "Donaudampfschifffahrtsgesellschaft".repeat(20));
     served.fake.asks("ana", &long).await;
-    for look in [Look::PHONE, Look::PHONE.dark(), Look::DESK, Look::DESK.dark()] {
+    let zoomed = Look { width: 320, height: 256, dark: false, phone: true };
+    for look in [Look::PHONE, Look::PHONE.dark(), Look::DESK, Look::DESK.dark(), zoomed] {
         window.look(look).await;
         for path in ["/", "/as/ana/", "/as/ana/direct", "/as/ana/ledger"] {
             window.goto(&served.url(path)).await;
@@ -297,6 +298,9 @@ async fn pictures_of_every_state() {
     window.screenshot("live-tablet").await;
     window.look(Look::DESK).await;
     window.screenshot("live-desk-light").await;
+    window.look(Look { width: 320, height: 256, dark: false, phone: true }).await;
+    window.screenshot("live-zoomed").await;
+    window.look(Look::DESK).await;
     served.fake.tamper();
     window.click("#verify").await;
     window.find("#verified [data-ok=false]").await;

@@ -14,7 +14,7 @@ use crate::{
     access::RequestId,
     chat::{
         LedgerLine, LedgerView, Reply, Tone,
-        card::{Button, Card, Form, Span, Status},
+        card::{Button, Card, Form, Line, Span, Status},
     },
 };
 
@@ -70,6 +70,8 @@ pub struct CardView {
 pub struct NoticeView {
     pub posted: PostedNotice,
     pub title: Option<String>,
+    /// It in one line, for screen readers.
+    pub summary: String,
     pub controls: Vec<Control>,
     pub unread: bool,
 }
@@ -173,7 +175,8 @@ impl Room {
                 for (place, posted) in posted.into_iter().enumerate() {
                     let title = messages.title_of(posted.notice.request);
                     let controls = controls(posted.notice.request, &posted.notice.buttons, &extras.kept);
-                    notices.push(NoticeView { title, controls, unread: place >= seen, posted });
+                    let summary = format!("{}: {}", posted.notice.request, words(&posted.notice.lines));
+                    notices.push(NoticeView { title, summary, controls, unread: place >= seen, posted });
                 }
                 messages.mark_read(&person.name);
             }
@@ -300,6 +303,22 @@ fn controls(request: RequestId, buttons: &[(Button, String)], kept: &Kept) -> Ve
     shown.collect()
 }
 
+/// Lines without their looks.
+fn words(lines: &[Line]) -> String {
+    let word = |span: &Span| match span {
+        Span::Text(text) | Span::Code(text) | Span::Strong(text) => text.clone(),
+        Span::Time(at) => utc(*at),
+        Span::Person(name) => format!("@{name}"),
+    };
+    let lines: Vec<String> = lines.iter().map(|line| line.iter().map(word).collect()).collect();
+    lines.join(" ")
+}
+
+/// A moment for those whose browser doesn't run the script.
+fn utc(at: DateTime<Utc>) -> String {
+    at.format("%-d %b %H:%M UTC").to_string()
+}
+
 fn entry(entry: LedgerLine) -> EntryView {
     EntryView {
         clock: entry.time.get(11..19).unwrap_or(&entry.time).to_owned(),
@@ -370,6 +389,6 @@ mod filters {
     /// For people whose browser doesn't run the script.
     #[askama::filter_fn]
     pub fn utc(at: &DateTime<Utc>, _: &dyn askama::Values) -> askama::Result<String> {
-        Ok(at.format("%-d %b %H:%M UTC").to_string())
+        Ok(super::utc(*at))
     }
 }

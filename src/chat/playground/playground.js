@@ -213,7 +213,9 @@
     tellTimes(byId("answer"));
     byId("answer").querySelectorAll("[data-copy]").forEach((button) => (button.hidden = false));
     const said = [...byId("answer").querySelectorAll("header strong, .lines")].map((node) => node.textContent.trim());
-    if (said.length) announce(said.join(". "));
+    if (!said.length) return;
+    announce(said.join(". "));
+    byId("answer").scrollIntoView({ block: "nearest" });
   }
 
   async function send(form, button) {
@@ -379,6 +381,9 @@
     setTimeout(() => (button.textContent = "Copy"), COPIED_SHOWN_MS);
   });
 
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) look();
+  });
   window.addEventListener("pagehide", () => byId("secret")?.closest(".answer").remove());
 
   // Moments, in the reader's own clock.
