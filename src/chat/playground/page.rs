@@ -14,7 +14,7 @@ use crate::{
     access::RequestId,
     chat::{
         LedgerLine, LedgerView, Reply, Tone,
-        card::{Button, Card, Form, Span, Status},
+        card::{Button, Card, Form, Line, Span, Status},
     },
 };
 
@@ -70,6 +70,8 @@ pub struct CardView {
 pub struct NoticeView {
     pub posted: PostedNotice,
     pub title: Option<String>,
+    /// It in one line, for screen readers.
+    pub summary: String,
     pub controls: Vec<Control>,
     pub unread: bool,
 }
@@ -132,6 +134,8 @@ pub struct Room {
     entries: Vec<EntryView>,
     head: String,
     size: Option<u64>,
+    /// The beginning of the root hash.
+    root: Option<String>,
     examples: Vec<String>,
     extras: Extras,
 }
@@ -142,7 +146,8 @@ pub struct Room {
 pub struct Landing {
     assets: &'static Assets,
     people: Vec<Face>,
-    example: String,
+    /// What the card in the picture is about.
+    sample: String,
 }
 
 /// Something is not there, or was not understood.
@@ -170,7 +175,8 @@ impl Room {
                 for (place, posted) in posted.into_iter().enumerate() {
                     let title = messages.title_of(posted.notice.request);
                     let controls = controls(posted.notice.request, &posted.notice.buttons, &extras.kept);
-                    notices.push(NoticeView { title, controls, unread: place >= seen, posted });
+                    let summary = format!("{}: {}", posted.notice.request, words(&posted.notice.lines));
+                    notices.push(NoticeView { title, summary, controls, unread: place >= seen, posted });
                 }
                 messages.mark_read(&person.name);
             }
@@ -209,6 +215,7 @@ impl Room {
             channel,
             cards,
             notices,
+            root: ledger.head.lines().nth(2).and_then(|root| root.get(..SHORT_HASH_DIGITS)).map(str::to_owned),
             size: ledger.head.lines().nth(1).and_then(|size| size.parse().ok()),
             entries: ledger.entries.into_iter().rev().take(LEDGER_ROWS_MOST).map(entry).collect(),
             head: ledger.head,
@@ -232,11 +239,13 @@ impl Room {
 impl Landing {
     /// The way in to this chat.
     pub fn new(playground: &Playground) -> Self {
-        Self {
-            assets: &ASSETS,
-            people: playground.people.iter().map(|person| face(playground, person)).collect(),
-            example: playground.examples.first().cloned().unwrap_or_default(),
-        }
+        let mut words = playground.examples.first().map(String::as_str).unwrap_or_default().split_whitespace();
+        let sample = match (words.next(), words.next()) {
+            (Some(resource), Some(duration)) => format!("{resource} for {duration}"),
+            (Some(_) | None, _) => "prod-db for 30m".to_owned(),
+        };
+        let people = playground.people.iter().map(|person| face(playground, person)).collect();
+        Self { assets: &ASSETS, people, sample }
     }
 }
 
@@ -292,6 +301,22 @@ fn controls(request: RequestId, buttons: &[(Button, String)], kept: &Kept) -> Ve
             .map(|(.., text)| text.clone()),
     });
     shown.collect()
+}
+
+/// Lines without their looks.
+fn words(lines: &[Line]) -> String {
+    let word = |span: &Span| match span {
+        Span::Text(text) | Span::Code(text) | Span::Strong(text) => text.clone(),
+        Span::Time(at) => utc(*at),
+        Span::Person(name) => format!("@{name}"),
+    };
+    let lines: Vec<String> = lines.iter().map(|line| line.iter().map(word).collect()).collect();
+    lines.join(" ")
+}
+
+/// A moment for those whose browser doesn't run the script.
+fn utc(at: DateTime<Utc>) -> String {
+    at.format("%-d %b %H:%M UTC").to_string()
 }
 
 fn entry(entry: LedgerLine) -> EntryView {
@@ -364,6 +389,6 @@ mod filters {
     /// For people whose browser doesn't run the script.
     #[askama::filter_fn]
     pub fn utc(at: &DateTime<Utc>, _: &dyn askama::Values) -> askama::Result<String> {
-        Ok(at.format("%-d %b %H:%M UTC").to_string())
+        Ok(super::utc(*at))
     }
 }

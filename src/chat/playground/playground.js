@@ -40,6 +40,8 @@
       if (now.data !== next.data) now.data = next.data;
       return;
     }
+    // What is just being sent keeps its name until the answer is there.
+    if (now.dataset?.busy) return;
     morphAttributes(now, next);
     if (now.localName !== "textarea") morphChildren(now, next);
   }
@@ -74,8 +76,19 @@
     return now.nodeType !== Node.ELEMENT_NODE || now.dataset.button === next.dataset.button;
   }
 
+  /** Whether a fetched page was made before the one that is shown; of another run of the server nothing is known. */
+  function isOlder(next) {
+    const [run, shown] = page.dataset.version.split("-");
+    const [nextRun, fetched] = next.documentElement.dataset.version.split("-");
+    return run === nextRun && Number(fetched) < Number(shown);
+  }
+
   /** Takes the newer state from a fetched page, and tells what is new. */
   function take(next) {
+    if (isOlder(next)) {
+      look();
+      return;
+    }
     const before = new Map([...document.querySelectorAll("[data-summary]")].map((node) => [node.id, node.dataset.summary]));
     const entries = new Set([...document.querySelectorAll("#entries > li")].map((node) => node.id));
     const sameView = body.dataset.view === next.body.dataset.view && byId("access-view").value === next.getElementById("access-view").value;
@@ -105,7 +118,9 @@
   }
 
   function announce(text) {
-    byId("announce").textContent = text;
+    // Emptied first, or the same words twice would be no news.
+    byId("announce").textContent = "";
+    requestAnimationFrame(() => (byId("announce").textContent = text));
   }
 
   async function fetched(url, options) {
@@ -131,9 +146,13 @@
       const from = location.href;
       try {
         const next = await fetched(from);
-        if (location.href === from) take(next);
+        if (location.href !== from) lookAgain = true;
+        else if (!isOlder(next)) take(next);
+        else lookAgain = true;
+        connected(events?.readyState === EventSource.OPEN);
       } catch {
         connected(false);
+        setTimeout(look, RECONNECT_AFTER_MS);
       }
     } while (lookAgain);
     looking = false;
@@ -159,7 +178,10 @@
       connected(false);
       if (stream.readyState !== EventSource.CLOSED) return;
       events = null;
-      setTimeout(connect, RECONNECT_AFTER_MS);
+      setTimeout(() => {
+        connect();
+        look();
+      }, RECONNECT_AFTER_MS);
     });
   }
 
@@ -191,7 +213,9 @@
     tellTimes(byId("answer"));
     byId("answer").querySelectorAll("[data-copy]").forEach((button) => (button.hidden = false));
     const said = [...byId("answer").querySelectorAll("header strong, .lines")].map((node) => node.textContent.trim());
-    if (said.length) announce(said.join(". "));
+    if (!said.length) return;
+    announce(said.join(". "));
+    byId("answer").scrollIntoView({ block: "nearest" });
   }
 
   async function send(form, button) {
@@ -202,16 +226,21 @@
     const text = isLine ? line.value : "";
     if (isLine) attempted = text;
     const data = new URLSearchParams(new FormData(form, button));
+    const from = location.href;
     form.dataset.busy = "true";
     button?.setAttribute("aria-busy", "true");
     try {
       const next = await fetched(form.action, { method: "POST", body: data });
+      delete form.dataset.busy;
       const answer = next.querySelector("#answer > .answer");
       const keep = answer?.dataset.keep === "true";
       if (isLine) answered(text, keep, next);
       else if (!keep) form.closest("details.ask")?.removeAttribute("open");
       if (!keep) form.querySelectorAll("textarea").forEach((area) => (area.value = ""));
-      take(next);
+      // The reader may have gone elsewhere while the answer was under way.
+      if (location.href === from) take(next);
+      else look();
+      if (isLine && !keep) byId("messages").scrollTop = 0;
       if (answer) showAnswer([document.importNode(answer, true)]);
       if (form.id === "verify-form") verified(next);
     } catch {
@@ -246,6 +275,16 @@
     send(event.target, event.submitter);
   });
 
+  // A form that is opened by hand is there to be written in.
+  document.addEventListener(
+    "toggle",
+    (event) => {
+      const ask = event.target;
+      if (ask.matches("details.ask[open]") && ask.firstElementChild === document.activeElement) ask.querySelector("textarea").focus();
+    },
+    true,
+  );
+
   // The input: history by arrow keys, Escape clears the answer, a slash from anywhere leads here.
 
   line.addEventListener("keydown", (event) => {
@@ -261,6 +300,13 @@
     } else if (event.key === "Escape") {
       showAnswer([]);
     }
+  });
+
+  document.addEventListener("keydown", (event) => {
+    const ask = event.key === "Escape" ? event.target.closest("details.ask[open]") : null;
+    if (!ask) return;
+    ask.open = false;
+    ask.firstElementChild.focus();
   });
 
   document.addEventListener("keydown", (event) => {
@@ -335,11 +381,15 @@
     setTimeout(() => (button.textContent = "Copy"), COPIED_SHOWN_MS);
   });
 
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) look();
+  });
   window.addEventListener("pagehide", () => byId("secret")?.closest(".answer").remove());
 
   // Moments, in the reader's own clock.
 
   const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
+  const second = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
   const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
   const full = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "long" });
 
@@ -355,11 +405,11 @@
   /** Writes the moments below `root`; those in a headline or an answer say how far away they are too. */
   function tellTimes(root) {
     const now = Date.now();
-    for (const node of root.querySelectorAll("time:not(.exact)")) {
+    for (const node of root.querySelectorAll("time")) {
       const at = new Date(node.dateTime);
       if (Number.isNaN(at.getTime())) continue;
       const ms = at - now;
-      let text = clock.format(at);
+      let text = (node.matches(".seconds") ? second : clock).format(at);
       if (at.toDateString() !== new Date(now).toDateString()) text = `${day.format(at)} ${text}`;
       if (node.closest(".headline, .lines")) text += ms > 0 ? ` (in ${distance(ms)})` : ms > -MINUTE_MS ? " (now)" : ` (${distance(ms)} ago)`;
       if (node.textContent !== text) node.textContent = text;

@@ -34,6 +34,9 @@ use crate::{
 pub const BODY_BYTES_MOST: usize = 1024 * 1024;
 /// What is still taken and thrown away of a longer one, so that the browser reads our answer and not a reset.
 const DRAINED_BYTES_MOST: usize = 16 * BODY_BYTES_MOST;
+/// What a page takes, usually: it is rendered into room of this size, so that no part of it is left in room that became
+/// too small.
+const PAGE_BYTES_USUAL: usize = 256 * 1024;
 /// The longest id of a submission.
 const MESSAGE_CHARS_MOST: usize = 64;
 /// How soon a page asks again when its event stream broke.
@@ -197,7 +200,9 @@ async fn events(State(desk): State<Desk>, Path(person): Path<String>) -> Respons
         let version = desk.playground.version_at(tick);
         Ok::<_, Infallible>(Event::default().event("changed").retry(RECONNECT_AFTER).data(version))
     });
-    Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_EVERY)).into_response()
+    let stream = Sse::new(told).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_EVERY)).into_response();
+    // Instead of the `no-cache` that a stream has by itself.
+    ([(header::CACHE_CONTROL, "no-store")], stream).into_response()
 }
 
 /// Why a form was not read.
@@ -293,8 +298,9 @@ fn nobody(name: &str) -> Response {
 
 /// A page. Its bytes are wiped once they are sent: there may have been a credential among them.
 fn html(status: StatusCode, page: &impl Template) -> Response {
-    match page.render() {
-        Ok(text) => (status, Html(Body::from(Bytes::from_owner(Zeroizing::new(text.into_bytes()))))).into_response(),
+    let mut text = String::with_capacity(PAGE_BYTES_USUAL);
+    match page.render_into(&mut text) {
+        Ok(()) => (status, Html(Body::from(Bytes::from_owner(Zeroizing::new(text.into_bytes()))))).into_response(),
         Err(error) => {
             tracing::error!(%error, "a page of the playground can't be rendered");
             (StatusCode::INTERNAL_SERVER_ERROR, "this page can't be shown now\n").into_response()

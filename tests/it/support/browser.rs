@@ -30,15 +30,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 pub struct Driver {
     url: String,
     http: reqwest::Client,
-    browsers: Mutex<Vec<(Option<Pid>, TempDir)>>,
-    _child: Child,
+    browsers: Mutex<Vec<Pid>>,
+    child: Child,
+    /// Profiles, and all that the browsers leave lying about.
+    scratch: TempDir,
 }
 
 /// One browser with a profile of its own.
 pub struct Window {
     /// The `WebDriver` session, for all that has no shorthand here.
     pub client: Client,
-    cdp: String,
+    session: String,
     http: reqwest::Client,
 }
 
@@ -72,8 +74,10 @@ impl Look {
 impl Driver {
     /// Starts a chromedriver on a port that it chooses.
     pub async fn start() -> Arc<Self> {
+        let scratch = tempfile::tempdir().unwrap();
         let mut child = Command::new("chromedriver")
             .arg("--port=0")
+            .env("TMPDIR", scratch.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -90,12 +94,12 @@ impl Driver {
         // What it still says is read, so that it never waits for a reader.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
         let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().unwrap();
-        Arc::new(Self { url: format!("http://127.0.0.1:{port}"), http, browsers: Mutex::default(), _child: child })
+        Arc::new(Self { url: format!("http://127.0.0.1:{port}"), http, browsers: Mutex::default(), child, scratch })
     }
 
     /// Opens a browser that nobody used before.
     pub async fn open(&self, look: Look) -> Window {
-        let profile = tempfile::tempdir().unwrap();
+        let profile = tempfile::tempdir_in(self.scratch.path()).unwrap().keep();
         let flags = [
             "--headless",
             "--no-sandbox",
@@ -110,27 +114,43 @@ impl Driver {
             "--lang=en-GB",
         ];
         let mut args: Vec<_> = flags.map(str::to_owned).to_vec();
-        args.push(format!("--user-data-dir={}", profile.path().display()));
+        args.push(format!("--user-data-dir={}", profile.display()));
         let mut capabilities = serde_json::Map::new();
         capabilities.insert("goog:chromeOptions".to_owned(), json!({ "args": args }));
+        capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "ALL" }));
         let mut builder = ClientBuilder::new(HttpConnector::new());
         let client = builder.capabilities(capabilities).connect(&self.url).await.expect("chromium starts");
         let pid = client.capabilities().and_then(|all| all.get("goog:processID")).and_then(Value::as_i64);
-        let pid = pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).unwrap()));
-        self.browsers.lock().unwrap().push((pid, profile));
+        let pid =
+            pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).unwrap())).expect("chromedriver names its browser");
+        self.browsers.lock().unwrap().push(pid);
         let session = client.session_id().await.unwrap().unwrap();
-        let cdp = format!("{}/session/{session}/goog/cdp/execute", self.url);
-        let window = Window { client, cdp, http: self.http.clone() };
+        let session = format!("{}/session/{session}", self.url);
+        let window = Window { client, session, http: self.http.clone() };
         window.look(look).await;
         window
     }
 }
 
+impl Driver {
+    /// Whether the process still is the browser that was started here: one that closed has left its number to others.
+    fn is_ours(&self, pid: Pid) -> bool {
+        let line = std::fs::read(format!("/proc/{}/cmdline", pid.as_raw_nonzero())).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(&self.scratch.path().display().to_string())
+    }
+}
+
 impl Drop for Driver {
     fn drop(&mut self) {
-        for (pid, _) in self.browsers.lock().unwrap().iter() {
-            // One that closed by itself is no longer there to be ended.
-            pid.map(|pid| kill_process(pid, Signal::KILL).ok());
+        for &pid in self.browsers.lock().unwrap().iter().filter(|&&pid| self.is_ours(pid)) {
+            // It may end by itself just now.
+            kill_process(pid, Signal::KILL).ok();
+        }
+        self.child.start_kill().ok();
+        // A browser's helpers end after it, and write until then.
+        let started = tokio::time::Instant::now();
+        while std::fs::remove_dir_all(self.scratch.path()).is_err() && started.elapsed() < PATIENCE {
+            std::thread::yield_now();
         }
     }
 }
@@ -138,8 +158,23 @@ impl Drop for Driver {
 impl Window {
     /// Runs a command of Chromium's own protocol.
     pub async fn devtools(&self, method: &str, params: Value) {
-        let answer = self.http.post(&self.cdp).json(&json!({ "cmd": method, "params": params })).send().await.unwrap();
-        assert!(answer.status().is_success(), "{method}: {}", answer.text().await.unwrap());
+        self.post("goog/cdp/execute", json!({ "cmd": method, "params": params })).await;
+    }
+
+    /// What the browser's console holds since it was last asked: errors of scripts, breaches of the page's policy.
+    pub async fn complaints(&self) -> Vec<String> {
+        let log = self.post("se/log", json!({ "type": "browser" })).await;
+        let lines = log["value"].as_array().unwrap().iter();
+        lines.map(|line| line["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// A command that the client has no name for.
+    async fn post(&self, command: &str, body: Value) -> Value {
+        let answer = self.http.post(format!("{}/{command}", self.session)).json(&body).send().await.unwrap();
+        let status = answer.status();
+        let answer: Value = answer.json().await.unwrap();
+        assert!(status.is_success(), "{command} {body}: {answer}");
+        answer
     }
 
     /// Gives the window a size and a theme.
@@ -154,6 +189,13 @@ impl Window {
     /// Turns scripts of pages off, or on again.
     pub async fn scripts(&self, on: bool) {
         self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": !on })).await;
+    }
+
+    /// Takes the network away from the page, or gives it back.
+    pub async fn offline(&self, offline: bool) {
+        self.devtools("Network.enable", json!({})).await;
+        let conditions = json!({ "offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1 });
+        self.devtools("Network.emulateNetworkConditions", conditions).await;
     }
 
     /// Opens an address.
