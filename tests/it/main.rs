@@ -12,4 +12,7 @@ mod playground;
 mod playground_browser;
 mod playground_fake;
 mod provider_conformance;
+mod provider_postgres;
+mod provider_ssh;
+mod provider_token;
 mod support;

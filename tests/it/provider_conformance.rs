@@ -8,7 +8,9 @@ use serde_json::json;
 
 use crate::support::{
     door::{Place, TAG, ending_in, order, part},
+    jwt,
     postgres::{Server, psql},
+    sshd::{self, Sshd},
 };
 
 /// The promises that look the same at every door. `works` tells whether a credential opens it.
@@ -95,4 +97,42 @@ async fn postgres_keeps_its_promises() {
     keeps_its_promises(provider, |credential| psql(&part(credential, "URL"), "SELECT count(*) FROM orders").is_ok())
         .await;
     assert_eq!(server.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'cs\\_%'"), "0");
+}
+
+#[tokio::test]
+async fn ssh_keeps_its_promises() {
+    let place = Place::new(&[]);
+    let provider = place.open("ssh", "prod", &json!({ "principals": ["deploy"] }));
+    let ca = provider.public("ca.pub").await.unwrap().body;
+    provider.public("krl").await.unwrap();
+    let sshd = Sshd::start(&ca, &place.dir.path().join("prod/revoked.krl"), "deploy");
+    keeps_its_promises(provider, |credential| {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = sshd::save(&dir, "id", &part(credential, "private key"));
+        sshd::save(&dir, "id-cert.pub", &part(credential, "certificate"));
+        sshd.client(&identity).arg("true").output().unwrap().status.success()
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn token_keeps_its_promises() {
+    let place = Place::new(&[]);
+    let provider =
+        place.open("token", "prod", &json!({ "issuer": "https://access.example.com", "audience": "prod-api" }));
+    let documents = Arc::clone(&provider);
+    keeps_its_promises(provider, move |credential| {
+        let document = |name: &'static str| {
+            let provider = Arc::clone(&documents);
+            let handle = tokio::runtime::Handle::current();
+            let body = std::thread::spawn(move || handle.block_on(provider.public(name))).join().unwrap();
+            String::from_utf8(body.unwrap().body).unwrap()
+        };
+        let believed =
+            jwt::believed(&jwt::of(credential), &document("jwks.json"), "prod-api", "https://access.example.com");
+        let revoked: serde_json::Value = serde_json::from_str(&document("revoked.json")).unwrap();
+        let listed = revoked["revoked"].as_array().unwrap().iter().any(|entry| entry["jti"] == *credential.public_id);
+        believed.is_ok() && !listed
+    })
+    .await;
 }

@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 use super::{
     super::{ProviderError, random},
-    wire::{after_first_string, string, strings},
+    subject::Subject,
+    wire::{string, strings},
 };
 
 /// `SSH_CERT_TYPE_USER`.
@@ -22,7 +23,7 @@ pub(super) struct Authority(SigningKey);
 
 /// What a certificate says.
 pub(super) struct Statement<'a> {
-    pub subject: &'a KeyData,
+    pub subject: &'a Subject,
     pub serial: u64,
     pub key_id: &'a str,
     pub principals: &'a [String],
@@ -58,12 +59,16 @@ impl Authority {
 
     /// The public key as `authorized_keys` and `TrustedUserCAKeys` have it.
     pub(super) fn public_line(&self, comment: &str) -> Result<String, ProviderError> {
-        public_line(&key_data(&self.0), comment)
+        PublicKey::new(self.key_data(), comment).to_openssh().map_err(|e| fault(&e))
+    }
+
+    fn key_data(&self) -> KeyData {
+        KeyData::Ed25519(Ed25519PublicKey(self.0.verifying_key().to_bytes()))
     }
 
     /// The public key in wire form.
     pub(super) fn public_wire(&self) -> Result<Vec<u8>, ProviderError> {
-        PublicKey::from(key_data(&self.0)).to_bytes().map_err(|e| fault(&e))
+        PublicKey::from(self.key_data()).to_bytes().map_err(|e| fault(&e))
     }
 
     /// A certificate that says `statement`, one line without a comment.
@@ -71,15 +76,11 @@ impl Authority {
     /// The bytes are written here and not by `ssh-key`, whose builder verifies what it signed in debug builds and for
     /// that wants the older `ed25519-dalek`.
     pub(super) fn sign(&self, statement: &Statement<'_>) -> Result<String, ProviderError> {
-        let kind = statement.subject.algorithm().to_certificate_type();
-        let subject = PublicKey::from(statement.subject.clone()).to_bytes().map_err(|e| fault(&e))?;
-        let subject_fields = after_first_string(&subject)
-            .ok_or_else(|| ProviderError::Permanent("the person's SSH key can't be certified".into()))?;
-
+        let kind = statement.subject.certificate_kind;
         let mut certificate = Vec::new();
         string(&mut certificate, kind.as_bytes());
         string(&mut certificate, random::bytes::<32>()?.as_slice());
-        certificate.extend(subject_fields);
+        certificate.extend(statement.subject.fields());
         certificate.extend(statement.serial.to_be_bytes());
         certificate.extend(USER.to_be_bytes());
         string(&mut certificate, statement.key_id.as_bytes());
@@ -109,11 +110,6 @@ impl Authority {
     }
 }
 
-/// The public half of a key.
-pub(super) fn key_data(key: &SigningKey) -> KeyData {
-    KeyData::Ed25519(Ed25519PublicKey(key.verifying_key().to_bytes()))
-}
-
 /// A private key in OpenSSH's format.
 pub(super) fn private_text(key: &SigningKey, comment: &str) -> Result<Zeroizing<String>, ProviderError> {
     let pair = Ed25519Keypair {
@@ -123,10 +119,6 @@ pub(super) fn private_text(key: &SigningKey, comment: &str) -> Result<Zeroizing<
     PrivateKey::new(KeypairData::Ed25519(pair), comment)
         .and_then(|key| key.to_openssh(LineEnding::LF))
         .map_err(|e| fault(&e))
-}
-
-fn public_line(key: &KeyData, comment: &str) -> Result<String, ProviderError> {
-    PublicKey::new(key.clone(), comment).to_openssh().map_err(|e| fault(&e))
 }
 
 fn fault(error: &ssh_key::Error) -> ProviderError {

@@ -16,7 +16,7 @@ const CERT_KEY_ID: u8 = 0x23;
 /// What is revoked.
 #[derive(Default)]
 pub(super) struct Revoked {
-    /// Serials of certificates of one CA. sshd ignores serial 0.
+    /// Serials of certificates of one CA. 0 is left out: a list with it is refused whole, and then nobody gets in.
     pub serials: Vec<u64>,
     /// Key ids of certificates of that CA, exactly.
     pub key_ids: Vec<String>,
@@ -29,6 +29,7 @@ impl Revoked {
     pub(super) fn encode(mut self, ca: &[u8], edition: u64, generated: DateTime<Utc>) -> Vec<u8> {
         self.serials.sort_unstable();
         self.serials.dedup();
+        self.serials.retain(|serial| *serial != 0);
         self.key_ids.sort_unstable();
         self.key_ids.dedup();
         // Section 4 wants the hashes in lexical order.

@@ -12,6 +12,7 @@ mod authority;
 mod krl;
 mod session;
 mod settings;
+mod subject;
 mod wire;
 
 use std::sync::Arc;
@@ -19,7 +20,6 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use ssh_key::{HashAlg, PublicKey, public::KeyData};
 use zeroize::Zeroizing;
 
 use super::{
@@ -34,6 +34,7 @@ use super::{
 use authority::{Authority, Statement};
 use settings::SshSettings;
 pub(super) use settings::read;
+use subject::Subject;
 
 /// The provider's name in the config.
 pub(super) const NAME: &str = "ssh";
@@ -224,14 +225,12 @@ impl Inner {
         let own = own_key(order)?;
         let made = if own.is_some() { None } else { Some(random::signing_key()?) };
         let subject = own
-            .as_ref()
-            .map(|key| key.key_data().clone())
-            .or_else(|| made.as_ref().map(authority::key_data))
+            .or_else(|| made.as_ref().map(|key| Subject::ours(&key.verifying_key())))
             .ok_or_else(|| ProviderError::Permanent("there is no key to certify".into()))?;
         let public_id = format!("{}:{n}", order.external_id);
         let key_id = format!("{public_id}:{}", fit_for_logs(&order.holder.name));
         let named = match made {
-            Some(_) => Named::Fingerprint(fingerprint(&subject)),
+            Some(_) => Named::Fingerprint(subject.fingerprint()),
             None => Named::KeyId(key_id.clone()),
         };
 
@@ -319,15 +318,11 @@ fn revoked(register: &Register<Named>) -> krl::Revoked {
 }
 
 /// The first of the holder's own keys.
-fn own_key(order: &Order) -> Result<Option<PublicKey>, ProviderError> {
+fn own_key(order: &Order) -> Result<Option<Subject>, ProviderError> {
     let Some(line) = order.holder.ssh_keys.first() else { return Ok(None) };
-    let key = PublicKey::from_openssh(line.trim())
-        .map_err(|_| ProviderError::Permanent("the first of the person's `ssh_keys` is not a public key".into()))?;
-    Ok(Some(key))
-}
-
-fn fingerprint(key: &KeyData) -> String {
-    hex::encode(key.fingerprint(HashAlg::Sha256).as_bytes())
+    let unfit =
+        || ProviderError::Permanent("the first of the person's `ssh_keys` is not a key that can be certified".into());
+    Subject::from_line(line).map(Some).ok_or_else(unfit)
 }
 
 /// A name that can't break a line of sshd's log.

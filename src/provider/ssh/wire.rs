@@ -14,8 +14,8 @@ pub(super) fn strings<'a>(to: &mut Vec<u8>, texts: impl IntoIterator<Item = &'a 
     string(to, &inner);
 }
 
-/// What comes after the first string; `None` if there is no whole string.
-pub(super) fn after_first_string(bytes: &[u8]) -> Option<&[u8]> {
+/// The first string and what comes after it; `None` if there is no whole string.
+pub(super) fn take_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
-    rest.get(usize::try_from(u32::from_be_bytes(*length)).ok()?..)
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }

@@ -3,7 +3,7 @@
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ed25519_dalek::{
     Signer, SigningKey,
-    pkcs8::{DecodePrivateKey, EncodePrivateKey, spki::der::pem::LineEnding},
+    pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes, spki::der::pem::LineEnding},
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -33,7 +33,8 @@ impl Key {
 
     /// The key as PKCS#8 PEM.
     pub(super) fn to_pem(&self) -> Option<Zeroizing<String>> {
-        self.signing.to_pkcs8_pem(LineEnding::LF).ok()
+        // Without the public half, as RFC 8410 allows: OpenSSL 3.0 can't read a key that has it.
+        KeypairBytes { secret_key: self.signing.to_bytes(), public_key: None }.to_pkcs8_pem(LineEnding::LF).ok()
     }
 
     /// The public half as a key set (RFC 7517 section 5).

@@ -52,9 +52,10 @@ pub fn order(resource: &str, request: u64) -> Order {
     }
 }
 
-/// The same order with another end, in seconds from now.
+/// The same order with another end: a whole second, so many from now.
 pub fn ending_in(order: &Order, seconds: i64) -> Order {
-    Order { not_after: now() + TimeDelta::seconds(seconds), ..order.clone() }
+    let whole = DateTime::from_timestamp(now().timestamp() + seconds, 0).unwrap();
+    Order { not_after: whole, ..order.clone() }
 }
 
 /// The present moment. Tests against real servers live in real time.

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod door;
+pub mod jwt;
 pub mod postgres;
 pub mod process;
 pub mod sshd;
