@@ -7,6 +7,22 @@
 //! The contract: `grant` and `revoke` are idempotent on [`Order::external_id`]; revoking what is gone succeeds; a
 //! timeout or an unreadable answer is [`ProviderError::Unknown`], never a failure.
 
+mod files;
+mod orders;
+mod postgres;
+
+mod quote;
+mod random;
+mod register;
+mod registry;
+mod settings;
+mod ssh;
+pub mod throwaway;
+mod token;
+
+pub use registry::{NAMES, check_settings, open};
+pub use settings::SettingsProblem;
+
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
@@ -44,8 +60,11 @@ pub enum NativeExpiry {
 pub enum SessionEnd {
     /// It lives on until its holder leaves.
     No,
-    /// It is cut.
+    /// It is cut, whenever the grant ends.
     Yes,
+    /// It is cut at the `not_after` that was known when its key was cut. If the grant ends earlier, nobody new gets
+    /// in, but it lives on until then.
+    AtNotAfter,
 }
 
 /// The person a door is opened for, as far as a provider needs to know.
@@ -129,8 +148,9 @@ pub enum ProviderError {
 pub trait Provider: Send + Sync {
     /// What it can do.
     fn describe(&self) -> Description;
-    /// What would be done, a line each, in words for the approver. No I/O.
-    fn plan(&self, order: &Order) -> Vec<String>;
+    /// What would be done, a line each, in words for the approver. No I/O. It stands in a public line of the ledger
+    /// before the grant has an id or an end, so it names nobody and no moment: the card says who and for how long.
+    fn plan(&self) -> Vec<String>;
     /// Whether credentials and rights are there: an empty list, or what is missing, in words with the way to mend it.
     async fn check(&self) -> Result<Vec<String>, ProviderError>;
     /// Opens the door until [`Order::not_after`], cutting no key. Again with the same id: sets the end anew.
@@ -154,4 +174,12 @@ pub struct Surroundings {
     pub env: Arc<BTreeMap<String, SecretString>>,
     /// The one clock.
     pub now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+}
+
+/// Runs work that blocks (files, signatures) off the async threads.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ProviderError> + Send + 'static,
+) -> Result<T, ProviderError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(ProviderError::Unknown("the work was broken off".into())))
 }

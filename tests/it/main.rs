@@ -1,1 +1,18 @@
-fn main(){}
+//! The integration tests: one binary.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails by panicking is doing its work"
+)]
+
+mod house;
+mod playground;
+mod playground_browser;
+mod playground_fake;
+mod provider_conformance;
+mod provider_postgres;
+mod provider_ssh;
+mod provider_token;
+mod support;

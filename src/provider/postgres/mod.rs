@@ -1,0 +1,348 @@
+//! `postgres`: a login role of its own for each grant, which can do what one profile role can and owns nothing.
+//!
+//! The role is `NOINHERIT` and every session of it starts as the profile role: what it creates belongs to the profile,
+//! and stepping out of the profile leaves no rights at all. It has no password until a credential is taken; then the
+//! server is sent a SCRAM verifier, never the password. `VALID UNTIL` is the second lock: it stops new logins at the
+//! end, sessions are ended by us. It binds logins by password only: in `pg_hba.conf` these roles need `scram-sha-256`,
+//! not `trust` or `peer`.
+//!
+//! Our login needs no superuser: `CREATEROLE`, `pg_signal_backend` and the profile role `WITH ADMIN OPTION`.
+
+mod closing;
+mod faults;
+mod rights;
+mod session;
+mod settings;
+
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use postgres_protocol::escape::{escape_identifier, escape_literal};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use super::{
+    Credential, CredentialPart, Description, Item, NativeExpiry, Order, Provider, ProviderError, PublicDocument,
+    SessionEnd, Surroundings, blocking,
+    files::Folder,
+    orders::{self, checked, not_over, written},
+    quote::shell,
+    random,
+};
+use session::{Address, CALL_LIMIT_SECS, Session, column};
+use settings::PostgresSettings;
+pub(super) use settings::read;
+
+/// The provider's name in the config.
+pub(super) const NAME: &str = "postgres";
+/// Which role numbers our roles had: a session is attributed by it when its role is gone.
+const REGISTER: &str = "roles.json";
+/// Length of a password, in characters of 5.95 bits.
+const PASSWORD_CHARS: usize = 32;
+
+/// Role numbers by external id.
+type Numbers = BTreeMap<String, Vec<u32>>;
+
+/// The provider.
+pub(super) struct Postgres {
+    settings: PostgresSettings,
+    url: Option<SecretString>,
+    folder: Folder,
+    now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
+    places: Arc<Semaphore>,
+}
+
+impl Postgres {
+    pub(super) fn new(resource: &str, settings: PostgresSettings, surroundings: &Surroundings) -> Self {
+        let url = surroundings.env.get(&settings.url_env).filter(|url| !url.expose_secret().is_empty()).cloned();
+        Self {
+            settings,
+            url,
+            folder: Folder::new(&surroundings.dir, resource),
+            now: Arc::clone(&surroundings.now),
+            places: session::places(),
+        }
+    }
+
+    fn address(&self) -> Result<Address, ProviderError> {
+        let url_env = &self.settings.url_env;
+        let url = self.url.as_ref().ok_or_else(|| {
+            ProviderError::Permanent(format!(
+                "the environment variable `{url_env}` is not set: put the admin URL into it"
+            ))
+        })?;
+        Address::read(url_env, url, self.settings.ca_file.as_deref())
+    }
+
+    /// Makes one call over a connection of its own. What is late may have been done.
+    async fn call<T, W: Future<Output = Result<T, ProviderError>>>(
+        &self,
+        work: impl FnOnce(Address, Session) -> W,
+    ) -> Result<T, ProviderError> {
+        let address = self.address()?;
+        let _place = self.places.acquire().await.map_err(|e| ProviderError::Retry(e.to_string()))?;
+        let session = address.connect().await?;
+        let limit = Duration::from_secs(CALL_LIMIT_SECS);
+        let late = || ProviderError::Unknown(format!("{} took longer than {CALL_LIMIT_SECS} s", address.words()));
+        let words_of = address.clone();
+        let answer = tokio::time::timeout(limit, work(words_of, session)).await;
+        answer.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Changes the register of role numbers.
+    async fn note(&self, how: impl FnOnce(&mut Numbers) -> bool + Send + 'static) -> Result<(), ProviderError> {
+        let folder = self.folder.clone();
+        blocking(move || {
+            let held = folder.lock()?;
+            let mut numbers: Numbers = folder.read_json(REGISTER)?;
+            if how(&mut numbers) { folder.write_json(REGISTER, &numbers, &held) } else { Ok(()) }
+        })
+        .await
+    }
+
+    async fn numbers(&self) -> Result<Numbers, ProviderError> {
+        let folder = self.folder.clone();
+        blocking(move || folder.read_json(REGISTER)).await
+    }
+
+    /// Makes the role or sets its end anew; gives its number.
+    async fn open(&self, session: &Session, order: &Order) -> Result<u32, ProviderError> {
+        let id = &order.external_id;
+        let profile = &self.settings.role;
+        let found = session
+            .row(
+                "SELECT (SELECT oid FROM pg_roles WHERE rolname = $1), EXISTS (SELECT 1 FROM pg_roles WHERE rolname = $2), \
+                 coalesce((SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = $1), '')",
+                &[id, profile],
+            )
+            .await?;
+        let number: Option<u32> = column(&found, 0)?;
+        if !column::<bool>(&found, 1)? {
+            return Err(ProviderError::Permanent(rights::no_profile(profile)));
+        }
+        let (name, role) = (escape_identifier(id), escape_identifier(profile));
+        let (end, limit) = (escape_literal(&written(order.not_after)), self.settings.connection_limit);
+        let sql = if number.is_none() {
+            format!(
+                "CREATE ROLE {name} LOGIN NOINHERIT PASSWORD NULL VALID UNTIL {end} CONNECTION LIMIT {limit} IN ROLE {role};"
+            )
+        } else {
+            if !column::<&str>(&found, 2)?.starts_with(&mark_start(id)) {
+                return Err(ProviderError::Permanent(format!(
+                    "there is a role {name} that doesn't bear our mark: it is left alone; look where it comes from"
+                )));
+            }
+            format!(
+                "ALTER ROLE {name} LOGIN NOINHERIT VALID UNTIL {end} CONNECTION LIMIT {limit}; GRANT {role} TO {name};"
+            )
+        };
+        let sql = format!(
+            "{sql} ALTER ROLE {name} SET role = {}; COMMENT ON ROLE {name} IS {}",
+            escape_literal(profile),
+            escape_literal(&mark(order)),
+        );
+        if let Err(e) = session.try_change(&sql).await {
+            return Err(closing::explained(session, &e, profile).await);
+        }
+        let number = closing::oid_of(session, id).await;
+        number.ok().flatten().ok_or_else(|| ProviderError::Unknown(format!("the role {name} is gone again")))
+    }
+
+    /// Sets a new password; gives it.
+    async fn cut(&self, session: &Session, order: &Order) -> Result<Zeroizing<String>, ProviderError> {
+        let id = &order.external_id;
+        let name = escape_identifier(id);
+        let open = session.rows("SELECT 1 FROM pg_roles WHERE rolname = $1 AND rolcanlogin", &[id]).await?;
+        if open.is_empty() {
+            return Err(ProviderError::Permanent(format!(
+                "there is no role {name} to log in with: the grant is not open"
+            )));
+        }
+        let password = random::base62(PASSWORD_CHARS)?;
+        let verifier = postgres_protocol::password::scram_sha_256(password.as_bytes());
+        let sql = format!(
+            "ALTER ROLE {name} PASSWORD {} VALID UNTIL {}",
+            escape_literal(&verifier),
+            escape_literal(&written(order.not_after)),
+        );
+        match session.try_change(&sql).await {
+            Ok(()) => Ok(password),
+            Err(e) => Err(closing::explained(session, &e, &self.settings.role).await),
+        }
+    }
+
+    /// The parts to show: a line to paste, the same as a URL, and plain values.
+    fn parts(&self, address: &Address, id: &str, n: u32, password: &str) -> Vec<CredentialPart> {
+        let shown = address.shown();
+        let host = self.settings.host.as_ref().unwrap_or(&shown.host);
+        let port = self.settings.port.unwrap_or(shown.port);
+        let database = self.settings.database.as_ref().unwrap_or(&shown.database);
+        let tls = if shown.tls { " sslmode=require" } else { "" };
+        let connection = format!("host={} port={port} dbname={} user={id}{tls}", conninfo(host), conninfo(database));
+        let query = if shown.tls { "?sslmode=require" } else { "" };
+        let url_host = if host.contains(':') { format!("[{host}]") } else { percent(host) };
+        let url = format!("postgresql://{id}:{password}@{url_host}:{port}/{}{query}", percent(database));
+        let void =
+            if n > 1 { " (the earlier password is void; sessions that are open stay until the end)" } else { "" };
+        let piece = |label: String, text: String| CredentialPart { label, text: text.into() };
+        vec![
+            piece(format!("run this{void}"), format!("PGPASSWORD={password} psql {}", shell(&connection))),
+            piece("or give this URL to a program".into(), url),
+            piece(
+                "or type it in".into(),
+                format!("host {host}\nport {port}\ndatabase {database}\nuser {id}\npassword {password}"),
+            ),
+        ]
+    }
+}
+
+#[async_trait]
+impl Provider for Postgres {
+    fn describe(&self) -> Description {
+        Description { name: NAME, native_expiry: NativeExpiry::Exact, ends_sessions: SessionEnd::Yes, lists: true }
+    }
+
+    fn plan(&self) -> Vec<String> {
+        let PostgresSettings { role, connection_limit, .. } = &self.settings;
+        vec![
+            format!(
+                "create a login role for this grant alone, which can do what {} can, over at most {connection_limit} connections",
+                escape_identifier(role),
+            ),
+            "when the time is up it can't log in, its sessions are cut, and the role is dropped".to_owned(),
+        ]
+    }
+
+    async fn check(&self) -> Result<Vec<String>, ProviderError> {
+        if self.url.is_none()
+            && let Err(lacking) = self.address()
+        {
+            return Ok(vec![lacking.to_string()]);
+        }
+        self.call(|_, session| async move { rights::lacking(&session, &self.settings.role).await }).await
+    }
+
+    async fn grant(&self, order: &Order) -> Result<(), ProviderError> {
+        checked(order)?;
+        not_over(order, (self.now)())?;
+        let number = self.call(|_, session| async move { self.open(&session, order).await }).await?;
+        let id = order.external_id.clone();
+        let noted = self.note(move |numbers| {
+            let known = numbers.entry(id).or_default();
+            let new = !known.contains(&number);
+            if new {
+                known.push(number);
+            }
+            new
+        });
+        noted.await.map_err(|e| ProviderError::Unknown(format!("the role is made, but {e}")))
+    }
+
+    async fn credential(&self, order: &Order, n: u32) -> Result<Credential, ProviderError> {
+        checked(order)?;
+        not_over(order, (self.now)())?;
+        let address = self.address()?;
+        let password = self.call(|_, session| async move { self.cut(&session, order).await }).await?;
+        Ok(Credential {
+            n,
+            public_id: format!("{}:{n}", order.external_id),
+            not_after: order.not_after,
+            parts: self.parts(&address, &order.external_id, n, &password),
+        })
+    }
+
+    async fn revoke(&self, order: &Order) -> Result<(), ProviderError> {
+        checked(order)?;
+        let id = order.external_id.clone();
+        let known = self.numbers().await?.remove(&id).unwrap_or_default();
+        let profile = &self.settings.role;
+        self.call(|address, session| async move {
+            closing::close(&session, &address, &order.external_id, profile).await?;
+            closing::end_orphans(&session, &known, profile).await
+        })
+        .await?;
+        self.note(move |numbers| numbers.remove(&id).is_some()).await
+    }
+
+    async fn list(&self, log_tag: &str) -> Result<Vec<Item>, ProviderError> {
+        if !orders::is_log_tag(log_tag) {
+            return Ok(Vec::new());
+        }
+        let numbers = self.numbers().await?;
+        self.call(|_, session| async move { list(&session, log_tag, &numbers).await }).await
+    }
+
+    async fn public(&self, _name: &str) -> Option<PublicDocument> {
+        None
+    }
+}
+
+/// The roles that bear the tag, and the sessions of those that are gone.
+async fn list(session: &Session, log_tag: &str, numbers: &Numbers) -> Result<Vec<Item>, ProviderError> {
+    // In the order of names, `_` is followed by `` ` ``: the index is used, however many roles there are.
+    let (from, to) = (format!("cs_{log_tag}_"), format!("cs_{log_tag}`"));
+    let roles = session
+        .rows(
+            "SELECT rolname::text, CASE WHEN isfinite(rolvaliduntil) \
+             THEN floor(extract(epoch FROM rolvaliduntil))::bigint END \
+             FROM pg_roles WHERE rolname >= $1::text::name AND rolname < $2::text::name",
+            &[&from, &to],
+        )
+        .await?;
+    let mut items = Vec::new();
+    for row in roles {
+        let external_id: String = column(&row, 0)?;
+        let end: Option<i64> = column(&row, 1)?;
+        if orders::is_of_log(&external_id, log_tag) {
+            items.push(Item { external_id, not_after: end.and_then(|end| DateTime::from_timestamp(end, 0)) });
+        }
+    }
+    let orphans = session
+        .rows(
+            "SELECT DISTINCT usesysid FROM pg_stat_activity a \
+             WHERE usesysid IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_roles r WHERE r.oid = a.usesysid)",
+            &[],
+        )
+        .await?;
+    for row in orphans {
+        let number: u32 = column(&row, 0)?;
+        let owner = numbers.iter().find(|(id, known)| orders::is_of_log(id, log_tag) && known.contains(&number));
+        if let Some((id, _)) = owner
+            && !items.iter().any(|item| item.external_id == *id)
+        {
+            items.push(Item { external_id: id.clone(), not_after: None });
+        }
+    }
+    Ok(items)
+}
+
+/// What stands in the comment of a role of ours.
+fn mark(order: &Order) -> String {
+    let log = orders::log_tag(&order.external_id).unwrap_or_default();
+    let rest = json!({ "exp": order.not_after.timestamp(), "log": log, "request": order.request }).to_string();
+    format!("{}, {}", mark_start(&order.external_id), rest.trim_start_matches('{'))
+}
+
+fn mark_start(id: &str) -> String {
+    format!(r#"{{"countersign": "{id}""#)
+}
+
+/// A value of a connection string as libpq reads it.
+fn conninfo(value: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._:/-".contains(c);
+    if !value.is_empty() && value.chars().all(plain) {
+        return value.to_owned();
+    }
+    format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
+}
+
+/// A part of a URL, percent-encoded (RFC 3986).
+fn percent(part: &str) -> String {
+    let encoded = |b: u8| {
+        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }
+    };
+    part.bytes().map(encoded).collect()
+}

@@ -1,0 +1,69 @@
+//! Whether our login has the rights it needs, and the exact statements that give them.
+
+use postgres_protocol::escape::escape_identifier;
+
+use super::{
+    super::ProviderError,
+    session::{Session, column},
+};
+
+/// The oldest server whose `pg_terminate_backend` waits.
+const SERVER_MIN: i32 = 140_000;
+
+/// What is missing for granting the profile role `role`: words with the SQL that mends it. Empty if nothing is.
+pub(super) async fn lacking(session: &Session, role: &str) -> Result<Vec<String>, ProviderError> {
+    let about = session
+        .row(
+            "SELECT current_setting('server_version_num')::int, pg_is_in_recovery(), current_user::text, \
+             r.rolsuper, r.rolcreaterole, pg_has_role('pg_signal_backend', 'USAGE') \
+             FROM pg_roles r WHERE r.rolname = current_user",
+            &[],
+        )
+        .await?;
+    let version: i32 = column(&about, 0)?;
+    let standby: bool = column(&about, 1)?;
+    let us: String = column(&about, 2)?;
+    let superuser: bool = column(&about, 3)?;
+    let creates: bool = column(&about, 4)?;
+    let signals: bool = column(&about, 5)?;
+    let (us, quoted) = (escape_identifier(&us), escape_identifier(role));
+
+    let mut lacking = Vec::new();
+    if version < SERVER_MIN {
+        lacking.push(format!("the server is older than PostgreSQL {}: upgrade it", SERVER_MIN / 10_000));
+    }
+    if standby {
+        lacking.push("the server is a standby, which can't be changed: give the URL of the primary".into());
+    }
+    if !superuser && !creates {
+        lacking.push(format!("our login can't create roles: run as a superuser `ALTER ROLE {us} CREATEROLE;`"));
+    }
+    if !superuser && !signals {
+        lacking.push(format!("our login can't end sessions: run as a superuser `GRANT pg_signal_backend TO {us};`"));
+    }
+    let profile = session
+        .rows(
+            "SELECT rolsuper OR rolcreaterole OR rolreplication, pg_has_role(oid, 'MEMBER WITH ADMIN OPTION') \
+             FROM pg_roles WHERE rolname = $1",
+            &[&role],
+        )
+        .await?;
+    match profile.first() {
+        None => lacking.push(no_profile(role)),
+        Some(row) if column(row, 0)? => lacking.push(format!(
+            "the role {quoted} could lift its own end (it is a superuser, creates roles or replicates): use another, \
+             made with `CREATE ROLE … NOLOGIN;`"
+        )),
+        Some(row) if !column::<bool>(row, 1)? => lacking.push(format!(
+            "our login can't grant {quoted}: run as a superuser `GRANT {quoted} TO {us} WITH ADMIN OPTION;`"
+        )),
+        Some(_) => {}
+    }
+    Ok(lacking)
+}
+
+/// The profile role isn't there.
+pub(super) fn no_profile(role: &str) -> String {
+    let quoted = escape_identifier(role);
+    format!("the role {quoted} does not exist: run `CREATE ROLE {quoted} NOLOGIN;` and grant it what it is for")
+}

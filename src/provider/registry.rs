@@ -1,0 +1,84 @@
+//! Which providers there are, and how one is opened.
+
+use std::sync::Arc;
+
+use super::{
+    Provider, ProviderError, Settings, SettingsProblem, Surroundings, postgres,
+    settings::{Reader, did_you_mean, listed},
+    ssh, token,
+};
+
+/// The names of the providers in this binary, as they stand in `provider = "…"`.
+pub const NAMES: [&str; 3] = ["postgres", "ssh", "token"];
+/// Longest name of a resource, in bytes: it names a folder.
+const RESOURCE_MAX_BYTES: usize = 64;
+
+/// Opens the provider `name` for the target that `settings` describe. No I/O: keys are made and servers are called
+/// when they are first needed.
+///
+/// # Errors
+///
+/// [`ProviderError::Permanent`] if there is no such provider, if the settings are wrong or if the resource's name can't
+/// be the name of a folder.
+pub fn open(
+    name: &str,
+    resource: &str,
+    settings: &Settings,
+    surroundings: &Surroundings,
+) -> Result<Arc<dyn Provider>, ProviderError> {
+    let problems = check_settings(name, settings);
+    if !problems.is_empty() {
+        return Err(ProviderError::Permanent(sentence(name, &problems)));
+    }
+    if !is_folder_name(resource) {
+        return Err(ProviderError::Permanent(format!(
+            "the resource's name can't name a folder; use letters, digits, `.`, `_` and `-`, at most {RESOURCE_MAX_BYTES}"
+        )));
+    }
+    let mut reader = Reader::new(settings);
+    Ok(match name {
+        postgres::NAME => Arc::new(postgres::Postgres::new(resource, postgres::read(&mut reader), surroundings)),
+        ssh::NAME => Arc::new(ssh::Ssh::new(resource, ssh::read(&mut reader), surroundings)),
+        token::NAME => Arc::new(token::Token::new(resource, token::read(&mut reader), surroundings)),
+        _ => return Err(ProviderError::Permanent(unknown(name).0)),
+    })
+}
+
+/// Everything that is wrong with the settings of provider `name`, all at once; empty if they are fit for [`open`].
+/// Looks at nothing but its arguments.
+#[must_use]
+pub fn check_settings(name: &str, settings: &Settings) -> Vec<SettingsProblem> {
+    let mut reader = Reader::new(settings);
+    match name {
+        postgres::NAME => drop(postgres::read(&mut reader)),
+        ssh::NAME => drop(ssh::read(&mut reader)),
+        token::NAME => drop(token::read(&mut reader)),
+        _ => {
+            let (words, hint) = unknown(name);
+            return vec![SettingsProblem { key: None, words, hint: Some(hint) }];
+        }
+    }
+    reader.finish()
+}
+
+fn unknown(name: &str) -> (String, String) {
+    let hint = match did_you_mean(name, &NAMES) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => format!("known are {}", listed(&NAMES)),
+    };
+    let shown: String = name.chars().filter(|c| !c.is_control()).take(RESOURCE_MAX_BYTES).collect();
+    (format!("there is no provider `{shown}`; {hint}"), hint)
+}
+
+fn sentence(name: &str, problems: &[SettingsProblem]) -> String {
+    let each = problems.iter().map(|problem| match &problem.key {
+        Some(key) => format!("`{name}.{key}` {}", problem.words),
+        None => problem.words.clone(),
+    });
+    each.collect::<Vec<_>>().join("; ")
+}
+
+fn is_folder_name(text: &str) -> bool {
+    let fit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+    (1..=RESOURCE_MAX_BYTES).contains(&text.len()) && !text.starts_with('.') && text.bytes().all(fit)
+}

@@ -1,0 +1,8 @@
+//! Stand-ins, real servers and a real browser for the tests.
+
+pub mod browser;
+pub mod door;
+pub mod jwt;
+pub mod postgres;
+pub mod process;
+pub mod sshd;

@@ -1,0 +1,176 @@
+//! A real PostgreSQL for a test: its own copy of a cluster that is made once a checkout.
+//!
+//! In it: a superuser `admin`, a bot `csbot` with the rights the provider asks for and no more, a profile role `app_rw`
+//! and a database `orders` with a table `orders` that `app_rw` may read and change.
+
+use std::{fs, os::unix::process::CommandExt, path::PathBuf, process::Command};
+
+use tempfile::TempDir;
+
+use super::process::{self, Kept, find_program, free_port, run, said, until};
+
+/// Settings that make a server for a test quick: nothing in it needs to survive the machine.
+const QUICK: [&str; 6] = [
+    "listen_addresses=127.0.0.1",
+    "unix_socket_directories=",
+    "fsync=off",
+    "shared_buffers=16MB",
+    "max_wal_senders=0",
+    "wal_level=minimal",
+];
+
+/// What every copy has in it.
+const FURNITURE: [&str; 3] = [
+    "CREATE ROLE app_rw NOLOGIN; CREATE ROLE csbot LOGIN CREATEROLE PASSWORD 'botpw'; \
+     GRANT app_rw TO csbot WITH ADMIN OPTION; GRANT pg_signal_backend TO csbot",
+    "CREATE DATABASE orders",
+    "CREATE TABLE orders (id int PRIMARY KEY, item text); INSERT INTO orders VALUES (1, 'cogwheel'), (2, 'card'); \
+     GRANT SELECT, INSERT, UPDATE, DELETE ON orders TO app_rw; \
+     CREATE SCHEMA app AUTHORIZATION app_rw; CREATE TABLE app.notes (note text); ALTER TABLE app.notes OWNER TO app_rw",
+];
+
+/// A running server; it ends with the test.
+pub struct Server {
+    // Dropped in this order: the server, then its folder.
+    kept: Option<Kept>,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+    more: Vec<String>,
+    dir: TempDir,
+}
+
+impl Server {
+    /// A server with the usual furniture.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// The same with more settings (`name=value`).
+    pub fn start_with(more: &[&str]) -> Self {
+        let template = template();
+        let dir = folder();
+        copy(&template, &dir);
+        let mut server =
+            Self { kept: None, port: free_port(), more: more.iter().map(ToString::to_string).collect(), dir };
+        server.resume();
+        server
+    }
+
+    /// Where its files are.
+    pub fn data(&self) -> PathBuf {
+        self.dir.path().join("data")
+    }
+
+    /// The URL of the bot, which is no superuser.
+    pub fn bot_url(&self) -> String {
+        self.url("csbot", "botpw", "orders")
+    }
+
+    /// The URL of the superuser.
+    pub fn admin_url(&self) -> String {
+        self.url("admin", "adminpw", "orders")
+    }
+
+    /// A URL of this server.
+    pub fn url(&self, user: &str, password: &str, database: &str) -> String {
+        format!("postgres://{user}:{password}@127.0.0.1:{}/{database}?sslmode=disable", self.port)
+    }
+
+    /// What the superuser's query answers, without frills.
+    #[track_caller]
+    pub fn sql(&self, sql: &str) -> String {
+        psql(&self.admin_url(), sql).unwrap_or_else(|e| panic!("{sql}: {e}"))
+    }
+
+    /// Stops the server as a crash would.
+    pub fn crash(&mut self) {
+        self.kept = None;
+    }
+
+    /// Starts it again, on the same port.
+    pub fn resume(&mut self) {
+        let mut arguments = vec!["-D".to_owned(), self.data().display().to_string()];
+        let port = format!("port={}", self.port);
+        for setting in QUICK.iter().copied().chain(self.more.iter().map(String::as_str)).chain([port.as_str()]) {
+            arguments.extend(["-c".to_owned(), setting.to_owned()]);
+        }
+        self.kept = Some(Kept::start(&binary("postgres"), &arguments, fit_user()));
+        until("PostgreSQL answers", || psql(&self.url("admin", "adminpw", "postgres"), "SELECT 1").is_ok());
+    }
+}
+
+/// What a query answers through the ordinary client, without frills; the error is what it said.
+pub fn psql(url: &str, sql: &str) -> Result<String, String> {
+    let output = Command::new("psql").args([url, "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", sql]).output().unwrap();
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        Err(said(&output))
+    }
+}
+
+/// The cluster that the others are copies of.
+fn template() -> PathBuf {
+    let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let template = place.join("postgres-template");
+    let lock = fs::File::create(place.join("postgres-template.lock")).unwrap();
+    lock.lock().unwrap();
+    if template.exists() {
+        return template;
+    }
+    let dir = folder();
+    let word = dir.path().join("word");
+    fs::write(&word, "adminpw").unwrap();
+    own(&dir);
+    let mut command = Command::new(binary("initdb"));
+    command.args(["--no-sync", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C", "-U", "admin", "--pwfile"]);
+    command.arg(&word).arg("-D").arg(dir.path().join("data")).env("LC_ALL", "C").current_dir("/");
+    if let Some((uid, gid)) = fit_user() {
+        command.uid(uid).gid(gid);
+    }
+    run(&mut command);
+    let mut server = Server { kept: None, port: free_port(), more: Vec::new(), dir };
+    server.resume();
+    for (sql, database) in FURNITURE.iter().zip(["postgres", "postgres", "orders"]) {
+        psql(&server.url("admin", "adminpw", database), sql).unwrap();
+    }
+    server.sql("CHECKPOINT");
+    server.crash();
+    fs::remove_file(&word).unwrap();
+    let half = place.join("postgres-template.half");
+    let _ = fs::remove_dir_all(&half);
+    fs::create_dir(&half).unwrap();
+    run(Command::new("cp").arg("-a").arg(server.data()).arg(&half));
+    fs::rename(half, &template).unwrap();
+    template
+}
+
+/// A folder that the server's user can enter.
+fn folder() -> TempDir {
+    let dir = tempfile::Builder::new().prefix("countersign-pg-").tempdir_in("/tmp").unwrap();
+    own(&dir);
+    dir
+}
+
+fn own(dir: &TempDir) {
+    if let Some((uid, gid)) = fit_user() {
+        run(Command::new("chown").arg("-R").arg(format!("{uid}:{gid}")).arg(dir.path()));
+    }
+}
+
+fn copy(template: &std::path::Path, dir: &TempDir) {
+    run(Command::new("cp").arg("-a").arg(template.join("data")).arg(dir.path()));
+    let _ = fs::remove_file(dir.path().join("data/postmaster.pid"));
+}
+
+/// PostgreSQL doesn't run as root.
+fn fit_user() -> Option<(u32, u32)> {
+    process::is_root().then(|| process::user("postgres"))
+}
+
+/// A program of the server.
+fn binary(name: &str) -> String {
+    let places: Vec<String> = (13..=19).rev().map(|v| format!("/usr/lib/postgresql/{v}/bin/{name}")).collect();
+    let places: Vec<&str> = places.iter().map(String::as_str).collect();
+    find_program(&places, "postgresql")
+}
