@@ -15,4 +15,5 @@ mod provider_conformance;
 mod provider_postgres;
 mod provider_ssh;
 mod provider_token;
+mod story;
 mod support;
