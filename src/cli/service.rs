@@ -159,8 +159,8 @@ fn page(config: &Config, clock: &Arc<dyn Clock>) -> playground::Playground {
     });
     let mut channels: Vec<String> = config.server.playground_channel.clone().into_iter().collect();
     let mut examples = Vec::new();
-    for name in config.facts.resource_names() {
-        let Some(resource) = config.facts.resource(&name) else { continue };
+    for name in &config.resources {
+        let Some(resource) = config.facts.resource(name) else { continue };
         if !channels.contains(&resource.channel) {
             channels.push(resource.channel);
         }
