@@ -110,6 +110,12 @@ impl ConfigDir {
 }
 
 fn load(dir: &Path) -> Result<Config, Stop> {
+    if !dir.is_dir() {
+        let dir = dir.display();
+        let hint =
+            "`bot-config/` in the source is a complete sample to start from; `--config DIR` names another folder";
+        return Err(Stop::Finding(format!("there is no config folder {dir}\n  hint: {hint}")));
+    }
     config::load(dir).map_err(|problems| {
         let mut words: Vec<String> = problems.iter().take(PROBLEMS_TOLD_MAX).map(ToString::to_string).collect();
         let many = problems.len();

@@ -64,19 +64,20 @@ pub async fn reopen(writer: &mut Writer) -> Result<(), Fatal> {
     loop {
         let wake = tokio::time::sleep(Duration::from_millis(pause));
         tokio::pin!(wake);
-        loop {
+        // Whoever is to stop has nothing more to write: the next start is the recovery.
+        while writer.stopping.is_none() {
             tokio::select! {
                 () = &mut wake => break,
                 job = writer.jobs.recv(), if writer.held.len() < HELD_MAX => match job {
                     Some(Job::Message { reply, .. }) => { let _ = reply.send(answer::ledger_down()); }
-                    Some(stop @ Job::Stop(_)) => {
-                        writer.held.push_front(stop);
-                        return Ok(());
-                    }
+                    Some(Job::Stop(done)) => writer.stopping = Some(done),
                     Some(job) => writer.held.push_back(job),
                     None => return Ok(()),
                 },
             }
+        }
+        if writer.stopping.is_some() {
+            return Ok(());
         }
         let setup = Arc::clone(&writer.setup);
         let opened = tokio::task::spawn_blocking(move || open(&setup)).await;

@@ -55,7 +55,7 @@ pub struct Writer {
     followed: DateTime<Utc>,
     /// Whether a clock that is behind has been recorded and has not caught up yet.
     step_recorded: bool,
-    stopping: Option<oneshot::Sender<()>>,
+    pub(super) stopping: Option<oneshot::Sender<()>>,
 }
 
 /// What is decided together and becomes durable together.
@@ -166,7 +166,7 @@ impl Writer {
             Job::Provider { request, call, attempt, result } => self.provider(batch, request, call, attempt, result),
             Job::Drawn { request, chat, card, result } => {
                 let channel = self.state.request(request).map(|request| request.channel.clone());
-                let posted = self.lanes.drawn(request, chat, *card, result, &self.to_self);
+                let posted = self.lanes.drawn(request, chat, &card, result, &self.to_self);
                 if let (Some(message), Some(channel)) = (posted, channel) {
                     self.command(batch, &Command::CardPosted { request, chat, channel, message });
                 }
