@@ -1,5 +1,35 @@
 //! The rules, pure: no I/O, no clock, no randomness.
+//!
+//! [`hear`] takes a message from a chat and [`decide`] a command; both say which [`Event`]s follow, or refuse.
+//! [`settle`] says which events are due because of the time or because a state calls for them. [`State::evolve`] folds
+//! an event that is in the ledger into the state, and [`effects_of`] reads from the state what is still to be done
+//! outside. Nothing else changes a state, so the state is always the fold of the ledger.
 
+mod command;
+mod decide;
+mod effect;
+mod event;
+mod evolve;
+mod hear;
 mod ids;
+mod record;
+mod refusal;
+mod rules;
+mod settle;
+mod span;
+mod state;
+#[cfg(test)]
+mod tests;
 
+pub use command::{Action, Actor, Command, Message, ProviderOutcome, Via};
+pub use decide::{ORDERS_MAX, PENDING_PER_PERSON_MAX, REASON_CHARS_MAX, decide, phase_words};
+pub use effect::{Effect, Notice, effects_of, notices};
+pub use event::{Cause, Event, FailureClass, Personal, Sort, Target};
+pub use hear::{Answer, Heard, hear};
 pub use ids::{Chat, RequestId, SubjectId};
+pub use record::{NotAnEvent, PersonalField, Record};
+pub use refusal::Refusal;
+pub use rules::{PolicyId, Resource, Rules, Verdict};
+pub use settle::settle;
+pub use span::{DurationError, Span};
+pub use state::{Decision, Happening, Phase, Posted, Request, Seen, State, Stored, Subject};

@@ -4,8 +4,12 @@
 //! [`Reply`] to that one person; the service hands [`card::Card`]s and notices to the [`Adapter`], which makes the
 //! messages look like them.
 
+pub mod answer;
 pub mod card;
+pub mod draw;
+pub mod grammar;
 pub mod playground;
+pub mod text;
 
 use async_trait::async_trait;
 use secrecy::SecretString;

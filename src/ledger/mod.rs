@@ -1,4 +1,289 @@
 //! The signed hash chain (format 1): entries, tree, notes, the journal with sled over it, verification, proofs, export.
 //!
-//! This module knows nothing of access requests. It is handed [`Draft`]s, makes them canonical lines, chains them,
-//! signs the head of the batch, and answers when the batch is on the disk.
+//! This module knows nothing of access requests. It is handed [`Draft`]s, makes them canonical lines, chains them, signs
+//! the head of the batch, and answers when the batch is on the disk. Everything it writes can be checked by programs that
+//! nobody here wrote.
+//!
+//! | file | what it is | section of the format |
+//! |---|---|---|
+//! | `line`, `canon`, `time`, `kinds` | one entry, one line | Entry |
+//! | `disclosure`, `vault` | personal data, sealed; the keys of people | Personal data |
+//! | `hash`, `tree`, `note`, `proof`, `tiles` | RFC 6962 and C2SP, pure | Tree, head, signature |
+//! | `frame`, `journal`, `index`, `nodes`, `disk` | the journal that is the truth; what is derived from it | Storage |
+//! | `store`, `memory`, `core` | the commit protocol over any store | Storage |
+//! | `open`, `check`, `fault` | the start, and the one check of a log | Storage, Verifying |
+//! | `writer`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
+//! | [`verify`], [`export`] | what outsiders use | Verifying |
+
+mod canon;
+mod check;
+mod core;
+mod disclosure;
+mod disk;
+mod draft;
+pub mod export;
+mod fault;
+mod frame;
+mod hash;
+pub mod history;
+mod ids;
+mod index;
+mod journal;
+pub mod kinds;
+mod line;
+#[cfg(test)]
+mod memory;
+mod nodes;
+mod note;
+mod open;
+pub mod proof;
+mod publish;
+mod reader;
+mod store;
+mod tiles;
+mod time;
+mod tree;
+mod vault;
+pub mod verify;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fs::File,
+    path::Path,
+    sync::{Arc, PoisonError, RwLock},
+    thread::JoinHandle,
+};
+
+use chrono::{DateTime, Utc};
+use ed25519_dalek::SigningKey;
+use tokio::sync::{mpsc, oneshot, watch};
+use zeroize::Zeroizing;
+
+pub use self::{
+    check::Knows,
+    disclosure::{DISCLOSURE_MAX_BYTES, DISCLOSURES_MAX, Disclosed, Disclosure},
+    draft::{AppendError, Committed, DRAFTS_MAX, Draft, JOB_MAX_BYTES, Refused},
+    fault::{Class, Fault},
+    hash::{Hash, leaf_hash},
+    ids::{NotASubjectId, SubjectId},
+    journal::Sizes,
+    line::{LINE_MAX_BYTES, is_kind},
+    note::{Checkpoint, NoteError, SignedNote, VerifierKey, is_origin},
+    open::{OnProgress, OpenError, Options, Progress},
+    reader::{Entry, Head, ReadError, Reader},
+    tree::{consistent, included},
+    writer::{BATCH_MAX_BYTES, BATCH_MAX_JOBS, QUEUE_MAX_JOBS},
+};
+use self::{
+    core::Job,
+    disk::Layout,
+    draft::ready,
+    publish::Publisher,
+    reader::Shared,
+    time::Micros,
+    writer::{Command, Writer},
+};
+
+/// An open ledger: the only one on its folder, as long as it lives.
+///
+/// Dropping it answers what is waiting, publishes what is durable, and lets go of the folder; that blocks for a moment.
+#[derive(Debug)]
+pub struct Ledger {
+    reader: Reader,
+    verifier: VerifierKey,
+    knows: Knows,
+    layout: Layout,
+    commands: Option<mpsc::Sender<Command>>,
+    writer: Option<JoinHandle<()>>,
+    /// The lock of the folder: given up last.
+    _lock: File,
+}
+
+impl Ledger {
+    /// Opens the ledger in a folder: takes its lock, checks the whole journal, compares it with every head that is
+    /// remembered elsewhere, brings what is derived from it up to date, and starts its threads. Makes it if it isn't there.
+    /// Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`OpenError`]: each is one plain sentence.
+    pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        let opening = open::open(dir, options)?;
+        let core = opening.core;
+        let (Some(signer), Some(log)) = (core.signers.first(), &core.tip.opened) else {
+            return Err(OpenError::KeyMissing(opening.layout.signing_key()));
+        };
+        let verifier = signer.verifier().clone();
+        let note = core.store.index.newest_head().map_err(store::StoreError::from)?;
+        let note = note.ok_or_else(|| OpenError::Io("the index has no head".into()))?;
+        let head =
+            Head { size: core.tip.size(), root: core.tip.tree.root(), note: note.into(), time: core.tip.time.to_utc() };
+        let index = core.store.index.clone();
+        let publisher = Publisher::start(opening.layout.clone(), index.clone(), core.store.nodes.clone())?;
+        publisher.head(head.size, Arc::clone(&head.note));
+        let shared = Arc::new(Shared {
+            layout: opening.layout.clone(),
+            index: RwLock::new(Some(index)),
+            nodes: core.store.nodes.clone(),
+            vault: core.store.vault.clone(),
+            head: watch::Sender::new(head),
+            log_id: log.log_id,
+            published: publisher.shared(),
+        });
+        let (commands, waiting) = mpsc::channel(QUEUE_MAX_JOBS);
+        let writer = Writer { core, shared: Arc::clone(&shared), publisher }.start(waiting)?;
+        Ok(Self {
+            reader: Reader { shared },
+            verifier,
+            knows: opening.knows,
+            layout: opening.layout,
+            commands: Some(commands),
+            writer: Some(writer),
+            _lock: opening.lock,
+        })
+    }
+
+    /// Appends drafts as consecutive entries, if the log still has `expected_size` entries. Answers when they are durable
+    /// under a signed head.
+    ///
+    /// Calls that wait together share one batch: a caller that knows the size its earlier call will leave may send the next
+    /// one without waiting. A `time` before the last entry's is written as the last entry's.
+    ///
+    /// # Errors
+    /// [`AppendError`]. After [`AppendError::Failed`] nothing more can be appended: drop the ledger and open it again.
+    pub async fn append(
+        &self,
+        expected_size: u64,
+        time: DateTime<Utc>,
+        batch: Vec<Draft>,
+    ) -> Result<Committed, AppendError> {
+        self.send(Some(expected_size), time, batch)?.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Appends drafts wherever the log ends: for what doesn't depend on what is there.
+    ///
+    /// # Errors
+    /// As [`Ledger::append`], without the conflict.
+    pub async fn append_next(&self, time: DateTime<Utc>, batch: Vec<Draft>) -> Result<Committed, AppendError> {
+        self.send(None, time, batch)?.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    fn send(
+        &self,
+        expected: Option<u64>,
+        time: DateTime<Utc>,
+        batch: Vec<Draft>,
+    ) -> Result<oneshot::Receiver<Result<Committed, AppendError>>, AppendError> {
+        if batch.is_empty() || batch.len() > DRAFTS_MAX {
+            return Err(AppendError::Refused { draft: 0, why: Refused::BatchSize });
+        }
+        let refused = |(draft, why)| AppendError::Refused { draft, why };
+        let drafts = batch
+            .into_iter()
+            .enumerate()
+            .map(|(n, draft)| ready(draft, self.knows).map_err(|why| refused((n, why))))
+            .collect::<Result<_, _>>()?;
+        let job = Job { expected, time: Micros::from_utc(time), drafts };
+        let (answer, answered) = oneshot::channel();
+        self.command(Command::Append(job, answer))?;
+        Ok(answered)
+    }
+
+    fn command(&self, command: Command) -> Result<(), AppendError> {
+        let commands = self.commands.as_ref().ok_or_else(closed)?;
+        commands.try_send(command).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => AppendError::Busy,
+            mpsc::error::TrySendError::Closed(_) => closed(),
+        })
+    }
+
+    /// Replaces the signing key in the folder: the new one comes in under a head that both sign, the old one is retired
+    /// under a head that only the new one signs, and then the old secret is wiped. A stop in between is carried to its end
+    /// by the next start. `secret` must be 32 fresh random bytes. Blocks on the disk for the key files.
+    ///
+    /// # Errors
+    /// [`AppendError`]; `Failed` also when the key files can't be written, or when the key came from outside the folder.
+    pub async fn rotate_key(&self, secret: Zeroizing<[u8; 32]>, time: DateTime<Utc>) -> Result<Committed, AppendError> {
+        let failed = |error: &dyn std::fmt::Display| AppendError::Failed(format!("the signing key: {error}"));
+        if !self.layout.signing_key().exists() {
+            return Err(AppendError::Failed(
+                "the signing key is not in the folder of the ledger: rotate it where it is kept".into(),
+            ));
+        }
+        let key = SigningKey::from_bytes(&secret);
+        let pem = open::signing_key_pem(&key).map_err(|error| failed(&error))?;
+        vault::write_secret(&self.layout.next_signing_key(), pem.as_bytes()).map_err(|error| failed(&error))?;
+        let (answer, answered) = oneshot::channel();
+        self.command(Command::Rotate(Box::new(key), Micros::from_utc(time), answer))?;
+        let done = answered.await.unwrap_or_else(|_| Err(closed()))?;
+        open::promote(&self.layout).map_err(|error| failed(&error))?;
+        Ok(done)
+    }
+
+    /// A reader, for other threads.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+
+    /// Entries with their disclosures; see [`Reader::entries`]. Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn entries(
+        &self,
+        from: u64,
+        to: u64,
+    ) -> Result<impl Iterator<Item = Result<Entry, ReadError>> + use<>, ReadError> {
+        self.reader.entries(from, to)
+    }
+
+    /// Number of durable entries.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.reader.size()
+    }
+
+    /// The newest durable head.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.reader.head()
+    }
+
+    /// The 32 random bytes that entry 0 gave the log.
+    #[must_use]
+    pub fn log_id(&self) -> Hash {
+        self.reader.log_id()
+    }
+
+    /// The verifier key that signed when the ledger was opened: what others pin.
+    #[must_use]
+    pub fn verifier_key(&self) -> &VerifierKey {
+        &self.verifier
+    }
+
+    /// A proof of one entry; see [`Reader::prove`]. Blocks.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn prove(&self, index: u64) -> Result<String, ReadError> {
+        self.reader.prove(index)
+    }
+}
+
+fn closed() -> AppendError {
+    AppendError::Failed("its writer has stopped".into())
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.commands = None;
+        if let Some(writer) = self.writer.take() {
+            drop(writer.join());
+        }
+        // Readers may live on; the index must not, or it could not be opened again.
+        *self.reader.shared.index.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}

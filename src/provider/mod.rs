@@ -151,8 +151,9 @@ pub enum ProviderError {
 pub trait Provider: Send + Sync {
     /// What it can do.
     fn describe(&self) -> Description;
-    /// What would be done, a line each, in words for the approver. No I/O.
-    fn plan(&self, order: &Order) -> Vec<String>;
+    /// What would be done, a line each, in words for the approver. No I/O. It stands in a public line of the ledger
+    /// before the grant has an id or an end, so it names nobody and no moment: the card says who and for how long.
+    fn plan(&self) -> Vec<String>;
     /// Whether credentials and rights are there: an empty list, or what is missing, in words with the way to mend it.
     async fn check(&self) -> Result<Vec<String>, ProviderError>;
     /// Opens the door until [`Order::not_after`], cutting no key. Again with the same id: sets the end anew.

@@ -7,6 +7,11 @@
     reason = "a test that fails by panicking is doing its work"
 )]
 
+mod cli;
+mod house;
+mod playground;
+mod playground_browser;
+mod playground_fake;
 mod provider_conformance;
 mod provider_postgres;
 mod provider_postgres_faults;
@@ -14,4 +19,5 @@ mod provider_settings;
 mod provider_ssh;
 mod provider_throwaway;
 mod provider_token;
+mod story;
 mod support;

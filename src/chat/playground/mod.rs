@@ -1,1 +1,159 @@
-//! The page on loopback that plays a chat.
+//! The page on loopback that plays a chat, so that the whole story can be lived with nothing but the binary.
+//!
+//! It is a true adapter over the same trait as the real platforms, and as forgetful as its process: messages are in
+//! memory, bounded, and are posted again after a start. It is served as plain pages and forms that work without
+//! scripts; one small script keeps them live. It has no log-in (whoever opens the page chooses whom to be), so it
+//! belongs on a loopback address and nowhere else: the caller binds it there, and every request's `Host` and `Origin`
+//! are checked here.
+
+mod assets;
+mod guard;
+mod page;
+mod routes;
+mod store;
+mod view;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use tokio::sync::{Semaphore, watch};
+
+use super::{Adapter, ChatError, Notice, card::Card};
+use crate::access::Chat;
+use store::Messages;
+
+pub use routes::{BODY_BYTES_MOST, router};
+pub use store::{CARDS_MOST, NOTICES_PER_PERSON_MOST};
+
+/// Event streams that are open at one time.
+pub const STREAMS_MOST: usize = 64;
+/// Ledger entries on the page.
+pub const LEDGER_ROWS_MOST: usize = 60;
+/// Where cards go if no channel was named.
+const CHANNEL_DEFAULT: &str = "approvals";
+
+/// Tells the time; the edge hands in its clock.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+/// Somebody to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Persona {
+    /// The principal's name, which is the account here.
+    pub name: String,
+    /// Who that is, in a line: "Database on-call, in dba".
+    pub title: String,
+}
+
+/// The chat: its people, its channels and the messages in them.
+pub struct Playground {
+    people: Vec<Persona>,
+    channels: Vec<String>,
+    examples: Vec<String>,
+    clock: Clock,
+    messages: Mutex<Messages>,
+    ticks: watch::Sender<Tick>,
+    streams: Arc<Semaphore>,
+    run: String,
+}
+
+/// What the event streams tell: which version of the messages there is, and whether to go on.
+#[derive(Debug, Clone, Copy)]
+struct Tick {
+    version: u64,
+    open: bool,
+}
+
+impl Playground {
+    /// A chat with these people and channels (without `#`; none is `approvals`). `examples` are lines to try after
+    /// `/access`: the first is the placeholder, all are offered below the input.
+    #[must_use]
+    pub fn new(people: Vec<Persona>, channels: Vec<String>, examples: Vec<String>, clock: Clock) -> Self {
+        let mut channels: Vec<_> = channels.into_iter().map(|name| name.trim_start_matches('#').to_owned()).collect();
+        if channels.is_empty() {
+            channels.push(CHANNEL_DEFAULT.to_owned());
+        }
+        Self {
+            people,
+            channels,
+            examples: examples.into_iter().map(|line| after_the_slash(&line).to_owned()).collect(),
+            clock,
+            messages: Mutex::default(),
+            ticks: watch::Sender::new(Tick { version: 0, open: true }),
+            streams: Arc::new(Semaphore::new(STREAMS_MOST)),
+            run: page::nonce(),
+        }
+    }
+
+    /// Tells every open page to look again: something changed that is not a message, for example the ledger grew.
+    pub fn poke(&self) {
+        self.ticks.send_modify(|tick| tick.version += 1);
+    }
+
+    /// Ends all event streams, so that a server which waits for its connections can stop. Pages reconnect by
+    /// themselves when it is back.
+    pub fn hang_up(&self) {
+        self.ticks.send_modify(|tick| tick.open = false);
+    }
+
+    /// The version of what the pages show. It names this run of the process too: after a restart all is different.
+    fn version(&self) -> String {
+        self.version_at(*self.ticks.borrow())
+    }
+
+    fn version_at(&self, tick: Tick) -> String {
+        format!("{}-{}", self.run, tick.version)
+    }
+
+    fn person(&self, name: &str) -> Option<&Persona> {
+        self.people.iter().find(|person| person.name == name)
+    }
+
+    fn messages(&self) -> MutexGuard<'_, Messages> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Adapter for Playground {
+    fn chat(&self) -> Chat {
+        Chat::Playground
+    }
+
+    fn forgets(&self) -> bool {
+        true
+    }
+
+    /// There is one message per request and channel, so `posted` has nothing to add.
+    async fn put_card(&self, channel: &str, _posted: Option<&str>, card: &Card) -> Result<String, ChatError> {
+        let channel = channel.trim_start_matches('#');
+        if !self.channels.iter().any(|known| known == channel) {
+            return Err(ChatError(format!("the playground has no channel `{channel}`")));
+        }
+        let at = card.history.first().map_or_else(|| (self.clock)(), |(at, _)| *at);
+        let id = self.messages().put_card(channel, card, at);
+        self.poke();
+        Ok(id)
+    }
+
+    async fn direct(&self, account: &str, key: &str, notice: &Notice) -> Result<String, ChatError> {
+        if self.person(account).is_none() {
+            return Err(ChatError(format!("the playground has no person `{account}`")));
+        }
+        let id = self.messages().direct(account, key, notice, (self.clock)());
+        self.poke();
+        Ok(id)
+    }
+}
+
+/// A line without the `/access` before it, which people type or paste although it is already there.
+fn after_the_slash(line: &str) -> &str {
+    let line = line.trim();
+    match line.strip_prefix("/access") {
+        Some(rest) if rest.is_empty() || rest.starts_with(char::is_whitespace) => rest.trim_start(),
+        Some(_) | None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests;

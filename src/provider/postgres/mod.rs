@@ -211,19 +211,14 @@ impl Provider for Postgres {
         Description { name: NAME, native_expiry: NativeExpiry::Exact, ends_sessions: SessionEnd::Yes, lists: true }
     }
 
-    fn plan(&self, order: &Order) -> Vec<String> {
+    fn plan(&self) -> Vec<String> {
         let PostgresSettings { role, connection_limit, .. } = &self.settings;
         vec![
             format!(
-                "create the login role {} in {}, which can do what {} can, over at most {connection_limit} connections",
-                order.external_id,
-                self.resource,
+                "create a login role for this grant alone, which can do what {} can, over at most {connection_limit} connections",
                 escape_identifier(role),
             ),
-            format!(
-                "it can't log in after {}; its sessions are cut and the role is dropped then",
-                written(order.not_after)
-            ),
+            "when the time is up it can't log in, its sessions are cut, and the role is dropped".to_owned(),
         ]
     }
 

@@ -34,7 +34,7 @@ use super::{
     Credential, CredentialPart, Description, Item, NativeExpiry, Order, Provider, ProviderError, PublicDocument,
     SessionEnd, Surroundings, blocking,
     files::{self, Folder, Lock},
-    orders::{checked, not_over, written},
+    orders::{checked, not_over},
     quote::shell,
     random,
     register::Register,
@@ -109,14 +109,14 @@ impl Provider for Ssh {
         }
     }
 
-    fn plan(&self, order: &Order) -> Vec<String> {
+    fn plan(&self) -> Vec<String> {
         let settings = &self.0.settings;
         let logins = self.0.principals.join(", ");
         let from = settings.source_addresses.as_ref().map_or_else(String::new, |from| format!(", from {from} only"));
         let sessions = if settings.force_end { "sessions are cut then" } else { "sessions that are open then live on" };
         vec![
-            format!("sign an SSH certificate for {} to log in as {logins}{from}", order.holder.name),
-            format!("it expires at {}; {sessions}", written(order.not_after)),
+            format!("sign an SSH certificate to log in as {logins}{from}"),
+            format!("it expires when the time is up; {sessions}"),
         ]
     }
 

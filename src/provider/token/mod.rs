@@ -91,10 +91,10 @@ impl Provider for Token {
         Description { name: NAME, native_expiry: NativeExpiry::Exact, ends_sessions: SessionEnd::No, lists: true }
     }
 
-    fn plan(&self, order: &Order) -> Vec<String> {
+    fn plan(&self) -> Vec<String> {
         vec![
-            format!("sign a token for audience `{}` that names {}", self.0.audience, order.holder.name),
-            format!("it expires at {}; if it is revoked earlier, `revoked.json` says so", written(order.not_after)),
+            format!("sign a token for audience `{}` that names its holder", self.0.audience),
+            "it expires when the time is up; if it is revoked earlier, `revoked.json` says so".to_owned(),
         ]
     }
 

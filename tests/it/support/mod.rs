@@ -1,5 +1,7 @@
-//! Stand-ins and real servers for the tests.
+//! Stand-ins, real servers and a real browser for the tests.
 
+pub mod browser;
+pub mod demo;
 pub mod door;
 pub mod jwt;
 pub mod postgres;

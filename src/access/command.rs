@@ -1,0 +1,204 @@
+//! What people and machines ask of the core.
+
+use chrono::{DateTime, Utc};
+
+use super::{Chat, RequestId, Span, SubjectId, event::FailureClass};
+
+/// Something that came out of a chat, parsed by the chat's grammar but not yet judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// The platform.
+    pub chat: Chat,
+    /// The account on it.
+    pub account: String,
+    /// The channel it was said in.
+    pub channel: String,
+    /// 32 hex digits that name this very message: delivered twice, it has the same.
+    pub key: String,
+    /// Typed or pressed.
+    pub via: Via,
+    /// The words, exactly as they came.
+    pub text: String,
+    /// What they mean, or why they mean nothing.
+    pub action: Result<Action, super::Refusal>,
+    /// 128 fresh random bits, used if the sender is new to the ledger.
+    pub fresh: SubjectId,
+}
+
+/// How a message was made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Via {
+    /// Typed after `/access`.
+    Line,
+    /// Pressed on a card, or sent from the form behind a button.
+    Press,
+}
+
+/// What a person wants.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Access to a resource.
+    Request {
+        /// Which.
+        resource: String,
+        /// How long.
+        span: Span,
+        /// What for.
+        reason: String,
+        /// What the provider would do, a line each, for the card: asked of the provider before the core is asked.
+        plan: Vec<String>,
+    },
+    /// To approve somebody's request.
+    Approve {
+        /// Which.
+        request: RequestId,
+        /// A word with it; may be empty.
+        comment: String,
+    },
+    /// To deny it.
+    Deny {
+        /// Which.
+        request: RequestId,
+        /// Why.
+        reason: String,
+    },
+    /// To withdraw one's own pending request.
+    Cancel {
+        /// Which.
+        request: RequestId,
+    },
+    /// To give back one's own access.
+    Done {
+        /// Which.
+        request: RequestId,
+    },
+    /// To end somebody's access.
+    Revoke {
+        /// Which.
+        request: RequestId,
+        /// Why.
+        reason: String,
+    },
+    /// To be shown the credential of one's own access.
+    Show {
+        /// Which.
+        request: RequestId,
+    },
+    /// To read about one request.
+    Read {
+        /// Which.
+        request: RequestId,
+    },
+    /// To see what one holds and has asked for.
+    Mine,
+    /// To see what is pending or live.
+    List,
+    /// To check the ledger.
+    Verify,
+    /// To be told the words.
+    Help,
+}
+
+/// A person who acts, already told apart from everybody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Actor {
+    /// Who, in the ledger.
+    pub subject: SubjectId,
+    /// Who, in the rules.
+    pub name: String,
+    /// Where they did it.
+    pub chat: Chat,
+}
+
+/// What a provider answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProviderOutcome {
+    /// Done.
+    Done,
+    /// Not done, or not known to be done.
+    Failed {
+        /// What kind of failure.
+        class: FailureClass,
+        /// In words; nothing secret.
+        words: String,
+    },
+}
+
+/// What the core is asked to decide.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// A person wants something.
+    Person {
+        /// Who.
+        actor: Actor,
+        /// The message's index in the ledger.
+        message: u64,
+        /// What.
+        action: Action,
+    },
+    /// The provider answered an order to open the door.
+    Issued {
+        /// Which request.
+        request: RequestId,
+        /// Which attempt it answers.
+        attempt: u32,
+        /// What it said.
+        outcome: ProviderOutcome,
+    },
+    /// The provider answered an order to shut the door.
+    Closed {
+        /// Which request.
+        request: RequestId,
+        /// What it said.
+        outcome: ProviderOutcome,
+    },
+    /// The provider cut a key.
+    CredentialCut {
+        /// Which request.
+        request: RequestId,
+        /// Which key.
+        n: u32,
+        /// Its public name and its end, or what went wrong.
+        outcome: Result<(String, DateTime<Utc>), (FailureClass, String)>,
+    },
+    /// A card was posted for the first time.
+    CardPosted {
+        /// Which request.
+        request: RequestId,
+        /// On which platform.
+        chat: Chat,
+        /// In which channel.
+        channel: String,
+        /// The platform's id of the message.
+        message: String,
+    },
+    /// A notice was sent.
+    NoticeSent {
+        /// Which request.
+        request: RequestId,
+        /// Which notice.
+        notice: super::Notice,
+        /// To whom.
+        to: SubjectId,
+    },
+    /// The service started.
+    Started {
+        /// The program's version.
+        version: String,
+        /// The config's files, name and SHA-256 in hex.
+        files: Vec<(String, String)>,
+    },
+    /// An order whose answer nobody waits for any more, because the service was stopped in between.
+    OrderAnew {
+        /// For which request.
+        request: RequestId,
+    },
+    /// The clock was found behind the ledger.
+    ClockStepped {
+        /// What the clock said.
+        clock: DateTime<Utc>,
+    },
+    /// Nothing happened for an hour: a head is signed all the same.
+    Heartbeat,
+}

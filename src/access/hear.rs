@@ -1,0 +1,102 @@
+//! A message from a chat: who it is from, that it is recorded, and what came of it.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Action, Actor, Command, Event, Message, Personal, Refusal, RequestId, Rules, Sort, State, SubjectId, decide,
+    state::Seen,
+};
+
+/// What came of a message.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    /// To be recorded, whatever came of it.
+    pub events: Vec<Event>,
+    /// To be answered, once it is recorded.
+    pub answer: Answer,
+    /// Who it was, by principal name.
+    pub who: Option<String>,
+}
+
+/// What is to be answered.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// It was done, or is only to be read; the request it is about, if it is about one.
+    Done(Option<RequestId>),
+    /// It was refused.
+    Refused(Refusal),
+    /// It was delivered before.
+    Again(Seen),
+}
+
+/// Takes a message. Whatever it is, it is recorded; whoever it is from has an id in the ledger afterwards.
+#[must_use]
+pub fn hear(state: &State, rules: &dyn Rules, message: &Message, now: DateTime<Utc>) -> Heard {
+    if let Some(seen) = state.seen(&message.key) {
+        return Heard { events: Vec::new(), answer: Answer::Again(seen.clone()), who: None };
+    }
+    let principal = rules.principal(message.chat, &message.account);
+    let (sort, name) = match &principal {
+        Some(name) => (Sort::Person, name.clone()),
+        // A colon is not part of any principal's name, so the two can't be mistaken for each other.
+        None => (Sort::Account, format!("{}:{}", message.chat.word(), message.account)),
+    };
+    let mut events = Vec::new();
+    let subject = enrolled(state, sort, &name, message.fresh, &mut events);
+    let index = state.size() + events.len() as u64;
+    events.push(Event::MessageReceived {
+        from: subject,
+        chat: message.chat,
+        via: message.via,
+        key: message.key.clone(),
+        text: Personal::Known(message.text.clone()),
+    });
+    let outcome = match (&principal, &message.action) {
+        (None, _) => Err(Refusal::Stranger),
+        (Some(_), Err(refusal)) => Err(refusal.clone()),
+        (Some(name), Ok(action)) => {
+            let actor = Actor { subject, name: name.clone(), chat: message.chat };
+            decide(state, rules, &Command::Person { actor, message: index, action: action.clone() }, now)
+                .map(|events| (events, about(action)))
+        }
+    };
+    let answer = match outcome {
+        Ok((more, about)) => {
+            let asked = more.iter().position(|event| matches!(event, Event::AccessRequested { .. }));
+            let id = asked.map(|at| RequestId(state.size() + (events.len() + at) as u64));
+            events.extend(more);
+            Answer::Done(id.or(about))
+        }
+        Err(refusal) => {
+            events.push(Event::MessageRefused {
+                message: index,
+                from: subject,
+                code: refusal.code().into(),
+                words: Personal::Known(refusal.to_string()),
+            });
+            Answer::Refused(refusal)
+        }
+    };
+    Heard { events, answer, who: principal }
+}
+
+fn enrolled(state: &State, sort: Sort, name: &str, fresh: SubjectId, events: &mut Vec<Event>) -> SubjectId {
+    if let Some(subject) = state.subject(name) {
+        return subject;
+    }
+    events.push(Event::SubjectEnrolled { subject: fresh, sort, name: Personal::Known(name.to_owned()) });
+    fresh
+}
+
+fn about(action: &Action) -> Option<RequestId> {
+    match action {
+        Action::Approve { request, .. }
+        | Action::Deny { request, .. }
+        | Action::Cancel { request }
+        | Action::Done { request }
+        | Action::Revoke { request, .. }
+        | Action::Show { request }
+        | Action::Read { request } => Some(*request),
+        Action::Request { .. } | Action::Mine | Action::List | Action::Verify | Action::Help => None,
+    }
+}

@@ -1,0 +1,314 @@
+//! What the service knows: the fold of the ledger, and nothing else.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::Bound,
+};
+
+use chrono::{DateTime, Utc};
+
+use super::{Cause, Chat, Event, Notice, Personal, RequestId, Sort, Span, SubjectId, Target};
+
+/// Finished requests are kept in memory up to this many; older ones are read from the ledger when somebody asks.
+pub const FINISHED_KEPT_MAX: usize = 10_000;
+/// How long a message's key is remembered, so that the same message delivered again is answered and not done again.
+pub const SEEN_KEPT_SECS: i64 = 15 * 60;
+
+/// An event that is in the ledger.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stored {
+    /// Its index.
+    pub seq: u64,
+    /// Its time.
+    pub time: DateTime<Utc>,
+    /// Its leaf hash, lowercase hex; `None` while the batch that carries it is not on the disk yet.
+    pub leaf: Option<String>,
+    /// What happened.
+    pub event: Event,
+}
+
+/// Where a request is in its life.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phase {
+    /// Waits for decisions.
+    Pending,
+    /// Quorum is met; the door is not ordered open yet.
+    Approved {
+        /// Since when.
+        since: DateTime<Utc>,
+    },
+    /// An order is out, or was when the service stopped.
+    Ordered {
+        /// Which.
+        attempt: u32,
+        /// The end that was ordered.
+        not_after: DateTime<Utc>,
+    },
+    /// The last order surely was not carried out; the next is due.
+    Deferred {
+        /// The last order.
+        attempt: u32,
+        /// When the next is due.
+        retry_at: DateTime<Utc>,
+    },
+    /// The door is open.
+    Live {
+        /// The end.
+        not_after: DateTime<Utc>,
+    },
+    /// The door is being shut.
+    Ending {
+        /// Why.
+        cause: Cause,
+        /// Since when.
+        since: DateTime<Utc>,
+        /// How often the provider has failed to shut it.
+        failures: u32,
+        /// When the provider is asked next.
+        next_try: DateTime<Utc>,
+    },
+    /// The door was seen shut.
+    Ended {
+        /// Why.
+        cause: Cause,
+    },
+    /// Somebody said no.
+    Denied,
+    /// Withdrawn.
+    Cancelled,
+    /// Nobody decided in time.
+    Lapsed,
+    /// Could not be opened, and is not open.
+    Failed,
+}
+
+impl Phase {
+    /// Whether nothing will happen to it any more.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        match self {
+            Self::Ended { .. } | Self::Denied | Self::Cancelled | Self::Lapsed | Self::Failed => true,
+            Self::Pending
+            | Self::Approved { .. }
+            | Self::Ordered { .. }
+            | Self::Deferred { .. }
+            | Self::Live { .. }
+            | Self::Ending { .. } => false,
+        }
+    }
+}
+
+/// One person's word on a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// Who.
+    pub by: SubjectId,
+    /// When.
+    pub at: DateTime<Utc>,
+}
+
+/// A step in a request's life, for its card.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Happening {
+    /// The entry.
+    pub seq: u64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What.
+    pub event: Event,
+}
+
+/// Where a card stands.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Posted {
+    /// On which platform.
+    pub chat: Chat,
+    /// In which channel.
+    pub channel: String,
+}
+
+/// One ask and all that became of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// Its id.
+    pub id: RequestId,
+    /// The leaf hash of its entry, once it is on the disk.
+    pub leaf: Option<String>,
+    /// Who asks.
+    pub requester: SubjectId,
+    /// For what.
+    pub resource: String,
+    /// For how long.
+    pub span: Span,
+    /// What for.
+    pub reason: Personal,
+    /// How many different people have to approve.
+    pub quorum: u32,
+    /// When it lapses.
+    pub lapse_at: DateTime<Utc>,
+    /// Where the provider finds it.
+    pub target: Target,
+    /// What the provider would do.
+    pub plan: Vec<String>,
+    /// The channel of its card.
+    pub channel: String,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// Who approved so far, each person once.
+    pub approvals: Vec<Decision>,
+    /// How many orders went out.
+    pub attempts: u32,
+    /// Whether an order was left without an answer, so that the door may be open although a later order failed.
+    pub unsure: bool,
+    /// How many keys were cut or tried.
+    pub credentials: u32,
+    /// The end of the latest order.
+    pub not_after: Option<DateTime<Utc>>,
+    /// Its history, oldest first; bounded by its life, retries only count.
+    pub history: Vec<Happening>,
+    /// The messages that show it.
+    pub cards: BTreeMap<Posted, String>,
+    /// Who was told what.
+    pub told: BTreeSet<(Notice, SubjectId)>,
+}
+
+/// Somebody, or an account of nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// Which of the two.
+    pub sort: Sort,
+    /// The principal's name, or `chat:account`.
+    pub name: Personal,
+}
+
+/// What became of a message, for when it is delivered again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its index.
+    pub message: u64,
+    /// When it came.
+    pub at: DateTime<Utc>,
+    /// Why it was refused, if it was.
+    pub refused: Option<String>,
+    /// Which request it was about.
+    pub request: Option<RequestId>,
+}
+
+/// The state.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct State {
+    /// Names this log in external ids: eight characters, `[a-z2-7]`.
+    pub(super) log_tag: String,
+    /// How many entries are folded in.
+    pub(super) size: u64,
+    /// The time of the newest entry.
+    pub(super) last_time: Option<DateTime<Utc>>,
+    pub(super) subjects: BTreeMap<SubjectId, Subject>,
+    pub(super) by_name: BTreeMap<String, SubjectId>,
+    pub(super) requests: BTreeMap<RequestId, Request>,
+    /// Requests that are not finished.
+    pub(super) open: BTreeSet<RequestId>,
+    /// When a request leaves its phase by itself, by time.
+    pub(super) deadlines: BTreeSet<(DateTime<Utc>, RequestId)>,
+    /// When a provider is asked again to shut a door, by time.
+    pub(super) tries: BTreeSet<(DateTime<Utc>, RequestId)>,
+    /// Finished requests, oldest first, by the entry that finished them.
+    pub(super) finished: BTreeSet<(u64, RequestId)>,
+    pub(super) seen: HashMap<String, Seen>,
+    /// The same keys by time, so that the old ones are found.
+    pub(super) seen_by_time: BTreeSet<(DateTime<Utc>, String)>,
+}
+
+impl State {
+    /// The state of an empty ledger. `log_tag` names the log in external ids.
+    #[must_use]
+    pub fn new(log_tag: impl Into<String>) -> Self {
+        Self { log_tag: log_tag.into(), ..Self::default() }
+    }
+
+    /// How many entries are folded in: the index of the next one.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// The time of the newest entry.
+    #[must_use]
+    pub fn last_time(&self) -> Option<DateTime<Utc>> {
+        self.last_time
+    }
+
+    /// The name of the log in external ids.
+    #[must_use]
+    pub fn log_tag(&self) -> &str {
+        &self.log_tag
+    }
+
+    /// One request, unless it is unknown or finished so long ago that only the ledger has it.
+    #[must_use]
+    pub fn request(&self, id: RequestId) -> Option<&Request> {
+        self.requests.get(&id)
+    }
+
+    /// All requests in memory, oldest first.
+    pub fn requests(&self) -> impl DoubleEndedIterator<Item = &Request> {
+        self.requests.values()
+    }
+
+    /// Those that are not finished, oldest first.
+    pub fn open(&self) -> impl Iterator<Item = &Request> {
+        self.open.iter().filter_map(|id| self.requests.get(id))
+    }
+
+    /// Who somebody is, by name; a word in brackets for those who were erased.
+    #[must_use]
+    pub fn name(&self, subject: SubjectId) -> &str {
+        self.subjects.get(&subject).map_or("(unknown)", |subject| subject.name.text())
+    }
+
+    /// The person with this principal name, if they are in the ledger.
+    #[must_use]
+    pub fn subject(&self, name: &str) -> Option<SubjectId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// What became of a message that was delivered before.
+    #[must_use]
+    pub fn seen(&self, key: &str) -> Option<&Seen> {
+        self.seen.get(key)
+    }
+
+    /// The mark of a request on its target.
+    #[must_use]
+    pub fn external_id(&self, request: RequestId) -> String {
+        format!("cs_{}_{}", self.log_tag, request.0)
+    }
+
+    /// When something is due next, after `now`, if nothing happens before. What is due by `now` has been settled
+    /// ([`super::settle`]) or is being done.
+    #[must_use]
+    pub fn next_deadline(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let phase = self.deadlines.first().map(|(at, _)| *at);
+        let after = (now, RequestId(u64::MAX));
+        let again = self.tries.range((Bound::Excluded(after), Bound::Unbounded)).next().map(|(at, _)| *at);
+        phase.into_iter().chain(again).min()
+    }
+
+    /// Requests that leave their phase by `now`, oldest deadline first.
+    pub(super) fn due(&self, now: DateTime<Utc>) -> impl Iterator<Item = &Request> {
+        self.deadlines.iter().take_while(move |(at, _)| *at <= now).filter_map(|(_, id)| self.requests.get(id))
+    }
+
+    /// Requests whose provider is to be asked again between two moments, the first excluded.
+    pub fn tries(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> impl Iterator<Item = RequestId> {
+        let from = Bound::Excluded((after, RequestId(u64::MAX)));
+        self.tries.range((from, Bound::Included((until, RequestId(u64::MAX))))).map(|(_, id)| *id)
+    }
+
+    /// Tells a request the leaf hash of its entry, once the batch that carries it is on the disk.
+    pub fn committed(&mut self, seq: u64, leaf: &str) {
+        if let Some(request) = self.requests.get_mut(&RequestId(seq)) {
+            request.leaf = Some(leaf.to_owned());
+        }
+    }
+}

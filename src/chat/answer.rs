@@ -1,0 +1,235 @@
+//! What the one person who typed or pressed is told. Every such text stands here, but for refusals, which carry
+//! their own.
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Reply, Tone,
+    card::{Line, Span},
+    draw, grammar, plain,
+};
+use crate::access::{Action, Phase, Refusal, Request, RequestId, Seen, State, SubjectId, phase_words};
+
+/// Lists are cut here, and say so.
+const LISTED_MAX: usize = 25;
+
+fn reply(tone: Tone, lines: Vec<Line>) -> Reply {
+    Reply { tone, lines, secret: Vec::new(), keep_input: tone == Tone::Refused || tone == Tone::Fault }
+}
+
+/// A refusal, as it is said: a capital and a full stop, since it stands alone.
+#[must_use]
+pub fn refused(refusal: &Refusal) -> Reply {
+    reply(Tone::Refused, vec![marked(&sentence(&refusal.to_string()))])
+}
+
+/// The ledger can't be written. Nothing was done, and nothing will be until it can.
+#[must_use]
+pub fn ledger_down() -> Reply {
+    let words = "The ledger can't be written now, so nothing was done and nothing is granted. Try again in a minute; \
+                 whoever runs Countersign has been told in its log.";
+    reply(Tone::Fault, vec![plain(words)])
+}
+
+/// There is more to do than there is room to remember.
+#[must_use]
+pub fn busy() -> Reply {
+    reply(Tone::Fault, vec![plain("Countersign is busy. Nothing was done; try again in a few seconds.")])
+}
+
+/// The service is going down.
+#[must_use]
+pub fn stopping() -> Reply {
+    reply(Tone::Fault, vec![plain("Countersign is stopping. Nothing was done; try again in a minute.")])
+}
+
+/// The same message once more.
+#[must_use]
+pub fn again(state: &State, seen: &Seen) -> Reply {
+    if let Some(words) = &seen.refused {
+        return reply(Tone::Refused, vec![marked(&sentence(words))]);
+    }
+    let mut line = plain("This was done already, and was not done again.");
+    if let Some(request) = seen.request.and_then(|id| state.request(id)) {
+        line.push(Span::Text(" ".into()));
+        line.push(Span::Code(request.id.to_string()));
+        line.push(Span::Text(format!(" {}.", phase_words(request))));
+    }
+    reply(Tone::Info, vec![line])
+}
+
+/// What was done.
+#[must_use]
+pub fn done(state: &State, action: &Action, about: Option<RequestId>) -> Reply {
+    let request = about.and_then(|id| state.request(id));
+    let Some(request) = request else { return reply(Tone::Done, vec![plain("Done.")]) };
+    let id = || Span::Code(request.id.to_string());
+    let text = |text: String| Span::Text(text);
+    let line = match action {
+        Action::Request { .. } => {
+            let need = request.quorum;
+            let people = if need == 1 { "one approval".to_owned() } else { format!("{need} approvals") };
+            vec![
+                text("Asked: ".into()),
+                id(),
+                text(format!(" for {} of {}. It needs {people}; you will be told.", request.span, request.resource)),
+            ]
+        }
+        Action::Approve { .. } => {
+            let missing = usize::try_from(request.quorum).unwrap_or(usize::MAX).saturating_sub(request.approvals.len());
+            let rest = match (&request.phase, missing) {
+                (Phase::Pending, 1) => "It needs one more approval.".to_owned(),
+                (Phase::Pending, missing) => format!("It needs {missing} more approvals."),
+                _ => "It is being opened.".to_owned(),
+            };
+            vec![text("Approved ".into()), id(), text(format!(" for {} of {}. {rest}", request.span, request.resource))]
+        }
+        Action::Deny { .. } => vec![text("Denied ".into()), id(), text(". Its requester is told why.".into())],
+        Action::Cancel { .. } => vec![text("Withdrawn: ".into()), id(), text(".".into())],
+        Action::Done { .. } => vec![text("Thank you. ".into()), id(), text(" is being closed.".into())],
+        Action::Revoke { .. } => vec![text("Revoked: ".into()), id(), text(" is being closed now.".into())],
+        Action::Show { .. } | Action::Read { .. } | Action::Mine | Action::List | Action::Verify | Action::Help => {
+            plain("Done.")
+        }
+    };
+    reply(Tone::Done, vec![line])
+}
+
+/// The words.
+#[must_use]
+pub fn help() -> Reply {
+    let lines = grammar::WORDS.iter().map(|(_, usage, what)| marked(&format!("{usage}: {what}"))).collect();
+    reply(Tone::Info, lines)
+}
+
+/// What one person holds and has asked for.
+#[must_use]
+pub fn mine(state: &State, who: Option<SubjectId>) -> Reply {
+    let own: Vec<&Request> = state.open().filter(|request| Some(request.requester) == who).collect();
+    if own.is_empty() {
+        return reply(
+            Tone::Info,
+            vec![marked("You hold nothing and have asked for nothing. `/access help` shows how.")],
+        );
+    }
+    reply(Tone::Info, listed(state, &own))
+}
+
+/// What is pending or live, of everybody.
+#[must_use]
+pub fn list(state: &State) -> Reply {
+    let open: Vec<&Request> = state.open().collect();
+    if open.is_empty() {
+        return reply(Tone::Info, vec![plain("Nothing is pending, and nothing is live.")]);
+    }
+    reply(Tone::Info, listed(state, &open))
+}
+
+fn listed(state: &State, requests: &[&Request]) -> Vec<Line> {
+    let mut lines: Vec<Line> = requests.iter().rev().take(LISTED_MAX).map(|request| brief(state, request)).collect();
+    if let Some(more) = requests.len().checked_sub(LISTED_MAX)
+        && more > 0
+    {
+        lines.push(marked(&format!("… and {more} older ones. `/access show <id>` shows any of them.")));
+    }
+    lines
+}
+
+fn brief(state: &State, request: &Request) -> Line {
+    let mut line = vec![
+        Span::Code(request.id.to_string()),
+        Span::Text(format!(" {} for {}, ", request.resource, request.span)),
+        Span::Person(state.name(request.requester).to_owned()),
+        Span::Text(format!(": {}", phase_words(request))),
+    ];
+    if let Phase::Live { not_after } = request.phase {
+        line.push(Span::Text(" until ".into()));
+        line.push(Span::Time(not_after));
+    }
+    line
+}
+
+/// One request with its history.
+#[must_use]
+pub fn one(state: &State, request: &Request) -> Reply {
+    let card = draw::card(state, request);
+    let mut lines = vec![brief(state, request)];
+    lines.extend(card.fields.into_iter().map(|field| {
+        let mut line = plain(format!("{}: ", field.label));
+        line.extend(field.value);
+        line
+    }));
+    lines.extend(card.plan.iter().map(|step| plain(format!("Will be done: {step}"))));
+    lines.extend(card.history.into_iter().map(|(at, what)| {
+        let mut line = vec![Span::Time(at), Span::Text(" ".into())];
+        line.extend(what);
+        line
+    }));
+    lines.push(vec![
+        Span::Text("Proof: entry ".into()),
+        Span::Code(request.id.0.to_string()),
+        Span::Text(", leaf ".into()),
+        Span::Code(card.terms),
+    ]);
+    reply(Tone::Info, lines)
+}
+
+/// What a check of the chain found, and the head it was made against.
+#[must_use]
+pub fn verified(well: bool, findings: &[String], head: &str) -> Reply {
+    let mut lines: Vec<Line> = findings.iter().map(|words| plain(words.clone())).collect();
+    lines.extend(head.lines().filter(|line| !line.is_empty()).map(|line| vec![Span::Code(line.to_owned())]));
+    reply(if well { Tone::Info } else { Tone::Fault }, lines)
+}
+
+/// A credential, for the one pair of eyes it is for.
+#[must_use]
+pub fn credential(
+    request: RequestId,
+    n: u32,
+    until: DateTime<Utc>,
+    parts: Vec<(String, secrecy::SecretString)>,
+) -> Reply {
+    let mut lines = vec![vec![
+        Span::Text("For ".into()),
+        Span::Code(request.to_string()),
+        Span::Text(", until ".into()),
+        Span::Time(until),
+        Span::Text(". Shown once and kept nowhere: press again for a new one.".into()),
+    ]];
+    if n > 1 {
+        lines.push(plain(format!("This is number {n}; the earlier ones are void where the target can do that.")));
+    }
+    Reply { tone: Tone::Done, lines, secret: parts, keep_input: false }
+}
+
+/// The provider cut no key.
+#[must_use]
+pub fn no_credential(request: RequestId, words: &str) -> Reply {
+    let line = vec![
+        Span::Text("No credential was made for ".into()),
+        Span::Code(request.to_string()),
+        Span::Text(format!(": {words}. Press again to try once more.")),
+    ];
+    reply(Tone::Fault, vec![line])
+}
+
+/// A text with `code` in backticks as a line.
+fn marked(text: &str) -> Line {
+    text.split('`')
+        .enumerate()
+        .filter(|(_, part)| !part.is_empty())
+        .map(|(at, part)| if at % 2 == 1 { Span::Code(part.to_owned()) } else { Span::Text(part.to_owned()) })
+        .collect()
+}
+
+/// A refusal's words as a sentence of their own.
+fn sentence(words: &str) -> String {
+    let mut chars = words.chars();
+    let mut sentence: String = chars.next().map(|first| first.to_uppercase().collect()).unwrap_or_default();
+    sentence.push_str(chars.as_str());
+    if !sentence.ends_with(['.', '?', '!']) {
+        sentence.push('.');
+    }
+    sentence
+}

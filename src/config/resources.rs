@@ -1,0 +1,224 @@
+//! `resources.toml`: what is protected, and who decides over it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    name_in,
+    people::Person,
+    problem::nearest,
+    reader::{Placed, Reader, Table},
+    secrets,
+    server::{Server, span},
+};
+use crate::{
+    access::{Resource, Span, Target},
+    policy::{Facts, Guarded, Who},
+    provider,
+};
+
+/// More approvals than this are a slip of the pen.
+const QUORUM_MAX: i64 = 20;
+
+/// What the other files say, for checking references.
+pub struct Known<'a> {
+    /// Principals.
+    pub people: &'a BTreeMap<String, Person>,
+    /// Groups.
+    pub groups: &'a BTreeMap<String, Vec<String>>,
+    /// The same as facts.
+    pub facts: &'a Facts,
+    /// Whether `people.toml` could be read at all: if not, that somebody is not in it is no mistake.
+    pub whole: bool,
+    /// `countersign.toml`, if it could be read.
+    pub server: Option<&'a Server>,
+}
+
+/// Reads the file.
+pub fn read(reader: &Reader<'_>, known: &Known<'_>) -> Vec<Guarded> {
+    let parsed = reader.parse();
+    secrets::report(reader, &parsed);
+    let top = reader.table(&parsed);
+    let mut resources: Vec<Guarded> = Vec::new();
+    let tables = top.tables("resource");
+    if tables.is_empty() && parsed.get_ref().get("resource").is_none() {
+        let hint = "a resource is a `[[resource]]` table with a name, a provider and approvers";
+        reader.report(0, "there is no resource", Some(hint.into()));
+    }
+    for table in tables {
+        let offset = table.offset();
+        let Some(guarded) = resource(reader, table, known) else { continue };
+        if resources.iter().any(|other| other.resource.name == guarded.resource.name) {
+            reader.report(offset, format!("there are two resources called `{}`", guarded.resource.name), None);
+            continue;
+        }
+        resources.push(guarded);
+    }
+    top.finish(&[]);
+    resources
+}
+
+fn resource(reader: &Reader<'_>, table: Table<'_, '_>, known: &Known<'_>) -> Option<Guarded> {
+    let name = table.need("name", table.text("name"), "name = \"prod-db\"");
+    let name = name.and_then(|text| name_in(reader, "name", text));
+    let description = table.text("description").map_or_else(String::new, |text| text.value);
+    let requesters = table.texts("requesters").map(|list| whos(reader, &list, known));
+    let approvers = table.need("approvers", table.texts("approvers"), "approvers = [\"group:dba\"]");
+    let approvers = approvers.and_then(|list| {
+        let whos = whos(reader, &list, known);
+        (whos.len() == list.len()).then_some(whos)
+    });
+    let revokers = table.texts("revokers").map(|list| whos(reader, &list, known)).unwrap_or_default();
+    let quorum = quorum(reader, &table, approvers.as_deref(), known);
+    let max_duration = table.need("max_duration", span(&table, "max_duration"), "max_duration = \"2h\"");
+    let lapse_after = span(&table, "lapse_after").or_else(|| known.server.map(|server| server.lapse_after));
+    let channel = table.text("channel").and_then(|text| name_in(reader, "channel", text)).map(|text| text.value);
+    let channel = channel.or_else(|| known.server.and_then(|server| server.playground_channel.clone()));
+    let target = target(reader, &table);
+    table.finish(&provider::NAMES);
+    let lapse_after = lapse_after.or_else(|| Span::from_secs(3600).ok());
+    Some(Guarded {
+        resource: Resource {
+            name: name?.value,
+            description,
+            target: target?,
+            quorum: quorum?,
+            max_duration: max_duration?,
+            lapse_after: lapse_after?,
+            channel: channel.unwrap_or_else(|| "approvals".to_owned()),
+        },
+        requesters,
+        approvers: approvers?,
+        revokers,
+    })
+}
+
+fn quorum(reader: &Reader<'_>, table: &Table<'_, '_>, approvers: Option<&[Who]>, known: &Known<'_>) -> Option<u32> {
+    let placed = table.integer("quorum");
+    if placed.is_none() && table.value("quorum").is_some() {
+        return None;
+    }
+    let quorum = placed.as_ref().map_or(1, |quorum| quorum.value);
+    let offset = placed.map_or(table.offset(), |quorum| quorum.offset);
+    if !(1..=QUORUM_MAX).contains(&quorum) {
+        let hint = "so many different people have to approve: 1 is usual, 2 for what is dear";
+        reader.report(offset, format!("`quorum` is to be from 1 to {QUORUM_MAX}"), Some(hint.into()));
+        return None;
+    }
+    // A list with a name that is not there has been reported; what follows from it is no mistake of its own.
+    if let Some(approvers) = approvers {
+        let people = known.facts.people_in(approvers).len();
+        if i64::try_from(people).unwrap_or(i64::MAX) < quorum {
+            let words = format!("nobody can ever approve this: `quorum` is {quorum} and there are {people} approvers");
+            reader.report(offset, words, Some("add approvers, or people to their groups".into()));
+        }
+    }
+    u32::try_from(quorum).ok()
+}
+
+fn whos(reader: &Reader<'_>, list: &[Placed<String>], known: &Known<'_>) -> Vec<Who> {
+    list.iter().filter_map(|entry| who(reader, entry, known)).collect()
+}
+
+fn who(reader: &Reader<'_>, entry: &Placed<String>, known: &Known<'_>) -> Option<Who> {
+    let missing = |what: &str, name: &str, near: Option<&str>| {
+        if !known.whole {
+            return;
+        }
+        let hint = near.map_or_else(
+            || format!("add it to `people.toml` as a `[[{what}]]`"),
+            |near| format!("did you mean `{what}:{near}`?"),
+        );
+        reader.report(entry.offset, format!("there is no {what} `{name}`"), Some(hint));
+    };
+    match entry.value.split_once(':') {
+        Some(("group", name)) if known.groups.contains_key(name) => Some(Who::Group(name.to_owned())),
+        Some(("group", name)) => {
+            missing("group", name, nearest(name, known.groups.keys().map(String::as_str)));
+            None
+        }
+        Some(("person", name)) if known.people.contains_key(name) => Some(Who::Person(name.to_owned())),
+        Some(("person", name)) => {
+            missing("person", name, nearest(name, known.people.keys().map(String::as_str)));
+            None
+        }
+        Some(_) | None => {
+            let hint = "write `group:<name>` or `person:<name>`";
+            reader.report(entry.offset, format!("{:?} names nobody", entry.value), Some(hint.into()));
+            None
+        }
+    }
+}
+
+/// The provider and its own table, which the provider itself checks.
+fn target(reader: &Reader<'_>, table: &Table<'_, '_>) -> Option<Target> {
+    let name = table.need("provider", table.text("provider"), "provider = \"postgres\"")?;
+    let Some(known) = provider::NAMES.iter().find(|known| **known == name.value) else {
+        let hint = nearest(&name.value, provider::NAMES).map_or_else(
+            || format!("there are {}", provider::NAMES.join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        reader.report(name.offset, format!("there is no provider `{}`", name.value), Some(hint));
+        return None;
+    };
+    for other in provider::NAMES.iter().filter(|other| *other != known) {
+        if let Some(value) = table.value(other) {
+            let hint = format!("the provider here is `{known}`");
+            reader.report(value.span().start, format!("a table for `{other}` that nobody reads"), Some(hint));
+        }
+    }
+    let (settings, places, offset) = match table.value(known).map(|value| (value.get_ref(), value.span().start)) {
+        Some((DeValue::Table(inner), offset)) => (json_table(reader, inner), places(inner), offset),
+        Some((_, offset)) => {
+            reader.report(offset, format!("`{known}` is to be a table, `[resource.{known}]`"), None);
+            return None;
+        }
+        None => (Map::new(), BTreeMap::new(), name.offset),
+    };
+    for problem in provider::check_settings(known, &settings) {
+        let at = problem.key.as_ref().and_then(|key| places.get(key)).copied().unwrap_or(offset);
+        reader.report(at, problem.words, problem.hint);
+    }
+    Some(Target { provider: (*known).to_owned(), settings })
+}
+
+fn places(table: &DeTable<'_>) -> BTreeMap<String, usize> {
+    table.iter().map(|(key, _)| (key.get_ref().to_string(), key.span().start)).collect()
+}
+
+fn json_table(reader: &Reader<'_>, table: &DeTable<'_>) -> Map<String, Value> {
+    let mut map = Map::new();
+    for (key, value) in table {
+        if let Some(json) = json(reader, value.get_ref(), value.span().start) {
+            map.insert(key.get_ref().to_string(), json);
+        }
+    }
+    map
+}
+
+/// The settings go into the ledger, so they are what its lines can hold: no floats, no dates.
+fn json(reader: &Reader<'_>, value: &DeValue<'_>, offset: usize) -> Option<Value> {
+    const INTEGER_MAX: u64 = 1 << 53;
+    match value {
+        DeValue::String(text) => Some(Value::String(text.clone().into_owned())),
+        DeValue::Boolean(yes) => Some(Value::Bool(*yes)),
+        DeValue::Integer(number) => {
+            let number = i64::from_str_radix(number.as_str(), number.radix()).ok();
+            let number = number.filter(|number| number.unsigned_abs() < INTEGER_MAX);
+            if number.is_none() {
+                reader.report(offset, "a number beyond 2^53", Some("write it as a text".into()));
+            }
+            number.map(Value::from)
+        }
+        DeValue::Array(items) => {
+            Some(items.iter().filter_map(|item| json(reader, item.get_ref(), item.span().start)).collect())
+        }
+        DeValue::Table(table) => Some(Value::Object(json_table(reader, table))),
+        DeValue::Float(_) | DeValue::Datetime(_) => {
+            reader.report(offset, "fractions and dates have no place here", Some("write it as a text".into()));
+            None
+        }
+    }
+}

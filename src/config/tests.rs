@@ -1,0 +1,101 @@
+use std::path::Path;
+
+use super::*;
+
+const SERVER: &str = "[ledger]\npath = \"data\"\norigin = \"example.com/t\"\n[playground]\n";
+const PEOPLE: &str =
+    "[[person]]\nname = \"ana\"\n[[person]]\nname = \"bea\"\n[[group]]\nname = \"dba\"\nmembers = [\"bea\"]\n";
+const RESOURCES: &str = "[[resource]]\nname = \"api\"\nprovider = \"token\"\napprovers = [\"group:dba\"]\nmax_duration = \"1h\"\n\
+                         [resource.token]\nissuer = \"https://i\"\naudience = \"https://a\"\n";
+
+fn folder(server: &str, resources: &str, people: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, text) in [("countersign.toml", server), ("resources.toml", resources), ("people.toml", people)] {
+        std::fs::write(dir.path().join(file), text).unwrap();
+    }
+    dir
+}
+
+fn told(server: &str, resources: &str, people: &str) -> String {
+    match load(folder(server, resources, people).path()) {
+        Ok(_) => "no problem".into(),
+        Err(problems) => problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
+    }
+}
+
+#[test]
+fn a_good_config_loads() {
+    let config = load(folder(SERVER, RESOURCES, PEOPLE).path()).unwrap();
+    assert_eq!(config.server.origin, "example.com/t");
+    assert_eq!(config.server.playground_channel.as_deref(), Some("approvals"));
+    assert_eq!(config.files.len(), 3);
+}
+
+#[test]
+fn the_sample_loads() {
+    let problems = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("bot-config")).err().unwrap_or_default();
+    assert!(problems.is_empty(), "{problems:?}");
+}
+
+#[test]
+fn five_mistakes_are_five_reports() {
+    let server = "[ledger]\npath = \"data\"\norigin = \"a b\"\n[htpp]\nlisten = \"x\"\n";
+    let resources = RESOURCES.replace("group:dba", "group:dbas").replace("1h", "1 hour");
+    let people = PEOPLE.replace("[\"bea\"]", "[\"bee\"]");
+    insta::assert_snapshot!(told(server, &resources, &people));
+}
+
+#[test]
+fn syntax_errors_do_not_hide_the_rest_of_the_folder() {
+    insta::assert_snapshot!(told("[ledger\npath = \n", RESOURCES, &PEOPLE.replace("\"ana\"", "\"Ana B\"")));
+}
+
+#[test]
+fn a_missing_file_is_one_report() {
+    let dir = folder(SERVER, RESOURCES, PEOPLE);
+    std::fs::remove_file(dir.path().join("people.toml")).unwrap();
+    let problems = load(dir.path()).unwrap_err();
+    let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told.iter().all(|told| told.starts_with("people.toml: there is no such file")), "{told:?}");
+}
+
+#[test]
+fn a_secret_in_a_file_is_a_mistake_and_is_not_repeated() {
+    let resources = RESOURCES.replace("\"https://i\"", "\"postgres://admin:hunter2@db/x\"");
+    let problems = load(folder(SERVER, &resources, PEOPLE).path()).unwrap_err();
+    let said = format!("{:?}", problems.iter().map(|problem| (&problem.words, &problem.hint)).collect::<Vec<_>>());
+    assert!(said.contains("looks like a secret"), "{said}");
+    assert!(!said.contains("hunter2"), "{said}");
+    assert!(!told(SERVER, &resources, PEOPLE).contains("hunter2"));
+}
+
+#[test]
+fn two_people_with_one_account_are_refused() {
+    let people = "[[person]]\nname = \"ana\"\nslack = \"U1\"\n[[person]]\nname = \"bea\"\nslack = \"U1\"\n[[group]]\nname = \"dba\"\nmembers = [\"bea\"]\n";
+    insta::assert_snapshot!(told(SERVER, RESOURCES, people));
+}
+
+#[test]
+fn a_quorum_nobody_can_meet_is_refused() {
+    let resources = RESOURCES.replace("max_duration", "quorum = 2\nmax_duration");
+    insta::assert_snapshot!(told(SERVER, &resources, PEOPLE));
+}
+
+#[test]
+fn names_are_compared_whole() {
+    for good in ["a", "prod-db", "x9_.z"] {
+        assert!(is_name(good), "{good}");
+    }
+    for bad in ["", "-a", ".a", "Ana", "a b", "a:b", "ä", "a/b", &"a".repeat(65)] {
+        assert!(!is_name(bad), "{bad}");
+    }
+}
+
+proptest::proptest! {
+    /// Whatever stands in the files, loading ends with a config or with problems, never otherwise.
+    #[test]
+    fn anything_is_a_config_or_a_problem(server in "\\PC{0,200}", resources in "[\\[\\]a-z=\"\\n .0-9]{0,200}") {
+        let _ = load(folder(&server, &resources, PEOPLE).path());
+    }
+}

@@ -1,0 +1,258 @@
+//! The commit protocol over any store: stage the lines, make the sealing keys durable, sign the head, append, and only
+//! then move on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ed25519_dalek::SigningKey;
+use rand::CryptoRng;
+use serde_json::json;
+
+use super::{
+    canon,
+    check::{Knows, Tip},
+    disclosure::{self, SubjectKey},
+    draft::{AppendError, Committed, ENCODED_MAX_BYTES, JOB_MAX_BYTES, Ready, Refused},
+    frame::{Batch, Record, Sealed},
+    hash::{Hash, leaf_hash},
+    ids::SubjectId,
+    kinds,
+    line::{self, LINE_MAX_BYTES, Parts},
+    note::{Checkpoint, Signer, sign},
+    store::{Commit, Kept, Store, StoreError},
+    time::Micros,
+};
+
+/// One call of append.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The size that the caller saw, when it matters.
+    pub expected: Option<u64>,
+    /// When; never written smaller than the time before.
+    pub time: Micros,
+    pub drafts: Vec<Ready>,
+}
+
+/// A log that can be appended to.
+pub(crate) struct Core<S> {
+    pub store: S,
+    pub tip: Tip,
+    pub signers: Vec<Signer>,
+    rng: Box<dyn CryptoRng + Send>,
+    knows: Knows,
+    failed: Option<String>,
+}
+
+/// What a commit is being made of.
+struct Stage {
+    size: u64,
+    prev: Hash,
+    time: Micros,
+    records: Vec<Record>,
+    leaves: Vec<Hash>,
+    keys: BTreeMap<SubjectId, SubjectKey>,
+    erased: BTreeSet<SubjectId>,
+}
+
+impl<S: Store> Core<S> {
+    pub fn new(store: S, tip: Tip, signers: Vec<Signer>, knows: Knows, rng: Box<dyn CryptoRng + Send>) -> Self {
+        Self { store, tip, signers, rng, knows, failed: None }
+    }
+
+    /// Writes entry 0 of a new log.
+    pub fn begin(&mut self, origin: &str, time: Micros) -> Result<Committed, AppendError> {
+        let mut log_id = [0; 32];
+        self.rng.fill_bytes(&mut log_id);
+        let key = self.signers.first().map(|signer| signer.verifier().to_string());
+        self.own(kinds::LOG_OPENED, &json!({"key": key, "log_id": hex::encode(log_id), "origin": origin}), time)
+    }
+
+    /// Brings a key in, signed by it and by the older ones, and retires those.
+    pub fn rotate(&mut self, key: SigningKey, time: Micros) -> Result<Committed, AppendError> {
+        let origin = self.tip.opened.as_ref().map(|opened| opened.origin.clone()).unwrap_or_default();
+        let signer = Signer::new(&origin, key);
+        let body = json!({"key": signer.verifier().to_string()});
+        if !self.tip.live().any(|live| live == signer.verifier()) {
+            self.signers.push(signer);
+            self.own(kinds::KEY_ADDED, &body, time)?;
+        }
+        self.finish_rotation(time)
+    }
+
+    /// Retires all keys but the newest.
+    pub fn finish_rotation(&mut self, time: Micros) -> Result<Committed, AppendError> {
+        let Some(newest) = self.signers.pop() else {
+            return Err(AppendError::Failed("there is no key to sign with".into()));
+        };
+        let older: Vec<String> =
+            self.tip.live().filter(|key| *key != newest.verifier()).map(ToString::to_string).collect();
+        self.signers = vec![newest];
+        let mut last = Err(AppendError::Failed("there was no older key to retire".into()));
+        for key in older {
+            last = Ok(self.own(kinds::KEY_RETIRED, &json!({"key": key}), time)?);
+        }
+        last
+    }
+
+    /// Writes one of the kinds that only the ledger writes.
+    fn own(&mut self, kind: &str, body: &serde_json::Value, time: Micros) -> Result<Committed, AppendError> {
+        let mut bytes = Vec::new();
+        let map = body.as_object().cloned().unwrap_or_default();
+        canon::write(&map, &mut bytes).map_err(|why| AppendError::Refused { draft: 0, why: why.into() })?;
+        let draft = Ready { kind: kind.to_owned(), body: bytes, disclosures: Vec::new(), erases: None };
+        let job = Job { expected: None, time, drafts: vec![draft] };
+        self.commit(vec![job]).pop().unwrap_or_else(|| Err(AppendError::Failed("no answer".into())))
+    }
+
+    /// Commits jobs as one batch under one head. A job that can't be is refused alone; a failed write fails them all,
+    /// and everything after.
+    pub fn commit(&mut self, jobs: Vec<Job>) -> Vec<Result<Committed, AppendError>> {
+        let all_failed =
+            |count: usize, why: &str| (0..count).map(|_| Err(AppendError::Failed(why.to_owned()))).collect();
+        let count = jobs.len();
+        if let Some(why) = &self.failed {
+            return all_failed(count, why);
+        }
+        let mut stage = Stage {
+            size: self.tip.size(),
+            prev: self.tip.prev,
+            time: self.tip.time,
+            records: Vec::new(),
+            leaves: Vec::new(),
+            keys: BTreeMap::new(),
+            erased: BTreeSet::new(),
+        };
+        let places: Vec<_> = jobs.into_iter().map(|job| self.stage(job, &mut stage)).collect();
+        if stage.records.is_empty() {
+            let nothing = || Err(AppendError::Refused { draft: 0, why: Refused::BatchSize });
+            return places.into_iter().map(|place| place.and_then(|_| nothing())).collect();
+        }
+        match self.write(&stage) {
+            Ok((root, head)) => {
+                let committed = |(first, count): (u64, usize)| {
+                    let skip = usize::try_from(first - (stage.size - stage.records.len() as u64)).unwrap_or_default();
+                    Committed {
+                        first,
+                        size: stage.size,
+                        root,
+                        leaves: stage.leaves.iter().skip(skip).take(count).copied().collect(),
+                        head: head.clone(),
+                    }
+                };
+                places.into_iter().map(|place| place.map(committed)).collect()
+            }
+            Err(StoreError::Conflict { expected, actual }) => {
+                self.failed = Some("somebody else wrote to the ledger".into());
+                places.into_iter().map(|place| place.and(Err(AppendError::Conflict { expected, actual }))).collect()
+            }
+            Err(StoreError::Failed(why)) => {
+                self.failed = Some(why.clone());
+                places.into_iter().map(|place| place.and(Err(AppendError::Failed(why.clone())))).collect()
+            }
+        }
+    }
+
+    /// Stages one job whole or not at all; gives its first index and its number of entries.
+    fn stage(&mut self, job: Job, stage: &mut Stage) -> Result<(u64, usize), AppendError> {
+        if let Some(expected) = job.expected.filter(|expected| *expected != stage.size) {
+            return Err(AppendError::Conflict { expected, actual: stage.size });
+        }
+        let before = (stage.size, stage.prev, stage.time, stage.erased.clone());
+        let (first, count, mut bytes) = (stage.size, job.drafts.len(), 0);
+        stage.time = stage.time.max(job.time);
+        for (draft, ready) in job.drafts.into_iter().enumerate() {
+            let staged = self.stage_one(draft, ready, stage).and_then(|added| {
+                bytes += added;
+                if bytes > JOB_MAX_BYTES {
+                    Err(AppendError::Refused { draft, why: Refused::BatchSize })
+                } else {
+                    Ok(())
+                }
+            });
+            if let Err(error) = staged {
+                (stage.size, stage.prev, stage.time, stage.erased) = before;
+                let keep = stage.records.len() - draft.min(stage.records.len());
+                stage.records.truncate(keep);
+                stage.leaves.truncate(keep);
+                return Err(error);
+            }
+        }
+        Ok((first, count))
+    }
+
+    fn stage_one(&mut self, draft: usize, ready: Ready, stage: &mut Stage) -> Result<usize, AppendError> {
+        let refused = |why| AppendError::Refused { draft, why };
+        let Ready { kind, body, disclosures, erases } = ready;
+        let time = stage.time.text().ok_or_else(|| refused(Refused::Time))?;
+        let (mut digests, mut sealed, mut bytes) = (Vec::new(), Vec::new(), 0);
+        for (ordinal, one) in (0u32..).zip(&disclosures) {
+            if stage.erased.contains(&one.subject) || self.tip.erased.contains_key(&one.subject) {
+                return Err(refused(Refused::Erased(one.subject)));
+            }
+            let encoded = disclosure::encode(&one.name, &one.value, &mut *self.rng);
+            let key = self.subject_key(one.subject, stage)?;
+            let closed = disclosure::seal(&key, stage.size, ordinal, &encoded, &mut *self.rng)
+                .filter(|_| encoded.len() <= ENCODED_MAX_BYTES)
+                .ok_or_else(|| refused(Refused::TooMuchDisclosed))?;
+            bytes += closed.len();
+            digests.push(disclosure::digest(&encoded));
+            sealed.push(Sealed { subject: one.subject, bytes: closed });
+        }
+        digests.sort_unstable();
+        let line = line::build(Parts {
+            digests: &digests,
+            body: &body,
+            kind: &kind,
+            prev: &stage.prev,
+            seq: stage.size,
+            time: &time,
+        });
+        if line.len() > LINE_MAX_BYTES {
+            return Err(refused(Refused::TooLong(line.len())));
+        }
+        bytes += line.len();
+        stage.erased.extend(erases);
+        stage.prev = leaf_hash(&line);
+        stage.leaves.push(stage.prev);
+        stage.records.push(Record { line, sealed });
+        stage.size += 1;
+        Ok(bytes)
+    }
+
+    fn subject_key(&mut self, subject: SubjectId, stage: &mut Stage) -> Result<SubjectKey, AppendError> {
+        if let Some(key) = stage.keys.get(&subject) {
+            return Ok(key.clone());
+        }
+        let kept = self.store.key(subject).map_err(|error| AppendError::Failed(error.to_string()))?;
+        Ok(kept.unwrap_or_else(|| {
+            let mut key = SubjectKey::default();
+            self.rng.fill_bytes(&mut *key);
+            stage.keys.insert(subject, key.clone());
+            key
+        }))
+    }
+
+    fn write(&mut self, stage: &Stage) -> Result<(Hash, String), StoreError> {
+        let keys: Vec<_> = stage.keys.iter().map(|(subject, key)| (*subject, key.clone())).collect();
+        if !keys.is_empty() {
+            self.store.put_keys(&keys)?;
+        }
+        let (mut tree, mut nodes) = (self.tip.tree.clone(), Vec::new());
+        stage.leaves.iter().for_each(|leaf| tree.push(*leaf, |node| nodes.push(node)));
+        let origin = self.signers.first().map(|signer| signer.verifier().name().to_owned()).unwrap_or_default();
+        let head = Checkpoint { origin, size: stage.size, root: tree.root() };
+        let note = sign(&head, &self.signers);
+        let batch = Batch { first: self.tip.size(), records: stage.records.clone(), head: note };
+        let kept = self.store.append(self.tip.size(), &Commit { batch: &batch, nodes: &nodes, leaf: stage.prev })?;
+        self.tip.advance(tree, stage.prev, stage.time, &batch.records, self.knows);
+        if let Kept::Lame(why) = kept {
+            self.failed = Some(why);
+        }
+        for subject in &stage.erased {
+            // The record stands; the next start destroys the key if it can't be done now.
+            if let Err(error) = self.store.destroy_key(*subject) {
+                self.failed = Some(error.to_string());
+            }
+        }
+        Ok((head.root, batch.head))
+    }
+}

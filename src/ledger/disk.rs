@@ -1,0 +1,413 @@
+//! The store on disk: the journal that is the truth, sled and the node file over it, and the vault beside them.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    disclosure::SubjectKey,
+    frame::{Batch, BatchRef, Raw, encode},
+    hash::{Hash, leaf_hash},
+    ids::SubjectId,
+    index::{Index, IndexError},
+    journal::{self, End, Journal, Piece, Sizes},
+    nodes::NodeFile,
+    store::{Commit, Kept, Stopped, Store, StoreError},
+    vault::Vault,
+};
+
+/// How many frames are checked together at the start.
+pub const WAVE_FRAMES: usize = 4_096;
+
+/// How many entries go to the index at once when it is brought up to date.
+pub const APPLY_ENTRIES: usize = 512;
+
+/// Spare space that is given up on a full disk, so that a break-glass can still be recorded.
+pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Where everything is in a ledger's folder.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout of a folder.
+    #[must_use]
+    pub fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The journal's segments.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.root.join("journal")
+    }
+
+    /// The index.
+    #[must_use]
+    pub fn index(&self) -> PathBuf {
+        self.root.join("sled")
+    }
+
+    /// There when the index was found damaged while it was read: the next start builds it again.
+    #[must_use]
+    pub fn index_damaged(&self) -> PathBuf {
+        self.root.join("sled.damaged")
+    }
+
+    /// The nodes of the tree.
+    #[must_use]
+    pub fn nodes(&self) -> PathBuf {
+        self.root.join("nodes")
+    }
+
+    /// The sealing keys.
+    #[must_use]
+    pub fn keys(&self) -> PathBuf {
+        self.root.join("keys")
+    }
+
+    /// The newest signed head, outside both stores.
+    #[must_use]
+    pub fn head(&self) -> PathBuf {
+        self.root.join("head")
+    }
+
+    /// The signing key.
+    #[must_use]
+    pub fn signing_key(&self) -> PathBuf {
+        self.root.join("signing-key.pem")
+    }
+
+    /// The signing key that a rotation is bringing in.
+    #[must_use]
+    pub fn next_signing_key(&self) -> PathBuf {
+        self.root.join("signing-key.next.pem")
+    }
+
+    /// The public copy.
+    #[must_use]
+    pub fn public(&self) -> PathBuf {
+        self.root.join("public")
+    }
+
+    /// The file whose lock a process holds while it uses the ledger.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.root.join("lock")
+    }
+
+    /// The spare space.
+    #[must_use]
+    pub fn reserve(&self) -> PathBuf {
+        self.root.join("reserve")
+    }
+}
+
+/// Makes the spare space, if it isn't there.
+///
+/// # Errors
+/// What the disk says: above all that it is full.
+pub fn keep_reserve(layout: &Layout, bytes: u64) -> io::Result<()> {
+    let path = layout.reserve();
+    if path.exists() || bytes == 0 {
+        return Ok(());
+    }
+    let part = path.with_extension("part");
+    let made = File::create(&part)
+        .and_then(|file| journal::allocate(&file, bytes))
+        .and_then(|()| std::fs::rename(&part, &path));
+    if made.is_err() {
+        std::fs::remove_file(&part)?;
+    }
+    made
+}
+
+/// A damaged journal, found by [`DiskStore::replay`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Index of the entry from which on it is damaged.
+    pub index: u64,
+    /// One sentence.
+    pub words: String,
+}
+
+/// The store on disk.
+#[derive(Debug)]
+pub struct DiskStore {
+    layout: Layout,
+    sizes: Sizes,
+    journal: Option<Journal>,
+    size: u64,
+    /// The last segment and where it ends, once it is known.
+    end: Option<(u64, End)>,
+    /// The index.
+    pub index: Index,
+    /// The node file.
+    pub nodes: NodeFile,
+    /// The sealing keys.
+    pub vault: Vault,
+    /// What is wrong with the journal.
+    pub damage: Option<Damage>,
+}
+
+fn failed(what: &str) -> impl Fn(io::Error) -> StoreError {
+    move |error| StoreError::Failed(format!("{what}: {error}"))
+}
+
+impl From<IndexError> for StoreError {
+    fn from(error: IndexError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl DiskStore {
+    /// Opens what is there; the journal is opened for writing at the end of [`Store::replay`].
+    ///
+    /// # Errors
+    /// What the disk says. An index that can't be opened is removed and made anew.
+    pub fn open(layout: Layout, sizes: Sizes) -> Result<Self, StoreError> {
+        if layout.index_damaged().exists() {
+            Self::drop_index(&layout)?;
+        }
+        let index = Index::open(&layout.index()).or_else(|_| {
+            Self::drop_index(&layout)?;
+            Index::open(&layout.index()).map_err(StoreError::from)
+        })?;
+        let nodes = NodeFile::open(&layout.nodes()).map_err(failed("the node file"))?;
+        let vault = Vault::open(&layout.keys()).map_err(failed("the folder of keys"))?;
+        Ok(Self { layout, sizes, journal: None, size: 0, end: None, index, nodes, vault, damage: None })
+    }
+
+    /// Size of the journal's files.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn journal_bytes(&self) -> Result<u64, StoreError> {
+        let segments = journal::segments(&self.layout.journal()).map_err(failed("the journal"))?;
+        Ok(segments.iter().filter_map(|(_, path)| path.metadata().ok()).map(|found| found.len()).sum())
+    }
+
+    fn drop_index(layout: &Layout) -> Result<(), StoreError> {
+        for removed in [std::fs::remove_dir_all(layout.index()), std::fs::remove_file(layout.index_damaged())] {
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("the index")(error)),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Throws the index away and starts an empty one.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn reset_index(self) -> Result<Self, StoreError> {
+        let (layout, sizes) = (self.layout.clone(), self.sizes);
+        drop(self);
+        Self::drop_index(&layout)?;
+        Self::open(layout, sizes)
+    }
+
+    /// Opens the journal for writing after a replay that found no damage, and cuts a torn frame off its end. Only call it
+    /// when nothing else says that there should be more.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn resume(&mut self) -> Result<(), StoreError> {
+        let dir = self.layout.journal();
+        let resumed = || match self.end {
+            None => Journal::create(&dir, self.sizes),
+            Some((number, end)) => Journal::resume(&dir, self.sizes, number, end),
+        };
+        let journal = resumed().or_else(|error| self.spare(error).and_then(|()| resumed()));
+        self.journal = Some(journal.map_err(failed("the journal"))?);
+        Ok(())
+    }
+
+    /// Gives the reserve up when the disk is full; any other error stays what it is.
+    fn spare(&self, error: io::Error) -> io::Result<()> {
+        if error.kind() == io::ErrorKind::StorageFull && self.layout.reserve().exists() {
+            std::fs::remove_file(self.layout.reserve())
+        } else {
+            Err(error)
+        }
+    }
+
+    fn segment(
+        &mut self,
+        number: u64,
+        path: &Path,
+        wave: &mut dyn FnMut(&[BatchRef<'_>]) -> Result<(), Stopped>,
+    ) -> Result<Option<End>, StoreError> {
+        let bytes = std::fs::read(path).map_err(failed("the journal"))?;
+        let Some((_, pieces, end)) = journal::pieces(&bytes, number) else {
+            self.damaged(format!("segment {number} has a damaged header"));
+            return Ok(None);
+        };
+        let good: Vec<Raw<'_>> = pieces
+            .iter()
+            .map_while(|piece| match piece {
+                Piece::Frame(raw) => Some(*raw),
+                Piece::Broken(_) | Piece::Gap { .. } => None,
+            })
+            .collect();
+        for raws in good.chunks(WAVE_FRAMES) {
+            let batches: Vec<_> = raws.iter().map_while(Raw::decode).collect();
+            self.size = batches.last().map_or(self.size, |last| last.first + last.records.len() as u64);
+            if wave(&batches).is_err() {
+                return Ok(None);
+            }
+            if batches.len() < raws.len() {
+                self.damaged(format!("segment {number} holds a frame that is no batch"));
+                return Ok(None);
+            }
+        }
+        if good.len() < pieces.len() || end.beyond_one_frame() {
+            self.damaged(format!("segment {number} is damaged between its frames"));
+            return Ok(None);
+        }
+        Ok(Some(end))
+    }
+
+    fn damaged(&mut self, words: String) {
+        self.damage = Some(Damage { index: self.size, words });
+    }
+
+    fn write(&mut self, frame: &[u8], first: u64) -> Result<(), StoreError> {
+        let not_open = || StoreError::Failed("the journal is not open".into());
+        match self.journal.as_mut().ok_or_else(not_open)?.append(frame, first) {
+            Ok(()) => Ok(()),
+            // Segments are preallocated: a full disk is only met while one is made, before anything of the frame is written.
+            Err(error) => {
+                self.spare(error).map_err(failed("the journal"))?;
+                self.journal.as_mut().ok_or_else(not_open)?.append(frame, first).map_err(failed("the journal"))
+            }
+        }
+    }
+
+    fn derive(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
+        let stored = super::tree::stored_count(commit.batch.first);
+        self.nodes.write(stored, commit.nodes).map_err(failed("the node file"))?;
+        Ok(self.index.apply(std::slice::from_ref(commit.batch), &commit.leaf)?)
+    }
+}
+
+impl Store for DiskStore {
+    fn replay(&mut self, wave: &mut dyn FnMut(&[BatchRef<'_>]) -> Result<(), Stopped>) -> Result<(), StoreError> {
+        let dir = self.layout.journal();
+        let segments = journal::segments(&dir).map_err(failed("the journal"))?;
+        let mut last = None;
+        for (due, (number, path)) in (0..).zip(&segments) {
+            if let Some((torn, _)) = last.filter(|(_, end): &(u64, End)| end.torn()) {
+                self.damaged(format!("segment {torn} is damaged at its end"));
+                return Ok(());
+            }
+            if *number != due {
+                self.damaged(format!("segment {due} is missing"));
+                return Ok(());
+            }
+            let Some(end) = self.segment(*number, path, wave)? else { return Ok(()) };
+            last = Some((*number, end));
+        }
+        self.end = last;
+        Ok(())
+    }
+
+    fn append(&mut self, expected: u64, commit: &Commit<'_>) -> Result<Kept, StoreError> {
+        if expected != self.size {
+            return Err(StoreError::Conflict { expected, actual: self.size });
+        }
+        let frame =
+            encode(commit.batch).ok_or_else(|| StoreError::Failed("the batch is too large for a frame".into()))?;
+        self.write(&frame, commit.batch.first)?;
+        self.size = commit.batch.size();
+        Ok(self.derive(commit).map_or_else(|error| Kept::Lame(error.to_string()), |()| Kept::Whole))
+    }
+
+    fn key(&mut self, subject: SubjectId) -> Result<Option<SubjectKey>, StoreError> {
+        self.vault.get(subject).map_err(failed("a sealing key"))
+    }
+
+    fn put_keys(&mut self, keys: &[(SubjectId, SubjectKey)]) -> Result<(), StoreError> {
+        let put = self.vault.put(keys).or_else(|error| self.spare(error).and_then(|()| self.vault.put(keys)));
+        put.map_err(failed("a sealing key"))
+    }
+
+    fn destroy_key(&mut self, subject: SubjectId) -> Result<(), StoreError> {
+        self.vault.destroy(subject).map_err(failed("a sealing key"))
+    }
+}
+
+/// Brings the index up to the journal while it is replayed.
+#[derive(Debug)]
+pub struct CatchUp {
+    index: Index,
+    extent: Option<(u64, Hash)>,
+    pending: Vec<Batch>,
+    entries: usize,
+    /// Whether the index holds another history, or a longer one, than the journal.
+    contradicted: bool,
+}
+
+impl CatchUp {
+    /// Looks at what is indexed.
+    ///
+    /// # Errors
+    /// What sled says.
+    pub fn new(index: Index) -> Result<Self, IndexError> {
+        let extent = index.extent()?;
+        let contradicted = extent.is_some();
+        Ok(Self { index, extent, pending: Vec::new(), entries: 0, contradicted })
+    }
+
+    /// Takes the next batch, if the index does not have it.
+    ///
+    /// # Errors
+    /// What sled says.
+    pub fn take(&mut self, batch: &BatchRef<'_>) -> Result<(), IndexError> {
+        let Some(last) = batch.records.last() else { return Ok(()) };
+        let end = batch.first + batch.records.len() as u64;
+        match self.extent {
+            Some((size, _)) if end < size => return Ok(()),
+            Some((size, leaf)) if end == size => {
+                self.contradicted = leaf_hash(last.line) != leaf;
+                return Ok(());
+            }
+            Some(_) | None => {}
+        }
+        if self.contradicted {
+            return Ok(());
+        }
+        self.entries += batch.records.len();
+        self.pending.push(batch.to_batch());
+        if self.entries >= APPLY_ENTRIES { self.apply() } else { Ok(()) }
+    }
+
+    fn apply(&mut self) -> Result<(), IndexError> {
+        if let Some(last) = self.pending.last().and_then(|batch| batch.records.last()) {
+            self.index.apply(&self.pending, &leaf_hash(&last.line))?;
+            self.pending.clear();
+            self.entries = 0;
+        }
+        Ok(())
+    }
+
+    /// Applies what is left, and says whether the index now has what the journal has.
+    ///
+    /// # Errors
+    /// What sled says.
+    pub fn finish(mut self) -> Result<bool, IndexError> {
+        self.apply()?;
+        Ok(!self.contradicted)
+    }
+}

@@ -1,0 +1,141 @@
+//! Exporting a ledger: the C2SP layout, `log.jsonl`, and with the right the disclosures that can still be opened.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
+
+use serde_json::json;
+
+use super::{
+    check::Knows,
+    disclosure,
+    disk::Layout,
+    frame::BatchRef,
+    history::{self, HistoryError},
+    journal,
+    publish::put_tile,
+    tiles::{TILE_HEIGHT, TILE_WIDTH, bundle, tiles_between},
+    tree::Nodes as _,
+    vault::Vault,
+    verify::AllNodes,
+};
+
+/// What was exported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exported {
+    /// Entries.
+    pub entries: u64,
+    /// Disclosures, written in clear.
+    pub disclosures: u64,
+}
+
+/// Why nothing, or not all, was exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The target is there and not empty.
+    #[error("{0} is not empty")]
+    NotEmpty(PathBuf),
+    /// The ledger can't be read, or does not verify: an export would launder it.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// Reading or writing failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+struct Export<'a> {
+    to: &'a Path,
+    lines: BufWriter<File>,
+    disclosures: Option<(BufWriter<File>, Vault)>,
+    bundle: Vec<Vec<u8>>,
+    nodes: AllNodes,
+    head: String,
+    done: Exported,
+}
+
+/// Exports the ledger in `dir` to the folder `to`, which must be empty or not there. With `with_disclosures`, personal
+/// data is written in clear to `disclosures.jsonl`. The service may be running. Blocks.
+///
+/// # Errors
+/// [`ExportError`]; what was written so far is left.
+pub fn export(dir: &Path, to: &Path, with_disclosures: bool, knows: Knows) -> Result<Exported, ExportError> {
+    let layout = Layout::new(dir);
+    if journal::segments(&layout.journal())?.is_empty() {
+        return Err(HistoryError::NoLedger(dir.to_owned()).into());
+    }
+    std::fs::create_dir_all(to)?;
+    if std::fs::read_dir(to)?.next().is_some() {
+        return Err(ExportError::NotEmpty(to.to_owned()));
+    }
+    let clear =
+        || Ok::<_, io::Error>((BufWriter::new(File::create(to.join("disclosures.jsonl"))?), Vault::at(&layout.keys())));
+    let mut export = Export {
+        to,
+        lines: BufWriter::new(File::create(to.join("log.jsonl"))?),
+        disclosures: with_disclosures.then(clear).transpose()?,
+        bundle: Vec::new(),
+        nodes: AllNodes::default(),
+        head: String::new(),
+        done: Exported { entries: 0, disclosures: 0 },
+    };
+    history::walk(&layout, dir, knows, |batches, complete| {
+        export.nodes.0.extend_from_slice(complete);
+        batches.iter().try_for_each(|batch| export.take(batch)).map_err(ExportError::from)
+    })?;
+    export.finish()
+}
+
+impl Export<'_> {
+    fn take(&mut self, batch: &BatchRef<'_>) -> io::Result<()> {
+        for (seq, record) in (batch.first..).zip(&batch.records) {
+            self.lines.write_all(record.line)?;
+            self.lines.write_all(b"\n")?;
+            self.bundle.push(record.line.to_vec());
+            self.done.entries += 1;
+            if self.bundle.len() as u64 == TILE_WIDTH {
+                self.put_bundle()?;
+            }
+            let Some((clear, vault)) = &mut self.disclosures else { continue };
+            for (ordinal, (subject, sealed)) in (0..).zip(&record.sealed) {
+                let key = vault.get(*subject)?;
+                if let Some(open) = key.and_then(|key| disclosure::open(&key, seq, ordinal, sealed)) {
+                    writeln!(clear, "{}", json!({"disclosure": open, "seq": seq, "subject": subject}))?;
+                    self.done.disclosures += 1;
+                }
+            }
+        }
+        batch.head.clone_into(&mut self.head);
+        Ok(())
+    }
+
+    fn put_bundle(&mut self) -> io::Result<()> {
+        let first = self.done.entries - self.bundle.len() as u64;
+        let tile = super::tiles::Tile { level: None, n: first / TILE_WIDTH, width: self.bundle.len() as u64 };
+        let bytes =
+            bundle(self.bundle.iter().map(Vec::as_slice)).ok_or_else(|| io::Error::other("a line is too long"))?;
+        put_tile(self.to, tile, &bytes)?;
+        self.bundle.clear();
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Exported, ExportError> {
+        if !self.bundle.is_empty() {
+            self.put_bundle()?;
+        }
+        for tile in tiles_between(0, self.done.entries) {
+            let Some(level) = tile.level else { continue };
+            let first = tile.n * TILE_WIDTH;
+            let hashes: io::Result<Vec<_>> =
+                (first..first + tile.width).map(|n| self.nodes.node(level * TILE_HEIGHT, n)).collect();
+            put_tile(self.to, tile, hashes?.as_flattened())?;
+        }
+        self.lines.flush()?;
+        if let Some((clear, _)) = &mut self.disclosures {
+            clear.flush()?;
+        }
+        std::fs::write(self.to.join("checkpoint"), &self.head)?;
+        Ok(self.done)
+    }
+}

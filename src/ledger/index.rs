@@ -1,0 +1,214 @@
+//! The index over the journal, in sled: what the service reads. It can be thrown away and built again at any time.
+//!
+//! One tree, so that one batch is applied at once. Keys have a fixed width after their first letter:
+//!
+//! | key | value |
+//! |---|---|
+//! | `e` seq part | a piece of the line |
+//! | `s` seq ordinal part | a piece of a sealed disclosure, its subject before it |
+//! | `u` subject seq | nothing: where a person's disclosures are |
+//! | `h` size | the signed head of that size |
+//! | `m` | size and last leaf of what is indexed |
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
+
+use super::{
+    frame::{Batch, Record, Sealed},
+    hash::Hash,
+    ids::SubjectId,
+};
+
+/// Largest value: larger ones go to files of their own in sled, which are never synced.
+const PIECE_MAX_BYTES: usize = 7_000;
+
+/// Memory that sled may use for pages.
+const CACHE_BYTES: u64 = 32 * 1024 * 1024;
+
+const META: &[u8] = b"m";
+
+/// The index can't be used; the words are sled's.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the index: {0}")]
+pub struct IndexError(pub String);
+
+impl From<sled::Error> for IndexError {
+    fn from(error: sled::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// The index. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Index {
+    db: sled::Db,
+}
+
+fn key(letter: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let mut key = vec![letter];
+    for part in parts {
+        key.extend_from_slice(part);
+    }
+    key
+}
+
+/// Splits a value into pieces; the first begins with their number.
+fn put(batch: &mut sled::Batch, letter: u8, at: &[u8], value: &[u8]) -> Result<(), IndexError> {
+    let pieces = value.chunks(PIECE_MAX_BYTES).len().max(1);
+    let count = u8::try_from(pieces).map_err(|_| IndexError("a value is too long".into()))?;
+    let (first, rest) = value.split_at(value.len().min(PIECE_MAX_BYTES));
+    let mut whole = vec![count];
+    whole.extend_from_slice(first);
+    batch.insert(key(letter, &[at, &[0]]), whole);
+    for (n, piece) in rest.chunks(PIECE_MAX_BYTES).enumerate() {
+        let n = u8::try_from(n + 1).unwrap_or(u8::MAX);
+        batch.insert(key(letter, &[at, &[n]]), piece);
+    }
+    Ok(())
+}
+
+/// Puts pieces together again, in key order; yields `(key without letter and part, value)`.
+struct Pieces {
+    range: sled::Iter,
+}
+
+impl Iterator for Pieces {
+    type Item = Result<(Vec<u8>, Vec<u8>), IndexError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (key, first) = match self.range.next()? {
+            Ok(found) => found,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let torn = || Some(Err(IndexError("a value is torn".into())));
+        let (Some((0, at)), Some((count, value))) = (key.split_last(), first.split_first()) else { return torn() };
+        let at = at.get(1..).unwrap_or_default().to_vec();
+        let mut value = value.to_vec();
+        for _ in 1..*count {
+            match self.range.next() {
+                Some(Ok((_, piece))) => value.extend_from_slice(&piece),
+                Some(Err(error)) => return Some(Err(error.into())),
+                None => return torn(),
+            }
+        }
+        Some(Ok((at, value)))
+    }
+}
+
+impl Index {
+    /// Opens or makes it. A half-written snapshot of sled, which it would stumble over, is removed first.
+    ///
+    /// # Errors
+    /// When sled can't open it, or panics over it.
+    pub fn open(path: &Path) -> Result<Self, IndexError> {
+        for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
+            if entry.file_name().to_string_lossy().ends_with(".generating") {
+                std::fs::remove_file(entry.path()).map_err(|error| IndexError(error.to_string()))?;
+            }
+        }
+        let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
+        let db = guarded(|| config.open())?;
+        Ok(Self { db })
+    }
+
+    /// Size and last leaf of what is indexed; nothing when it is empty or unreadable.
+    ///
+    /// # Errors
+    /// What sled says.
+    pub fn extent(&self) -> Result<Option<(u64, Hash)>, IndexError> {
+        let Some(meta) = guarded(|| self.db.get(META))? else { return Ok(None) };
+        let (size, leaf) = meta.split_first_chunk::<8>().ok_or_else(|| IndexError("its extent is torn".into()))?;
+        let leaf = leaf.try_into().map_err(|_| IndexError("its extent is torn".into()))?;
+        Ok(Some((u64::from_be_bytes(*size), leaf)))
+    }
+
+    /// Adds batches whose last leaf is `leaf`.
+    ///
+    /// # Errors
+    /// What sled says.
+    pub fn apply(&self, batches: &[Batch], leaf: &Hash) -> Result<(), IndexError> {
+        let mut changes = sled::Batch::default();
+        let mut size = 0;
+        for batch in batches {
+            size = batch.size();
+            for (seq, record) in (batch.first..).zip(&batch.records) {
+                let seq = seq.to_be_bytes();
+                put(&mut changes, b'e', &seq, &record.line)?;
+                for (ordinal, sealed) in (0u32..).zip(&record.sealed) {
+                    let at = [&seq[..], &ordinal.to_be_bytes()].concat();
+                    put(&mut changes, b's', &at, &[&sealed.subject.0[..], &sealed.bytes].concat())?;
+                    changes.insert(key(b'u', &[&sealed.subject.0, &seq]), &[]);
+                }
+            }
+            changes.insert(key(b'h', &[&size.to_be_bytes()]), batch.head.as_bytes());
+        }
+        changes.insert(META, [&size.to_be_bytes()[..], leaf].concat());
+        guarded(|| self.db.apply_batch(changes))
+    }
+
+    /// The records of a range, in order. What is missing is simply not there.
+    pub fn records(&self, from: u64, to: u64) -> impl Iterator<Item = Result<(u64, Record), IndexError>> + use<> {
+        let range = |letter| {
+            let bound = |seq: u64| key(letter, &[&seq.to_be_bytes()]);
+            Pieces { range: self.db.range(bound(from)..bound(to.max(from))) }
+        };
+        let mut sealed = range(b's').peekable();
+        range(b'e').map(move |found| {
+            let (at, line) = found?;
+            let seq = number(&at)?;
+            let mut record = Record { line, sealed: Vec::new() };
+            while let Some(next) =
+                sealed.next_if(|next| next.as_ref().is_ok_and(|(at, _)| at.starts_with(&seq.to_be_bytes())))
+            {
+                let (_, value) = next?;
+                let (subject, bytes) =
+                    value.split_first_chunk().ok_or_else(|| IndexError("a disclosure is torn".into()))?;
+                record.sealed.push(Sealed { subject: SubjectId(*subject), bytes: bytes.to_vec() });
+            }
+            Ok((seq, record))
+        })
+    }
+
+    /// The indexes of the entries that hold disclosures of a person.
+    pub fn of_subject(&self, subject: SubjectId) -> impl Iterator<Item = Result<u64, IndexError>> + use<> {
+        let (from, to) = (key(b'u', &[&subject.0]), key(b'u', &[&subject.0, &[u8::MAX; 9]]));
+        self.db.range(from..to).map(|found| number(found?.0.get(17..).unwrap_or_default()))
+    }
+
+    /// The smallest signed head over at least `size` entries.
+    ///
+    /// # Errors
+    /// What sled says.
+    pub fn head_from(&self, size: u64) -> Result<Option<String>, IndexError> {
+        let (from, to) = (key(b'h', &[&size.to_be_bytes()]), key(b'h', &[&[u8::MAX; 9]]));
+        let Some(found) = self.db.range(from..to).next() else { return Ok(None) };
+        String::from_utf8(found?.1.to_vec()).map(Some).map_err(|_| IndexError("a head is torn".into()))
+    }
+
+    /// The signed head over the most entries.
+    ///
+    /// # Errors
+    /// What sled says.
+    pub fn newest_head(&self) -> Result<Option<String>, IndexError> {
+        let (from, to) = (key(b'h', &[]), key(b'h', &[&[u8::MAX; 9]]));
+        let Some(found) = guarded(|| self.db.range(from..to).next_back().transpose())? else { return Ok(None) };
+        Ok(String::from_utf8(found.1.to_vec()).ok())
+    }
+}
+
+fn number(bytes: &[u8]) -> Result<u64, IndexError> {
+    bytes.try_into().map(u64::from_be_bytes).map_err(|_| IndexError("a key is torn".into()))
+}
+
+/// Runs a call into sled; a panic of its is one more way to be damaged.
+fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(IndexError("sled panicked over it".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests;

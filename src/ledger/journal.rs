@@ -1,0 +1,321 @@
+//! The journal: append-only segments of frames. When a frame is on the disk, its entries have happened.
+//!
+//! Segments are preallocated and zeroed, so that an append changes no metadata and one `fdatasync` is one write to the disk.
+//! The first one is small, for the sake of small ledgers. A full segment is cut to its length and never changes again.
+
+use std::{
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    thread::JoinHandle,
+};
+
+use super::frame::{FRAME_HEADER_BYTES, FRAME_MAX_BYTES, Raw};
+
+/// Size of a segment.
+pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Size of the first segment.
+pub const FIRST_SEGMENT_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Length of a segment's header: magic, number, index of the first entry, CRC-32C of those, four zeros.
+pub const SEGMENT_HEADER_BYTES: usize = 32;
+
+const SEGMENT_MAGIC: [u8; 8] = *b"CSJRNL1\n";
+
+/// How many zeros are written at once.
+const ZEROS_BYTES: usize = 1024 * 1024;
+
+/// How many bytes of checksums the search for the next good frame may cost in one segment.
+const SEARCH_MAX_BYTES: usize = 512 * 1024 * 1024;
+
+/// The name under which the next segment is prepared.
+const NEXT: &str = "next.part";
+
+/// The name of a segment.
+#[must_use]
+pub fn segment_name(number: u64) -> String {
+    format!("{number:08}.seg")
+}
+
+/// The segments of a journal, in order.
+///
+/// # Errors
+/// When the folder can't be read. A folder that isn't there has none.
+pub fn segments(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
+    let mut found = Vec::new();
+    let entries = match std::fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(found),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let number = path.file_name().and_then(|name| name.to_str()?.strip_suffix(".seg")?.parse().ok());
+        found.extend(number.map(|number| (number, path)));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn header(number: u64, first: u64) -> [u8; SEGMENT_HEADER_BYTES] {
+    let mut header = [0; SEGMENT_HEADER_BYTES];
+    let fields = [SEGMENT_MAGIC, number.to_le_bytes(), first.to_le_bytes()];
+    let crc = crc32c::crc32c(fields.as_flattened()).to_le_bytes();
+    for (to, from) in header.iter_mut().zip(fields.as_flattened().iter().chain(&crc)) {
+        *to = *from;
+    }
+    header
+}
+
+/// What stands at a place of a segment.
+#[derive(Debug, Clone, Copy)]
+pub enum Piece<'a> {
+    /// A frame whose checksum holds.
+    Frame(Raw<'a>),
+    /// A frame whose checksum does not hold, with another one right after it.
+    Broken(Raw<'a>),
+    /// Bytes that are no frame, with one after them.
+    Gap {
+        /// How many bytes.
+        bytes: usize,
+    },
+}
+
+/// How a segment ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// Where the last good frame ends.
+    pub at: usize,
+    /// Where the last byte ends that is not zero: beyond `at` when something was begun and not finished.
+    pub until: usize,
+}
+
+impl End {
+    /// Whether something stands after the last frame.
+    #[must_use]
+    pub fn torn(&self) -> bool {
+        self.until > self.at
+    }
+
+    /// Whether it is more than one frame can leave behind.
+    #[must_use]
+    pub fn beyond_one_frame(&self) -> bool {
+        self.until - self.at > FRAME_HEADER_BYTES + FRAME_MAX_BYTES
+    }
+}
+
+/// The pieces of a segment's bytes, and how it ends. `None` when the header is not that of this segment.
+#[must_use]
+pub fn pieces(bytes: &[u8], number: u64) -> Option<(u64, Vec<Piece<'_>>, End)> {
+    let (head, _) = bytes.split_first_chunk::<SEGMENT_HEADER_BYTES>()?;
+    let first = u64::from_le_bytes(*head.get(16..)?.first_chunk()?);
+    if *head != header(number, first) {
+        return None;
+    }
+    let (mut found, mut at, mut budget) = (Vec::new(), SEGMENT_HEADER_BYTES, SEARCH_MAX_BYTES);
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        match Raw::at(rest) {
+            Some(raw) if raw.intact() => {
+                at += raw.frame_bytes();
+                found.push(Piece::Frame(raw));
+                continue;
+            }
+            Some(raw) if intact_at(rest, raw.frame_bytes()) => {
+                at += raw.frame_bytes();
+                found.push(Piece::Broken(raw));
+                continue;
+            }
+            Some(_) | None => {}
+        }
+        let until = at + rest.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
+        let begun = rest.get(..until - at).unwrap_or_default();
+        match search(begun, rest, &mut budget) {
+            Some(bytes) => {
+                at += bytes;
+                found.push(Piece::Gap { bytes });
+            }
+            None => return Some((first, found, End { at, until })),
+        }
+    }
+}
+
+/// Where the next good frame begins after a damaged place. The budget keeps a file full of false beginnings from taking for ever.
+fn search(begun: &[u8], rest: &[u8], budget: &mut usize) -> Option<usize> {
+    (1..begun.len()).find(|skip| {
+        rest.get(*skip..).and_then(Raw::at).is_some_and(|raw| {
+            let affordable = budget.checked_sub(raw.frame_bytes());
+            *budget = affordable.unwrap_or_default();
+            affordable.is_some() && raw.intact()
+        })
+    })
+}
+
+fn intact_at(bytes: &[u8], at: usize) -> bool {
+    bytes.get(at..).and_then(Raw::at).is_some_and(|raw| raw.intact())
+}
+
+/// Reserves a file's blocks, where the file system can.
+pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
+    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Makes a file of that many zeros whose blocks are all there, durable but for its name.
+fn zeroed(path: &Path, bytes: u64) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    allocate(&file, bytes)?;
+    let zeros = vec![0; ZEROS_BYTES];
+    let mut at = 0;
+    while at < bytes {
+        let length = zeros.len().min(usize::try_from(bytes - at).unwrap_or(zeros.len()));
+        file.write_all_at(zeros.get(..length).unwrap_or_default(), at)?;
+        at += length as u64;
+    }
+    file.sync_all()?;
+    Ok(file)
+}
+
+/// Makes the names in a folder durable.
+///
+/// # Errors
+/// When the folder can't be opened or synced.
+pub fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+/// How large segments are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// The first one, in bytes.
+    pub first: u64,
+    /// All others, in bytes.
+    pub others: u64,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self { first: FIRST_SEGMENT_BYTES, others: SEGMENT_BYTES }
+    }
+}
+
+/// The end of the journal, open for writing.
+#[derive(Debug)]
+pub struct Journal {
+    dir: PathBuf,
+    sizes: Sizes,
+    file: File,
+    number: u64,
+    at: u64,
+    capacity: u64,
+    next: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Journal {
+    /// Makes the first segment of a journal.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn create(dir: &Path, sizes: Sizes) -> io::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        let file = Self::segment(dir, 0, 0, sizes.first)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            sizes,
+            file,
+            number: 0,
+            at: SEGMENT_HEADER_BYTES as u64,
+            capacity: sizes.first,
+            next: None,
+        })
+    }
+
+    /// Opens the last segment of a journal to write on at `end.at`, and cuts off what was begun after it.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn resume(dir: &Path, sizes: Sizes, number: u64, end: End) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(dir.join(segment_name(number)))?;
+        let (at, capacity) = (end.at as u64, file.metadata()?.len());
+        if end.torn() {
+            file.set_len(at)?;
+            file.sync_all()?;
+            file.set_len(capacity)?;
+            allocate(&file, capacity)?;
+            file.sync_all()?;
+        }
+        Ok(Self { dir: dir.to_owned(), sizes, file, number, at, capacity, next: None })
+    }
+
+    fn segment(dir: &Path, number: u64, first: u64, bytes: u64) -> io::Result<File> {
+        let part = dir.join(NEXT);
+        let ready = std::fs::metadata(&part).is_ok_and(|part| part.len() == bytes);
+        let file = if ready { OpenOptions::new().read(true).write(true).open(&part)? } else { zeroed(&part, bytes)? };
+        file.write_all_at(&header(number, first), 0)?;
+        file.sync_all()?;
+        std::fs::rename(&part, dir.join(segment_name(number)))?;
+        sync_dir(dir)?;
+        Ok(file)
+    }
+
+    /// Appends a frame whose first entry has that index. When this returns, the frame is on the disk.
+    ///
+    /// # Errors
+    /// What the disk says; the frame may be there or not, and nothing may be appended any more.
+    pub fn append(&mut self, frame: &[u8], first: u64) -> io::Result<()> {
+        let length = frame.len() as u64;
+        if self.at + length > self.capacity {
+            self.roll(first, length)?;
+        }
+        self.file.write_all_at(frame, self.at)?;
+        self.file.sync_data()?;
+        self.at += length;
+        if self.next.is_none() && self.at > self.capacity / 2 {
+            let (part, bytes) = (self.dir.join(NEXT), self.sizes.others);
+            self.next = Some(std::thread::spawn(move || prepare(&part, bytes)));
+        }
+        Ok(())
+    }
+
+    fn roll(&mut self, first: u64, length: u64) -> io::Result<()> {
+        self.file.set_len(self.at)?;
+        self.file.sync_all()?;
+        self.settle();
+        let capacity = self.sizes.others.max(SEGMENT_HEADER_BYTES as u64 + length);
+        self.file = Self::segment(&self.dir, self.number + 1, first, capacity)?;
+        self.number += 1;
+        self.capacity = capacity;
+        self.at = SEGMENT_HEADER_BYTES as u64;
+        Ok(())
+    }
+
+    /// Waits for the next segment, if one is being prepared. Whether that went well shows when it is needed.
+    fn settle(&mut self) {
+        if let Some(next) = self.next.take() {
+            drop(next.join());
+        }
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.settle();
+    }
+}
+
+/// Prepares the next segment; half a file is removed, so that what is there is whole.
+fn prepare(part: &Path, bytes: u64) -> io::Result<()> {
+    let work = part.with_extension("work");
+    let made = zeroed(&work, bytes).and_then(|_| std::fs::rename(&work, part));
+    if made.is_err() {
+        std::fs::remove_file(&work).or(made)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,374 @@
+//! The start: lock, keys, the walk over the journal, the comparison with everything that remembers a head, and the index.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use chrono::{DateTime, Utc};
+use ed25519_dalek::{
+    SigningKey,
+    pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, KeypairBytes, spki::der::pem::LineEnding},
+};
+use rand::CryptoRng;
+use zeroize::Zeroizing;
+
+use super::{
+    check::{Knows, Tip, Walk},
+    core::Core,
+    disk::{CatchUp, DiskStore, Layout, RESERVE_BYTES, keep_reserve},
+    draft::AppendError,
+    fault::{Class, Fault},
+    hash::Hash,
+    journal::Sizes,
+    note::{Checkpoint, SignedNote, Signer, is_origin},
+    store::{Stopped, Store as _, StoreError},
+    time::Micros,
+    tree::{self, Frontier, Nodes},
+    vault,
+};
+
+/// How far a long check has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// Bytes checked.
+    pub done_bytes: u64,
+    /// Bytes in all.
+    pub total_bytes: u64,
+    /// Entries checked.
+    pub entries: u64,
+}
+
+/// Who is told.
+pub type OnProgress<'a> = Box<dyn FnMut(Progress) + Send + 'a>;
+
+/// How a ledger is opened.
+pub struct Options {
+    /// The log's name in every signed head, printable ASCII without spaces and `+`.
+    pub origin: String,
+    /// Whether a kind is known to the program, beside the ledger's own ones.
+    pub knows: Knows,
+    /// The time now: that of the entries which the start itself may have to write.
+    pub now: DateTime<Utc>,
+    /// Salts, sealing keys, nonces and the signing key come from here.
+    pub rng: Box<dyn CryptoRng + Send>,
+    /// The signing key as PKCS#8 PEM, when it does not lie in the folder.
+    pub signing_key: Option<Zeroizing<String>>,
+    /// Told now and then while the journal is walked.
+    pub progress: OnProgress<'static>,
+    /// How large the journal's segments are, in bytes.
+    pub segments: Sizes,
+    /// Spare space for a full disk, in bytes; 0 for none.
+    pub reserve_bytes: u64,
+    /// How many threads check.
+    pub threads: usize,
+}
+
+impl Options {
+    /// The usual options.
+    #[must_use]
+    pub fn new(origin: &str, knows: Knows, now: DateTime<Utc>, rng: Box<dyn CryptoRng + Send>) -> Self {
+        Self {
+            origin: origin.to_owned(),
+            knows,
+            now,
+            rng,
+            signing_key: None,
+            progress: Box::new(|_| ()),
+            segments: Sizes::default(),
+            reserve_bytes: RESERVE_BYTES,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// Why a ledger can't be opened. Nothing was changed, except that what is derived from the journal may have been rebuilt.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Not a name that heads can carry.
+    #[error("`{0}` can't be an origin: it takes printable ASCII without spaces and `+`")]
+    Origin(String),
+    /// The ledger there has another name.
+    #[error("the ledger there is of `{found}`, not of `{wanted}`")]
+    OtherOrigin {
+        /// The name in entry 0.
+        found: String,
+        /// The one asked for.
+        wanted: String,
+    },
+    /// Another process has it open.
+    #[error("another process is using the ledger in {0}")]
+    InUse(PathBuf),
+    /// There is a log, and no key to go on signing it.
+    #[error("there is a ledger but no signing key: {0} is gone")]
+    KeyMissing(PathBuf),
+    /// The key can't be read.
+    #[error("the signing key is not an Ed25519 key in PKCS#8 PEM")]
+    KeyUnreadable,
+    /// The log does not know the key as one that may sign.
+    #[error("the signing key is not one that may sign this ledger now")]
+    KeyNotLive,
+    /// The log is damaged or was tampered with.
+    #[error("the ledger does not verify: entry {index} {words}")]
+    Broken {
+        /// Index of the first entry that is wrong.
+        index: u64,
+        /// What is wrong with it.
+        words: String,
+    },
+    /// A kind or format version that this program does not know: a newer one wrote it.
+    #[error("entry {index}: {words}; a newer version of this program is needed")]
+    Unknown {
+        /// Index of the entry.
+        index: u64,
+        /// What is unknown.
+        words: String,
+    },
+    /// A head was signed over more entries than there are: the tail is gone.
+    #[error("the ledger has {size} entries, but a head over {signed} was signed ({place}): its tail is gone")]
+    Behind {
+        /// Entries in the journal.
+        size: u64,
+        /// Entries under the head.
+        signed: u64,
+        /// Where the head is kept.
+        place: &'static str,
+    },
+    /// A head was signed over another history.
+    #[error(
+        "the first {signed} entries are not those over which a head was signed ({place}): the history was rewritten"
+    )]
+    Diverged {
+        /// Entries under the head.
+        signed: u64,
+        /// Where the head is kept.
+        place: &'static str,
+    },
+    /// The disk is full, and so is the reserve.
+    #[error("the disk is full")]
+    DiskFull,
+    /// Anything else that reading or writing ended in.
+    #[error("the ledger can't be read or written: {0}")]
+    Io(String),
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == io::ErrorKind::StorageFull { Self::DiskFull } else { Self::Io(error.to_string()) }
+    }
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
+impl From<AppendError> for OpenError {
+    fn from(error: AppendError) -> Self {
+        Self::Io(error.to_string())
+    }
+}
+
+impl From<Fault> for OpenError {
+    fn from(fault: Fault) -> Self {
+        let (index, words) = (fault.index.unwrap_or_default(), fault.words);
+        if fault.class == Class::Unknown { Self::Unknown { index, words } } else { Self::Broken { index, words } }
+    }
+}
+
+/// Encodes a signing key as `openssl genpkey -algorithm ed25519` does.
+///
+/// # Errors
+/// [`OpenError::KeyUnreadable`], which does not happen.
+pub fn signing_key_pem(key: &SigningKey) -> Result<Zeroizing<String>, OpenError> {
+    let pair = KeypairBytes { secret_key: key.to_bytes(), public_key: None };
+    pair.to_pkcs8_pem(LineEnding::LF).map_err(|_| OpenError::KeyUnreadable)
+}
+
+fn read_key(pem: &str) -> Result<SigningKey, OpenError> {
+    SigningKey::from_pkcs8_pem(pem).map_err(|_| OpenError::KeyUnreadable)
+}
+
+fn read_key_file(path: &Path) -> Result<Option<SigningKey>, OpenError> {
+    match std::fs::read_to_string(path) {
+        Ok(pem) => read_key(&Zeroizing::new(pem)).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An opened ledger, before its threads are started.
+pub(crate) struct Opening {
+    pub core: Core<DiskStore>,
+    pub layout: Layout,
+    /// Held as long as the ledger is in use.
+    pub lock: File,
+    pub knows: Knows,
+}
+
+/// Takes the lock of a folder.
+fn lock(layout: &Layout) -> Result<File, OpenError> {
+    let file = File::options().create(true).truncate(false).write(true).open(layout.lock())?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(layout.root().to_owned())),
+        Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenError> {
+    if !is_origin(&options.origin) {
+        return Err(OpenError::Origin(options.origin));
+    }
+    std::fs::create_dir_all(dir)?;
+    let layout = Layout::new(dir);
+    let lock = lock(&layout)?;
+    let mut store = DiskStore::open(layout.clone(), options.segments)?;
+    let (mut tip, agreed) = walk(&mut store, &mut options)?;
+    remembered(&store, &layout, &tip)?;
+    if !agreed {
+        store = store.reset_index()?;
+        (tip, _) = walk(&mut store, &mut options)?;
+    }
+    let signers = signers(&layout, &tip, &mut options)?;
+    if let Some(opened) = tip.opened.as_ref().filter(|opened| opened.origin != options.origin) {
+        return Err(OpenError::OtherOrigin { found: opened.origin.clone(), wanted: options.origin });
+    }
+    store.resume()?;
+    // Without a reserve the ledger still runs: it is the first thing to go on a full disk, and the last to come back.
+    drop(keep_reserve(&layout, options.reserve_bytes));
+    let now = Micros::from_utc(options.now);
+    let mut core = Core::new(store, tip, signers, options.knows, options.rng);
+    if core.tip.size() == 0 {
+        core.begin(&options.origin, now)?;
+    }
+    finish_rotation(&mut core, &layout, now)?;
+    for subject in core.store.vault.subjects()? {
+        if core.tip.erased.contains_key(&subject) {
+            core.store.vault.destroy(subject)?;
+        }
+    }
+    Ok(Opening { core, layout, lock, knows: options.knows })
+}
+
+/// Checks the whole journal and brings the index along; says whether the index agrees with it.
+fn walk(store: &mut DiskStore, options: &mut Options) -> Result<(Tip, bool), OpenError> {
+    let mut walk = Walk::new(Tip::default(), options.knows, options.threads);
+    let mut catch_up = CatchUp::new(store.index.clone()).map_err(StoreError::from)?;
+    let nodes = store.nodes.clone();
+    let (mut done_bytes, total_bytes) = (0, store.journal_bytes()?);
+    let mut stopped: Option<OpenError> = None;
+    let progress = &mut options.progress;
+    store.replay(&mut |batches| {
+        let stored = tree::stored_count(walk.tip.size());
+        walk.wave(batches);
+        let derived = nodes.ensure(stored, &walk.nodes).map_err(OpenError::from).and_then(|()| {
+            batches
+                .iter()
+                .try_for_each(|batch| catch_up.take(batch))
+                .map_err(|error| OpenError::from(StoreError::from(error)))
+        });
+        done_bytes +=
+            batches.iter().flat_map(|batch| &batch.records).map(|record| record.line.len() as u64).sum::<u64>();
+        progress(Progress { done_bytes, total_bytes: total_bytes.max(done_bytes), entries: walk.tip.size() });
+        let fault = walk.faults.kept.first().cloned();
+        stopped = fault.map(OpenError::from).or(derived.err());
+        if stopped.is_some() { Err(Stopped) } else { Ok(()) }
+    })?;
+    if let Some(error) = stopped {
+        return Err(error);
+    }
+    if let Some(damage) = store.damage.take() {
+        return Err(OpenError::Broken { index: damage.index, words: format!("and after: {}", damage.words) });
+    }
+    let agreed = catch_up.finish().map_err(StoreError::from)?;
+    Ok((walk.tip, agreed))
+}
+
+/// The root of the first `size` entries.
+pub(crate) fn root_at(nodes: &impl Nodes<Error = io::Error>, size: u64) -> io::Result<Hash> {
+    Ok(Frontier::from_peaks(size, tree::peaks(nodes, size)?).unwrap_or_default().root())
+}
+
+/// Compares the journal with every place that remembers a signed head. A head that no key of this log signed says nothing.
+fn remembered(store: &DiskStore, layout: &Layout, tip: &Tip) -> Result<(), OpenError> {
+    let newest = store.index.newest_head().map_err(StoreError::from)?;
+    let places = [
+        ("head", std::fs::read_to_string(layout.head()).ok()),
+        ("public/checkpoint", std::fs::read_to_string(layout.public().join("checkpoint")).ok()),
+        ("sled", newest),
+    ];
+    for (place, note) in places {
+        let Some(head) = note.and_then(|note| trusted(&note, tip)) else { continue };
+        if head.size > tip.size() {
+            return Err(OpenError::Behind { size: tip.size(), signed: head.size, place });
+        }
+        if root_at(&store.nodes, head.size)? != head.root {
+            return Err(OpenError::Diverged { signed: head.size, place });
+        }
+    }
+    Ok(())
+}
+
+/// The head in a note, if a key of the log signed it. Of a log whose entry 0 is gone nothing is left to check it with: then any head counts.
+fn trusted(note: &str, tip: &Tip) -> Option<Checkpoint> {
+    let note = SignedNote::parse(note).ok()?;
+    let head = Checkpoint::parse(&note.text).ok()?;
+    let signed = tip.keys.iter().any(|known| note.check([&known.key]).is_ok_and(|good| good > 0));
+    (signed || tip.size() == 0).then_some(head)
+}
+
+/// Finds the signing key, or makes the first one of a new log.
+fn signers(layout: &Layout, tip: &Tip, options: &mut Options) -> Result<Vec<Signer>, OpenError> {
+    let given = options.signing_key.as_deref().map(|pem| read_key(pem)).transpose()?;
+    let from_env = given.is_some();
+    let found = match given {
+        Some(key) => Some(key),
+        None => read_key_file(&layout.signing_key())?,
+    };
+    let next = if from_env { None } else { read_key_file(&layout.next_signing_key())? };
+    let candidates: Vec<Signer> = found.into_iter().chain(next).map(|key| Signer::new(&options.origin, key)).collect();
+    if tip.size() > 0 {
+        if candidates.is_empty() {
+            return Err(OpenError::KeyMissing(layout.signing_key()));
+        }
+        let other_origin = tip.opened.as_ref().is_some_and(|opened| opened.origin != options.origin);
+        let live: Vec<_> = candidates
+            .into_iter()
+            .filter(|signer| other_origin || tip.live().any(|key| key == signer.verifier()))
+            .collect();
+        return if live.is_empty() { Err(OpenError::KeyNotLive) } else { Ok(live) };
+    }
+    if let Some(first) = candidates.into_iter().next() {
+        return Ok(vec![first]);
+    }
+    let mut secret = Zeroizing::new([0; 32]);
+    options.rng.fill_bytes(&mut *secret);
+    let key = SigningKey::from_bytes(&secret);
+    vault::write_secret(&layout.signing_key(), signing_key_pem(&key)?.as_bytes())?;
+    Ok(vec![Signer::new(&options.origin, key)])
+}
+
+/// Carries a rotation to its end that was begun before the last stop.
+fn finish_rotation(core: &mut Core<DiskStore>, layout: &Layout, now: Micros) -> Result<(), OpenError> {
+    let Some(next) = read_key_file(&layout.next_signing_key())? else { return Ok(()) };
+    let origin = core.tip.opened.as_ref().map(|opened| opened.origin.clone()).unwrap_or_default();
+    let next = Signer::new(&origin, next);
+    if !core.tip.live().any(|key| key == next.verifier()) {
+        // It never came into the log: the rotation did not begin.
+        return Ok(vault::wipe(&layout.next_signing_key())?);
+    }
+    if core.tip.live().count() > 1 {
+        core.finish_rotation(now)?;
+    }
+    promote(layout)
+}
+
+/// Puts the next signing key in the place of the old one, which is wiped.
+pub(crate) fn promote(layout: &Layout) -> Result<(), OpenError> {
+    vault::wipe(&layout.signing_key())?;
+    std::fs::rename(layout.next_signing_key(), layout.signing_key())?;
+    Ok(super::journal::sync_dir(layout.root())?)
+}

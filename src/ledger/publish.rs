@@ -1,0 +1,184 @@
+//! What is brought up to date in the background after a commit: the `head` file and the public copy.
+//!
+//! Heads that come while one is being published are skipped over: only the newest matters.
+
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::Path,
+    sync::{Arc, Condvar, Mutex, PoisonError},
+    thread::JoinHandle,
+};
+
+use super::{
+    disk::Layout,
+    hash::Hash,
+    index::Index,
+    nodes::NodeFile,
+    note::{Checkpoint, SignedNote},
+    tiles::{TILE_HEIGHT, TILE_WIDTH, Tile, bundle, tiles_between},
+    tree::Nodes as _,
+};
+
+#[derive(Debug, Default)]
+struct Due {
+    head: Option<(u64, Arc<str>)>,
+    published: u64,
+    fault: Option<String>,
+    closing: bool,
+}
+
+/// What the background thread shares with others.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    due: Mutex<Due>,
+    changed: Condvar,
+}
+
+/// The background thread.
+#[derive(Debug)]
+pub struct Publisher {
+    shared: Arc<Published>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Publisher {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn start(layout: Layout, index: Index, nodes: NodeFile) -> io::Result<Self> {
+        let shared = Arc::new(Published::default());
+        let work = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("ledger-publish".into()).spawn(move || {
+            let copy = Copy { layout, index, nodes };
+            let mut published = copy.published();
+            while let Some((size, head)) = work.next() {
+                let done = copy.publish(published, size, &head);
+                let mut due = work.due.lock().unwrap_or_else(PoisonError::into_inner);
+                match done {
+                    Ok(()) => {
+                        published = size;
+                        (due.published, due.fault) = (size, None);
+                    }
+                    Err(error) => due.fault = Some(error.to_string()),
+                }
+            }
+        })?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Hands over the newest head; returns at once.
+    pub fn head(&self, size: u64, head: Arc<str>) {
+        self.shared.due.lock().unwrap_or_else(PoisonError::into_inner).head = Some((size, head));
+        self.shared.changed.notify_one();
+    }
+
+    /// What it shares.
+    pub(crate) fn shared(&self) -> Arc<Published> {
+        Arc::clone(&self.shared)
+    }
+}
+
+impl Drop for Publisher {
+    fn drop(&mut self) {
+        self.shared.due.lock().unwrap_or_else(PoisonError::into_inner).closing = true;
+        self.shared.changed.notify_one();
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+impl Published {
+    /// How many entries the public copy has since the start, and what went wrong with it last.
+    pub fn state(&self) -> (u64, Option<String>) {
+        let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        (due.published, due.fault.clone())
+    }
+
+    /// Waits for a head; nothing when it is time to go and all is published.
+    fn next(&self) -> Option<(u64, Arc<str>)> {
+        let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = self
+            .changed
+            .wait_while(due, |due| due.head.is_none() && !due.closing)
+            .unwrap_or_else(PoisonError::into_inner);
+        due.head.take()
+    }
+}
+
+/// Replaces a file at once, without waiting for the disk.
+fn replace(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
+    let part = path.with_extension("part");
+    let mut file = File::create(&part)?;
+    file.write_all(bytes)?;
+    if durable {
+        file.sync_all()?;
+    }
+    std::fs::rename(part, path)
+}
+
+struct Copy {
+    layout: Layout,
+    index: Index,
+    nodes: NodeFile,
+}
+
+impl Copy {
+    /// From where on the public copy must be written: one tile before the one that was last being filled, since only full
+    /// ones are synced.
+    fn published(&self) -> u64 {
+        let note = std::fs::read_to_string(self.layout.public().join("checkpoint")).unwrap_or_default();
+        let size = SignedNote::parse(&note).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
+        (size / TILE_WIDTH).saturating_sub(1) * TILE_WIDTH
+    }
+
+    fn publish(&self, old: u64, new: u64, head: &str) -> io::Result<()> {
+        replace(&self.layout.head(), head.as_bytes(), false)?;
+        let public = self.layout.public();
+        for tile in tiles_between(old, new) {
+            let bytes = match tile.level {
+                Some(level) => self.hashes(level, tile)?.as_flattened().to_vec(),
+                None => self.entries(tile)?,
+            };
+            put_tile(&public, tile, &bytes)?;
+        }
+        std::fs::create_dir_all(&public)?;
+        replace(&public.join("checkpoint"), head.as_bytes(), false)
+    }
+
+    fn hashes(&self, level: u32, tile: Tile) -> io::Result<Vec<Hash>> {
+        let first = tile.n * TILE_WIDTH;
+        (first..first + tile.width).map(|n| self.nodes.node(level * TILE_HEIGHT, n)).collect()
+    }
+
+    fn entries(&self, tile: Tile) -> io::Result<Vec<u8>> {
+        let first = tile.n * TILE_WIDTH;
+        let records: Result<Vec<_>, _> = self.index.records(first, first + tile.width).collect();
+        let records = records.map_err(io::Error::other)?;
+        let whole = records.len() as u64 == tile.width;
+        let bytes = bundle(records.iter().map(|(_, record)| &*record.line)).filter(|_| whole);
+        bytes.ok_or_else(|| io::Error::other("the index lacks entries"))
+    }
+}
+
+/// Writes one tile. Once it is full, the partial ones of its place are not needed any more.
+///
+/// # Errors
+/// What the disk says.
+pub(crate) fn put_tile(public: &Path, tile: Tile, bytes: &[u8]) -> io::Result<()> {
+    let path = public.join(tile.path());
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let full = tile.width == TILE_WIDTH;
+    replace(&path, bytes, full)?;
+    if full {
+        match std::fs::remove_dir_all(public.join(format!("{}.p", tile.full_path()))) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
+}

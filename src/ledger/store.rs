@@ -1,0 +1,83 @@
+//! What a ledger is kept in. The one write is a compare-and-swap append, because a second kind of store, for several
+//! replicas, will stand beside the one on disk.
+
+use super::{
+    disclosure::SubjectKey,
+    frame::{Batch, BatchRef},
+    hash::Hash,
+    ids::SubjectId,
+};
+
+/// Why a store can't do what is asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// Somebody else appended: the log has another size than was expected.
+    #[error("the ledger has {actual} entries, not {expected}")]
+    Conflict {
+        /// What the caller thought.
+        expected: u64,
+        /// What there is.
+        actual: u64,
+    },
+    /// A write failed. Whether it happened is unknown until the store is opened again.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// One commit: what becomes durable, and what follows from it.
+#[derive(Debug)]
+pub struct Commit<'a> {
+    /// The entries and their signed head.
+    pub batch: &'a Batch,
+    /// The nodes that these entries complete, in stored order.
+    pub nodes: &'a [Hash],
+    /// The leaf hash of the last entry.
+    pub leaf: Hash,
+}
+
+/// What has become of a commit that is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// Everything is in place.
+    Whole,
+    /// It is durable, but what is derived from it could not be brought up to date: nothing more can be appended until
+    /// the store is opened again.
+    Lame(String),
+}
+
+/// What stops a replay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stopped;
+
+/// A place for one ledger.
+pub trait Store: Send {
+    /// Hands all batches to `wave`, in order, some at a time, and stops when it says so.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when it can't be read.
+    fn replay(&mut self, wave: &mut dyn FnMut(&[BatchRef<'_>]) -> Result<(), Stopped>) -> Result<(), StoreError>;
+
+    /// Makes a commit durable, if the log still has `expected` entries.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`], and nothing is changed; or [`StoreError::Failed`], and nobody knows.
+    fn append(&mut self, expected: u64, commit: &Commit<'_>) -> Result<Kept, StoreError>;
+
+    /// A person's sealing key.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`] when it can't be read.
+    fn key(&mut self, subject: SubjectId) -> Result<Option<SubjectKey>, StoreError>;
+
+    /// Makes sealing keys durable.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`], and nobody knows.
+    fn put_keys(&mut self, keys: &[(SubjectId, SubjectKey)]) -> Result<(), StoreError>;
+
+    /// Destroys a person's key, durably. Doing it twice is harmless.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`], and nobody knows.
+    fn destroy_key(&mut self, subject: SubjectId) -> Result<(), StoreError>;
+}

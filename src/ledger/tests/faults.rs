@@ -1,0 +1,98 @@
+//! Each write of the commit protocol fails, once lost and once kept; then the log is opened again and checked whole.
+
+use super::*;
+use crate::ledger::{
+    check::{Tip, Walk},
+    core::Core,
+    memory::{Failing, Memory},
+    store::Store,
+};
+
+fn opened(memory: &Memory, seed: u64) -> Core<Memory> {
+    let mut store = memory.clone();
+    let mut walk = Walk::new(Tip::default(), knows, 1);
+    store
+        .replay(&mut |batches| {
+            walk.wave(batches);
+            Ok(())
+        })
+        .unwrap();
+    assert!(walk.faults.is_empty(), "{:?}", walk.faults);
+    let signer = Signer::new("example.com/test", SigningKey::from_bytes(&[3; 32]));
+    let mut core = Core::new(store, walk.tip, vec![signer], knows, Box::new(StdRng::seed_from_u64(seed)));
+    if core.tip.size() == 0 {
+        // When the first write fails, the log is still empty, and the next start begins it again.
+        drop(core.begin("example.com/test", Micros(0)));
+    }
+    core
+}
+
+fn job(expected: u64, draft: Draft) -> Job {
+    Job { expected: Some(expected), time: Micros(1), drafts: vec![ready(draft, knows).unwrap()] }
+}
+
+/// The story that is told: two people, an erasure, a plain entry. Gives the indexes that were acknowledged.
+fn story(core: &mut Core<Memory>) -> Vec<(u64, Hash)> {
+    let drafts = [personal(1, subject(1), "one"), personal(2, subject(2), "two"), erased(subject(1)), draft(3)];
+    let mut acknowledged = Vec::new();
+    for draft in drafts {
+        let size = core.tip.size();
+        match core.commit(vec![job(size, draft)]).pop().unwrap() {
+            Ok(done) => acknowledged.push((done.first, done.leaves[0])),
+            Err(AppendError::Failed(_)) => {
+                let next = core.commit(vec![job(size, super::draft(9))]).pop().unwrap();
+                assert!(matches!(next, Err(AppendError::Failed(_))), "the error is sticky");
+                break;
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+    acknowledged
+}
+
+#[test]
+fn every_write_fails_once_lost_and_once_kept() {
+    let memory = Memory::default();
+    let whole = story(&mut opened(&memory, 1));
+    assert_eq!(whole.len(), 4);
+    let writes = memory.disk().writes;
+    assert_eq!(writes, 8, "opening, two keys, four batches, one key destroyed");
+    for failing in [Failing::Lost, Failing::Kept] {
+        for which in 0..writes {
+            let memory = Memory::default();
+            memory.disk().fails = Some((which, failing));
+            let acknowledged = story(&mut opened(&memory, 1));
+            memory.disk().fails = None;
+            let mut again = opened(&memory, 2);
+            assert!(again.tip.size() > acknowledged.last().map_or(0, |(index, _)| *index), "{which} {failing:?}");
+            for subject in again.tip.erased.clone().into_keys() {
+                again.store.destroy_key(subject).unwrap();
+            }
+            for (index, leaf) in acknowledged {
+                let disk = memory.disk();
+                let found = disk.frames.iter().any(|frame| {
+                    let batch = frame::Raw::at(frame).unwrap().decode().unwrap();
+                    (batch.first..)
+                        .zip(&batch.records)
+                        .any(|(at, record)| at == index && leaf_hash(record.line) == leaf)
+                });
+                assert!(found, "entry {index} was acknowledged and is gone: write {which}, {failing:?}");
+            }
+            let size = again.tip.size();
+            assert!(again.commit(vec![job(size, personal(7, subject(7), "after"))]).pop().unwrap().is_ok());
+            drop(opened(&memory, 3));
+        }
+    }
+}
+
+#[test]
+fn a_store_that_somebody_else_wrote_to_is_not_written_to() {
+    let memory = Memory::default();
+    let (mut one, mut two) = (opened(&memory, 1), opened(&memory, 2));
+    assert!(one.commit(vec![job(1, draft(1))]).pop().unwrap().is_ok());
+    assert_eq!(
+        two.commit(vec![job(1, draft(1))]).pop().unwrap(),
+        Err(AppendError::Conflict { expected: 1, actual: 2 })
+    );
+    assert!(matches!(two.commit(vec![job(1, draft(1))]).pop().unwrap(), Err(AppendError::Failed(_))));
+}

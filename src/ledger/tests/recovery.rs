@@ -1,0 +1,229 @@
+//! The start, case by case: what is mended, what is refused, and in which words.
+
+use super::*;
+
+/// A ledger of 40 entries, closed, and the head it had.
+async fn closed() -> (tempfile::TempDir, Head) {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = filled(dir.path(), 40).await;
+    let head = ledger.head();
+    drop(ledger);
+    (dir, head)
+}
+
+fn refusal(dir: &Path) -> String {
+    let words = Ledger::open(dir, options(9)).unwrap_err().to_string();
+    words.replace(&dir.display().to_string(), "DIR")
+}
+
+fn mended(dir: &Path, head: &Head) -> Ledger {
+    let ledger = Ledger::open(dir, options(9)).unwrap();
+    assert_eq!(ledger.head(), *head);
+    assert_eq!(ledger.entries(0, 40).unwrap().map(Result::unwrap).count(), 40);
+    ledger
+}
+
+/// The journal's bytes in use.
+fn used(dir: &Path) -> (std::path::PathBuf, Vec<u8>, usize) {
+    let path = dir.join("journal/00000000.seg");
+    let bytes = std::fs::read(&path).unwrap();
+    let end = journal::pieces(&bytes, 0).unwrap().2.at;
+    (path, bytes, end)
+}
+
+#[tokio::test]
+async fn sled_missing_or_damaged_is_built_again() {
+    let (dir, head) = closed().await;
+    std::fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    drop(mended(dir.path(), &head));
+    for entry in std::fs::read_dir(dir.path().join("sled")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::write(path, b"rubbish").unwrap();
+        }
+    }
+    drop(mended(dir.path(), &head));
+    std::fs::write(dir.path().join("sled.damaged"), b"").unwrap();
+    drop(mended(dir.path(), &head));
+    assert!(!dir.path().join("sled.damaged").exists());
+}
+
+#[tokio::test]
+async fn sled_behind_is_brought_up_to_date() {
+    let (dir, _) = closed().await;
+    let kept = dir.path().join("kept");
+    std::fs::rename(dir.path().join("sled"), &kept).unwrap();
+    let ledger = Ledger::open(dir.path(), options(2)).unwrap();
+    ledger.append(40, start() + TimeDelta::hours(1), vec![draft(40), personal(41, subject(3), "late")]).await.unwrap();
+    let head = ledger.head();
+    drop(ledger);
+    std::fs::remove_dir_all(dir.path().join("sled")).unwrap();
+    std::fs::rename(&kept, dir.path().join("sled")).unwrap();
+    let ledger = Ledger::open(dir.path(), options(3)).unwrap();
+    assert_eq!(ledger.head(), head);
+    assert_eq!(ledger.entries(0, 42).unwrap().map(Result::unwrap).count(), 42);
+}
+
+#[tokio::test]
+async fn the_node_file_is_only_a_cache() {
+    let (dir, head) = closed().await;
+    std::fs::write(dir.path().join("nodes"), vec![7; 32 * 100]).unwrap();
+    let ledger = mended(dir.path(), &head);
+    ledger.prove(17).unwrap();
+}
+
+#[tokio::test]
+async fn damage_in_the_index_is_seen_while_reading_and_mended_by_the_next_start() {
+    let (dir, head) = closed().await;
+    let db = sled::open(dir.path().join("sled")).unwrap();
+    let key = [&b"e"[..], &17u64.to_be_bytes(), &[0]].concat();
+    let mut value = db.get(&key).unwrap().unwrap().to_vec();
+    value[30] ^= 1;
+    db.insert(&key, value).unwrap();
+    drop(db);
+    let ledger = Ledger::open(dir.path(), options(2)).unwrap();
+    assert_eq!(ledger.reader().get(16).unwrap().seq, 16);
+    assert_eq!(ledger.reader().get(17), Err(ReadError::Damaged { index: 17 }));
+    drop(ledger);
+    drop(mended(dir.path(), &head));
+}
+
+#[tokio::test]
+async fn a_torn_frame_that_nobody_was_told_of_is_cut() {
+    let (dir, head) = closed().await;
+    let (path, mut bytes, end) = used(dir.path());
+    bytes[end..end + 600].fill(0x5a);
+    std::fs::write(&path, &bytes).unwrap();
+    let torn = report(dir.path());
+    assert_eq!(torn.found().iter().map(|fault| fault.class).collect::<Vec<_>>(), [Class::Torn]);
+    let ledger = mended(dir.path(), &head);
+    ledger.append(40, start() + TimeDelta::hours(1), vec![draft(40)]).await.unwrap();
+    drop(ledger);
+    assert!(report(dir.path()).holds());
+}
+
+#[tokio::test]
+async fn a_journal_behind_any_head_is_refused_and_left_alone() {
+    let (dir, _) = closed().await;
+    let (path, whole, end) = used(dir.path());
+    let mut bytes = whole.clone();
+    bytes[end - 1] ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    let words = "the ledger has 38 entries, but a head over 40 was signed (head): its tail is gone";
+    assert_eq!(refusal(dir.path()), words);
+    assert_eq!(std::fs::read(&path).unwrap(), bytes, "what may be evidence is not touched");
+    std::fs::remove_file(dir.path().join("head")).unwrap();
+    assert_eq!(refusal(dir.path()), words.replace("(head)", "(public/checkpoint)"));
+    std::fs::remove_dir_all(dir.path().join("public")).unwrap();
+    assert_eq!(refusal(dir.path()), words.replace("(head)", "(sled)"));
+    std::fs::remove_dir_all(dir.path().join("journal")).unwrap();
+    assert_eq!(refusal(dir.path()), "the ledger has 0 entries, but a head over 40 was signed (sled): its tail is gone");
+}
+
+#[tokio::test]
+async fn another_history_under_the_same_key_is_refused() {
+    let (dir, _) = closed().await;
+    let other = tempfile::tempdir().unwrap();
+    std::fs::copy(dir.path().join("signing-key.pem"), other.path().join("signing-key.pem")).unwrap();
+    let ledger = filled(other.path(), 60).await;
+    drop(ledger);
+    std::fs::copy(dir.path().join("head"), other.path().join("head")).unwrap();
+    // The log id differs, so entry 0 does: the old head is signed by the same key over another history.
+    let words = refusal(other.path());
+    assert_eq!(
+        words,
+        "the first 40 entries are not those over which a head was signed (head): the history was rewritten"
+    );
+}
+
+#[tokio::test]
+async fn damage_in_the_middle_is_refused_with_its_index() {
+    let (dir, _) = closed().await;
+    let (path, whole, _) = used(dir.path());
+    let at = whole.windows(11).position(|w| w == b"\"seq\":12,\"t").unwrap();
+    let mut bytes = whole.clone();
+    bytes[at + 6] = b'9';
+    std::fs::write(&path, &bytes).unwrap();
+    let words = refusal(dir.path());
+    assert!(words.starts_with("the ledger does not verify: entry 1"), "{words}");
+    assert!(words.ends_with("is damaged between its frames"), "{words}");
+}
+
+#[tokio::test]
+async fn a_second_one_on_the_same_folder_is_refused() {
+    let (dir, _) = closed().await;
+    let first = Ledger::open(dir.path(), options(1)).unwrap();
+    assert_eq!(refusal(dir.path()), "another process is using the ledger in DIR");
+    drop(first);
+    drop(Ledger::open(dir.path(), options(1)).unwrap());
+}
+
+#[tokio::test]
+async fn a_ledger_without_its_key_is_refused() {
+    let (dir, head) = closed().await;
+    let path = dir.path().join("signing-key.pem");
+    let pem = std::fs::read_to_string(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(refusal(dir.path()), "there is a ledger but no signing key: DIR/signing-key.pem is gone");
+    let mut given = options(1);
+    given.signing_key = Some(Zeroizing::new(pem.clone()));
+    assert_eq!(Ledger::open(dir.path(), given).unwrap().head(), head);
+    std::fs::write(&path, "nonsense").unwrap();
+    assert_eq!(refusal(dir.path()), "the signing key is not an Ed25519 key in PKCS#8 PEM");
+    std::fs::write(&path, &*open::signing_key_pem(&SigningKey::from_bytes(&[9; 32])).unwrap()).unwrap();
+    assert_eq!(refusal(dir.path()), "the signing key is not one that may sign this ledger now");
+    std::fs::write(&path, pem).unwrap();
+    drop(mended(dir.path(), &head));
+}
+
+#[tokio::test]
+async fn another_origin_is_refused() {
+    let (dir, _) = closed().await;
+    let mut other = options(1);
+    other.origin = "example.com/other".into();
+    assert_eq!(
+        Ledger::open(dir.path(), other).unwrap_err().to_string(),
+        "the ledger there is of `example.com/test`, not of `example.com/other`"
+    );
+    let mut bad = options(1);
+    bad.origin = "two words".into();
+    assert!(matches!(Ledger::open(dir.path(), bad), Err(OpenError::Origin(_))));
+}
+
+#[tokio::test]
+async fn a_kind_from_the_future_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut newer = options(1);
+    newer.knows = |_| true;
+    let ledger = Ledger::open(dir.path(), newer).unwrap();
+    let future = Draft { kind: "future.happened".into(), ..draft(1) };
+    ledger.append(1, start(), vec![future]).await.unwrap();
+    drop(ledger);
+    assert_eq!(
+        refusal(dir.path()),
+        "entry 1: the kind `future.happened` is unknown to this program; a newer version of this program is needed"
+    );
+}
+
+#[tokio::test]
+async fn a_rotation_that_was_interrupted_is_carried_to_its_end() {
+    let (dir, _) = closed().await;
+    let next = dir.path().join("signing-key.next.pem");
+    let pem = open::signing_key_pem(&SigningKey::from_bytes(&[7; 32])).unwrap();
+    // Stopped before the key came into the log: it never happened.
+    vault::write_secret(&next, pem.as_bytes()).unwrap();
+    drop(Ledger::open(dir.path(), options(2)).unwrap());
+    assert!(!next.exists());
+    // Stopped after it was there: the old one is retired by the next start.
+    let old = std::fs::read(dir.path().join("signing-key.pem")).unwrap();
+    let ledger = Ledger::open(dir.path(), options(3)).unwrap();
+    let done = ledger.rotate_key(Zeroizing::new([7; 32]), start() + TimeDelta::hours(2)).await.unwrap();
+    drop(ledger);
+    std::fs::rename(dir.path().join("signing-key.pem"), &next).unwrap();
+    std::fs::write(dir.path().join("signing-key.pem"), old).unwrap();
+    let ledger = Ledger::open(dir.path(), options(4)).unwrap();
+    assert_eq!(ledger.size(), done.size);
+    assert!(!next.exists());
+    drop(ledger);
+    assert!(report(dir.path()).holds());
+}

@@ -1,0 +1,215 @@
+//! Verifying a ledger's own folder: the journal, the heads in it, the `head` file, the disclosures, the public copy.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    path::Path,
+};
+
+use super::{
+    AllNodes, DirFetch, Report, Subject, VerifyOptions, Walked,
+    public::{self, compare_copy},
+};
+use crate::ledger::{
+    check::{Tip, on_threads},
+    disk::{Layout, WAVE_FRAMES},
+    fault::{Class, Fault, Faults},
+    frame::{BatchRef, FRAME_MAX_BYTES, Raw, RecordRef},
+    ids::SubjectId,
+    journal::{self, Piece, SEGMENT_BYTES},
+    line::Line,
+    note::{Checkpoint, SignedNote},
+    reader::opened,
+    vault::Vault,
+};
+
+/// Largest segment that is read: a full one, or one made for one large frame.
+const SEGMENT_MAX_BYTES: u64 = SEGMENT_BYTES + FRAME_MAX_BYTES as u64 + 4_096;
+
+pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Report {
+    let layout = Layout::new(path);
+    let VerifyOptions { knows, anchors, key, progress, threads } = options;
+    let segments = journal::segments(&layout.journal()).unwrap_or_default();
+    let total = segments.iter().filter_map(|(_, path)| path.metadata().ok()).map(|found| found.len()).sum();
+    let mut walked = Walked::new(Subject::Folder, knows, threads, progress, total);
+    let mut people =
+        People { vault: Vault::at(&layout.keys()), missing: BTreeMap::new(), seen: BTreeSet::new(), threads };
+    // While the service runs, the end of the journal may be being written: what is torn there says nothing.
+    let running = File::open(layout.lock()).is_ok_and(|lock| lock.try_lock_shared().is_err());
+    let last = segments.last().map(|(number, _)| *number);
+    for (due, (number, path)) in (0..).zip(&segments) {
+        if *number != due {
+            walked.fault(Class::Frame, format!("segment {due} of the journal is missing"));
+        }
+        let is_last = Some(*number) == last;
+        walked.segment(*number, path, is_last, running, &mut people);
+    }
+    let mut head_faults = Faults::default();
+    let tip = walked.walk.tip.clone();
+    let head = check_head(&layout, &tip, &walked.nodes, &mut head_faults, &mut walked.report.remarks);
+    people.conclude(&tip, &mut head_faults);
+    walked.walk.faults.extend(head_faults.kept);
+    let (mut report, nodes, _) = walked.conclude(&anchors, key.as_ref());
+    report.head = head;
+    if layout.public().join("checkpoint").exists() {
+        compare_copy(&DirFetch::new(&layout.public()), &tip, &nodes, threads, &mut report);
+    }
+    report.finish()
+}
+
+impl Walked<'_> {
+    fn fault(&mut self, class: Class, words: impl Into<String>) {
+        let index = self.walk.tip.size();
+        self.walk.faults.add(Fault::at(index, class, words));
+    }
+
+    fn segment(&mut self, number: u64, path: &Path, is_last: bool, running: bool, people: &mut People) {
+        let bytes = match path.metadata() {
+            Ok(found) if found.len() > SEGMENT_MAX_BYTES => {
+                return self.fault(Class::Limit, format!("segment {number} is too large"));
+            }
+            Ok(_) => std::fs::read(path),
+            Err(error) => Err(error),
+        };
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(error) => return self.fault(Class::Io, format!("segment {number} can't be read: {error}")),
+        };
+        let Some((first, pieces, end)) = journal::pieces(&bytes, number) else {
+            return self.fault(Class::Frame, format!("segment {number} has a damaged header"));
+        };
+        if first != self.walk.tip.size() {
+            self.fault(Class::Frame, format!("segment {number} begins at {first}"));
+        }
+        for wave in pieces.chunks(WAVE_FRAMES) {
+            self.pieces(wave, people);
+        }
+        if end.torn() && !(is_last && running) {
+            let words = format!("{} bytes at the end of segment {number} are no whole frame", end.until - end.at);
+            self.fault(Class::Torn, words);
+        }
+    }
+
+    fn pieces(&mut self, pieces: &[Piece<'_>], people: &mut People) {
+        let (mut batches, mut broken) = (Vec::new(), Vec::new());
+        let mut due = self.walk.tip.size();
+        for piece in pieces {
+            let raw = match piece {
+                Piece::Frame(raw) => Some(raw),
+                Piece::Broken(raw) => {
+                    broken.push(Fault::at(due, Class::Frame, "its frame has a wrong checksum"));
+                    Some(raw)
+                }
+                Piece::Gap { bytes } => {
+                    broken.push(Fault::at(due, Class::Frame, format!("{bytes} bytes are no frame")));
+                    None
+                }
+            };
+            match raw.map(Raw::decode) {
+                Some(Some(batch)) => {
+                    due += batch.records.len() as u64;
+                    batches.push(batch);
+                }
+                Some(None) => broken.push(Fault::at(due, Class::Frame, "its frame is no batch")),
+                None => {}
+            }
+        }
+        self.walk.faults.extend(broken);
+        people.wave(&batches, &mut self.walk.faults);
+        self.walk.wave(&batches);
+        let bytes = batches.iter().flat_map(|batch| &batch.records).map(|record| record.line.len() as u64).sum();
+        self.keep(bytes);
+    }
+}
+
+/// Checks the `head` file, and gives the newest head that holds.
+fn check_head(
+    layout: &Layout,
+    tip: &Tip,
+    nodes: &AllNodes,
+    faults: &mut Faults,
+    remarks: &mut Vec<String>,
+) -> Option<String> {
+    let text = match std::fs::read_to_string(layout.head()) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            remarks.push("there is no `head` file beside the journal, so a cut tail would not show".into());
+            return None;
+        }
+        Err(error) => {
+            faults.add(Fault::of_log(Class::Signature, format!("the `head` file: {error}")));
+            return None;
+        }
+    };
+    let fault = public::head_fault(&text, tip, nodes, "the `head` file");
+    let holds = fault.is_none();
+    faults.extend(fault);
+    let size = SignedNote::parse(&text).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
+    if holds && size < tip.size() {
+        remarks.push(format!("the `head` file is over the first {size} entries"));
+    }
+    holds.then_some(text)
+}
+
+/// The disclosures and the keys of people.
+struct People {
+    vault: Vault,
+    /// Whose key isn't there, and the first entry that needs it.
+    missing: BTreeMap<SubjectId, u64>,
+    seen: BTreeSet<SubjectId>,
+    threads: usize,
+}
+
+enum Finding {
+    Missing(SubjectId, u64),
+    There(SubjectId),
+    Wrong(Fault),
+}
+
+impl People {
+    fn wave(&mut self, batches: &[BatchRef<'_>], faults: &mut Faults) {
+        let vault = &self.vault;
+        let found = on_threads(self.threads, batches, |batch| {
+            batch.records.iter().flat_map(|record| disclosures(vault, record)).collect::<Vec<_>>()
+        });
+        for finding in found.into_iter().flatten() {
+            match finding {
+                Finding::Missing(subject, index) => drop(self.missing.entry(subject).or_insert(index)),
+                Finding::There(subject) => drop(self.seen.insert(subject)),
+                Finding::Wrong(fault) => faults.add(fault),
+            }
+        }
+    }
+
+    fn conclude(&self, tip: &Tip, faults: &mut Faults) {
+        for (subject, index) in self.missing.iter().filter(|(subject, _)| !tip.erased.contains_key(subject)) {
+            faults.add(Fault::at(
+                *index,
+                Class::Disclosure,
+                format!("the key of {subject} is gone, and nothing says that they were erased"),
+            ));
+        }
+        let there = self.vault.subjects().unwrap_or_default();
+        for subject in there.iter().filter(|subject| tip.erased.contains_key(subject)) {
+            let index = tip.erased.get(subject).copied().unwrap_or_default();
+            faults.add(Fault::at(index, Class::Erased, format!("{subject} was erased, and their key is there")));
+        }
+    }
+}
+
+fn disclosures(vault: &Vault, record: &RecordRef<'_>) -> Vec<Finding> {
+    if record.sealed.is_empty() {
+        return Vec::new();
+    }
+    let Ok(line) = Line::read(record.line) else { return Vec::new() };
+    let wrong = |words: String| Finding::Wrong(Fault::at(line.seq, Class::Disclosure, words));
+    let each = |(ordinal, (subject, sealed)): (u32, &(SubjectId, &[u8]))| match vault.get(*subject) {
+        Err(error) => wrong(format!("the key of {subject}: {error}")),
+        Ok(None) => Finding::Missing(*subject, line.seq),
+        Ok(Some(key)) if opened(&line, &key, ordinal, sealed).is_some() => Finding::There(*subject),
+        Ok(Some(_)) => {
+            wrong(format!("a disclosure of {subject} can't be opened with their key, or is not the one in the line"))
+        }
+    };
+    (0..).zip(&record.sealed).map(each).collect()
+}

@@ -1,0 +1,73 @@
+//! Verifying a list of lines: what `log.jsonl` of an export holds. It carries no heads, so only chain, index and time can be checked.
+
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader, Read as _},
+    path::Path,
+};
+
+use super::{Report, Subject, VerifyOptions, Walked};
+use crate::ledger::{
+    fault::{Class, Fault},
+    line::LINE_MAX_BYTES,
+};
+
+/// How many lines are checked together.
+const WAVE_LINES: usize = 8_192;
+
+/// Reads one line of at most the limit and a byte; the rest of a longer one is skipped. Nothing at the end.
+fn next_line(reader: &mut BufReader<File>) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let limit = LINE_MAX_BYTES as u64 + 2;
+    if reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if line.len() as u64 == limit {
+        reader.skip_until(b'\n')?;
+    }
+    Ok(Some(line))
+}
+
+pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> io::Result<Report> {
+    let VerifyOptions { knows, anchors, key, progress, threads } = options;
+    let file = File::open(path)?;
+    let total = file.metadata()?.len();
+    let mut reader = BufReader::new(file);
+    let mut walked = Walked::new(Subject::Lines, knows, threads, progress, total);
+    loop {
+        let mut lines = Vec::new();
+        while lines.len() < WAVE_LINES
+            && let Some(line) = next_line(&mut reader)?
+        {
+            lines.push(line);
+        }
+        if lines.is_empty() {
+            break;
+        }
+        walked.walk.lines(&lines);
+        walked.keep(lines.iter().map(|line| line.len() as u64 + 1).sum());
+    }
+    let (mut report, _, _) = walked.conclude(&anchors, key.as_ref());
+    report.remarks.push("lines alone carry no signed head: only chain, index and time were checked".into());
+    Ok(report)
+}
+
+/// Compares the `log.jsonl` of an export, if there is one, with the root that its tiles gave.
+pub(super) fn compare(path: &Path, report: &mut Report) {
+    if !path.exists() {
+        return;
+    }
+    let mut options = VerifyOptions::new(|_| true);
+    options.threads = 1;
+    match verify(path, options) {
+        Ok(lines) if lines.root == report.root => {}
+        Ok(lines) => {
+            let first = lines.found().first().and_then(|fault| fault.index);
+            let words = "`log.jsonl` holds other entries than the bundles";
+            report.faults.add(Fault { index: first, class: Class::Tile, words: words.into() });
+        }
+        Err(error) => report.faults.add(Fault::of_log(Class::Io, format!("`log.jsonl`: {error}"))),
+    }
+}

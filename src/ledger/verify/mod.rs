@@ -1,0 +1,194 @@
+//! Verifying a ledger's folder, a public copy, an export, a list of lines or a proof: every fault with its index, all of them, and it
+//! ends on any input.
+//!
+//! Inside a log no cryptography can show that its tail was cut off, or that it was rewritten with a live key. That takes
+//! a memory elsewhere: an [`Anchor`]. Without one the report says that freshness is unproven.
+
+mod anchor;
+mod folder;
+mod lines;
+mod public;
+mod report;
+
+use std::{
+    io::{self, Read as _},
+    path::Path,
+};
+
+pub use self::{
+    anchor::{Anchor, AnchorError},
+    public::{DirFetch, Fetch},
+    report::{Freshness, Report, Subject},
+};
+use super::{
+    check::{Knows, Tip, Walk},
+    fault::{Class, Fault},
+    hash::Hash,
+    note::VerifierKey,
+    open::{OnProgress, Progress},
+    proof::{PROOF_HEADER, PROOF_MAX_BYTES, Proof},
+    tree::{Frontier, Nodes, peaks, stored_index},
+};
+
+/// How a log is verified.
+pub struct VerifyOptions<'a> {
+    /// Whether a kind is known beside the ledger's own ones.
+    pub knows: Knows,
+    /// Heads that were kept elsewhere.
+    pub anchors: Vec<Anchor>,
+    /// The first key of the log, if the verifier has pinned it.
+    pub key: Option<VerifierKey>,
+    /// Told now and then.
+    pub progress: OnProgress<'a>,
+    /// How many threads check.
+    pub threads: usize,
+}
+
+impl VerifyOptions<'_> {
+    /// The usual options: no anchors, nothing pinned, all processors.
+    #[must_use]
+    pub fn new(knows: Knows) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { knows, anchors: Vec::new(), key: None, progress: Box::new(|_| ()), threads }
+    }
+}
+
+/// Why there is nothing to verify.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The path holds nothing that looks like a ledger.
+    #[error("{0} is neither a ledger's folder, nor a public copy, an export, a list of entries or a proof")]
+    NotALedger(String),
+    /// A proof can only be checked with the key of its log.
+    #[error("a proof is checked with the key of its log, and none was given")]
+    NoKey,
+    /// It can't be read.
+    #[error("it can't be read: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Verifies what lies at a path, whatever it is. Blocks.
+///
+/// # Errors
+/// [`VerifyError`], when there is nothing to verify at all; whatever is wrong with a log is in the report.
+pub fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, VerifyError> {
+    let found = std::fs::metadata(path)?;
+    if found.is_dir() && path.join("journal").is_dir() {
+        return Ok(folder::verify(path, options));
+    }
+    if found.is_dir() && path.join("checkpoint").is_file() {
+        let fetch = DirFetch::new(path);
+        let mut report = public::verify(&fetch, options);
+        lines::compare(&path.join("log.jsonl"), &mut report);
+        return Ok(report.finish());
+    }
+    if found.is_file() {
+        let mut start = Vec::new();
+        std::fs::File::open(path)?.take(PROOF_MAX_BYTES as u64 + 1).read_to_end(&mut start)?;
+        if start.starts_with(PROOF_HEADER.as_bytes()) {
+            return prove(&start, &options);
+        }
+        if start.first() == Some(&b'{') {
+            return Ok(lines::verify(path, options)?.finish());
+        }
+    }
+    Err(VerifyError::NotALedger(path.display().to_string()))
+}
+
+/// Verifies a public copy wherever it can be fetched from. Blocks.
+#[must_use]
+pub fn verify_public(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
+    public::verify(fetch, options).finish()
+}
+
+/// Verifies a proof whose `extra` is the entry's line.
+fn prove(text: &[u8], options: &VerifyOptions<'_>) -> Result<Report, VerifyError> {
+    let key = options.key.as_ref().ok_or(VerifyError::NoKey)?;
+    let mut report = Report::of(Subject::Proof);
+    let text = std::str::from_utf8(text).unwrap_or_default();
+    let checked = Proof::parse(text).and_then(|proof| {
+        let line = proof.extra.clone().unwrap_or_default();
+        report.size = proof.head.size;
+        report.root = hex::encode(proof.head.root);
+        report.origin = Some(proof.head.origin.clone());
+        report.entry = std::str::from_utf8(&line).ok().map(str::to_owned);
+        proof.check(&line, std::slice::from_ref(key))
+    });
+    if let Err(error) = checked {
+        report.faults.add(Fault::of_log(Class::Signature, error.to_string()));
+    }
+    Ok(report.finish())
+}
+
+/// All complete nodes of a log, in memory.
+#[derive(Debug, Default)]
+pub(crate) struct AllNodes(pub Vec<Hash>);
+
+impl Nodes for AllNodes {
+    type Error = io::Error;
+
+    fn node(&self, level: u32, n: u64) -> io::Result<Hash> {
+        let at = usize::try_from(stored_index(level, n)).ok().and_then(|at| self.0.get(at));
+        at.copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl AllNodes {
+    /// The root of the first `size` entries, if there are so many.
+    pub(crate) fn root(&self, size: u64) -> Option<Hash> {
+        Some(Frontier::from_peaks(size, peaks(self, size).ok()?)?.root())
+    }
+}
+
+/// What the walk over a log leaves for the comparisons after it.
+struct Walked<'a> {
+    walk: Walk,
+    nodes: AllNodes,
+    report: Report,
+    progress: OnProgress<'a>,
+    done: Progress,
+}
+
+impl<'a> Walked<'a> {
+    fn new(subject: Subject, knows: Knows, threads: usize, progress: OnProgress<'a>, total_bytes: u64) -> Self {
+        Self {
+            walk: Walk::new(Tip::default(), knows, threads),
+            nodes: AllNodes::default(),
+            report: Report::of(subject),
+            progress,
+            done: Progress { done_bytes: 0, total_bytes, entries: 0 },
+        }
+    }
+
+    /// Keeps the nodes of the last wave, and tells how far it is.
+    fn keep(&mut self, bytes: u64) {
+        self.nodes.0.extend_from_slice(&self.walk.nodes);
+        self.done.done_bytes += bytes;
+        self.done.entries = self.walk.tip.size();
+        (self.progress)(self.done);
+    }
+
+    /// Compares with what the verifier knew before, and writes the report.
+    fn conclude(mut self, anchors: &[Anchor], pinned: Option<&VerifierKey>) -> (Report, AllNodes, Tip) {
+        let tip = &self.walk.tip;
+        let first = tip.opened.as_ref().map(|opened| &opened.key);
+        if let Some(pinned) = pinned.filter(|pinned| first != Some(*pinned)) {
+            let words = format!("the log does not begin with the pinned key {pinned}");
+            self.walk.faults.add(Fault::at(0, Class::Key, words));
+        }
+        self.report.freshness = anchor::compare(anchors, tip, &self.nodes, &mut self.walk.faults);
+        self.report.origin = tip.opened.as_ref().map(|opened| opened.origin.clone());
+        self.report.log_id = tip.opened.as_ref().map(|opened| hex::encode(opened.log_id));
+        self.report.size = tip.size();
+        self.report.root = hex::encode(tip.tree.root());
+        self.report.heads = self.walk.heads;
+        self.report.roots_wrong = self.walk.roots_wrong();
+        let found = std::mem::take(&mut self.walk.faults);
+        self.report.faults.more += found.more;
+        self.report.faults.extend(found.kept);
+        (self.report, self.nodes, self.walk.tip)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+//! The writer: one thread that owns the log. It takes what is waiting, commits it as one batch, and then answers.
+
+use std::{io, sync::Arc, thread::JoinHandle};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    core::{Core, Job},
+    draft::{AppendError, Committed},
+    hash::Hash,
+    publish::Publisher,
+    reader::{Head, Shared},
+    store::Store,
+    time::Micros,
+};
+
+/// How many calls may wait.
+pub const QUEUE_MAX_JOBS: usize = 1_024;
+
+/// How many calls go into one batch.
+pub const BATCH_MAX_JOBS: usize = 256;
+
+/// At how many bytes of bodies and disclosures a batch is closed.
+pub const BATCH_MAX_BYTES: usize = 512 * 1024;
+
+pub(crate) type Answer = oneshot::Sender<Result<Committed, AppendError>>;
+
+/// What the writer can be asked.
+pub(crate) enum Command {
+    /// Append entries.
+    Append(Job, Answer),
+    /// Bring in the key that lies in the folder as the next one.
+    Rotate(Box<ed25519_dalek::SigningKey>, Micros, Answer),
+}
+
+impl Job {
+    fn bytes(&self) -> usize {
+        let values = |draft: &super::draft::Ready| draft.disclosures.iter().map(|one| one.value.len()).sum::<usize>();
+        self.drafts.iter().map(|draft| draft.body.len() + values(draft)).sum()
+    }
+}
+
+pub(crate) struct Writer<S> {
+    pub core: Core<S>,
+    pub shared: Arc<Shared>,
+    pub publisher: Publisher,
+}
+
+impl<S: Store + 'static> Writer<S> {
+    /// Starts the thread; it ends when the last sender is gone, after it has answered everybody.
+    pub fn start(mut self, mut commands: mpsc::Receiver<Command>) -> io::Result<JoinHandle<()>> {
+        std::thread::Builder::new().name("ledger-write".into()).spawn(move || {
+            let mut next = commands.blocking_recv();
+            while let Some(command) = next.take() {
+                match command {
+                    Command::Append(job, answer) => next = self.batch(job, answer, &mut commands),
+                    Command::Rotate(key, time, answer) => {
+                        let rotated = self.core.rotate(*key, time);
+                        self.publish(rotated.as_ref().ok().map(|done| (done.size, done.root, &*done.head)));
+                        // Who has gone away does not need the answer.
+                        drop(answer.send(rotated));
+                    }
+                }
+                if next.is_none() {
+                    next = commands.blocking_recv();
+                }
+            }
+        })
+    }
+
+    /// Commits this call and what is waiting behind it; gives back a command that can't share the batch.
+    fn batch(&mut self, job: Job, answer: Answer, commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
+        let (mut bytes, mut jobs, mut answers, mut other) = (job.bytes(), vec![job], vec![answer], None);
+        while jobs.len() < BATCH_MAX_JOBS && bytes < BATCH_MAX_BYTES && other.is_none() {
+            match commands.try_recv() {
+                Ok(Command::Append(job, answer)) => {
+                    bytes += job.bytes();
+                    jobs.push(job);
+                    answers.push(answer);
+                }
+                Ok(command @ Command::Rotate(..)) => other = Some(command),
+                Err(_) => break,
+            }
+        }
+        let results = self.core.commit(jobs);
+        let newest = results.iter().rev().find_map(|result| result.as_ref().ok());
+        self.publish(newest.map(|done| (done.size, done.root, &*done.head)));
+        for (answer, result) in answers.into_iter().zip(results) {
+            drop(answer.send(result));
+        }
+        other
+    }
+
+    fn publish(&self, newest: Option<(u64, Hash, &str)>) {
+        let Some((size, root, note)) = newest else { return };
+        let note: Arc<str> = note.into();
+        let time = self.core.tip.time.to_utc();
+        self.shared.head.send_replace(Head { size, root, note: Arc::clone(&note), time });
+        self.publisher.head(size, note);
+    }
+}
