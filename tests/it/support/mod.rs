@@ -6,4 +6,5 @@ pub mod door;
 pub mod jwt;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod sshd;
