@@ -8,6 +8,7 @@ mod flips;
 mod foreign;
 mod golden;
 mod lab;
+mod power;
 mod recovery;
 mod rotation;
 mod sizes;

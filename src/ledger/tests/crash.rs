@@ -16,11 +16,11 @@ use super::*;
 const KILLS: usize = 60;
 
 /// Where the child works, and how many entries it writes at most.
-const CHILD_DIR: &str = "COUNTERSIGN_CHILD_DIR";
+pub const CHILD_DIR: &str = "COUNTERSIGN_CHILD_DIR";
 const CHILD_ENTRIES: &str = "COUNTERSIGN_CHILD_ENTRIES";
 const CHILD_CALLERS: &str = "COUNTERSIGN_CHILD_CALLERS";
 
-fn number(name: &str, otherwise: usize) -> usize {
+pub fn number(name: &str, otherwise: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
@@ -48,7 +48,7 @@ async fn child() {
     }
 }
 
-fn spawn(mut program: Program, dir: &Path, callers: usize, entries: usize) -> Child {
+pub fn spawn(mut program: Program, dir: &Path, callers: usize, entries: usize) -> Child {
     program
         .args(["--exact", "ledger::tests::crash::child", "--nocapture"])
         .env(CHILD_DIR, dir)
@@ -62,13 +62,13 @@ fn spawn(mut program: Program, dir: &Path, callers: usize, entries: usize) -> Ch
 
 /// What was acknowledged: entries by index, and roots by size.
 #[derive(Default)]
-struct Acknowledged {
-    leaves: BTreeMap<u64, String>,
+pub struct Acknowledged {
+    pub leaves: BTreeMap<u64, String>,
     roots: BTreeMap<u64, String>,
 }
 
 impl Acknowledged {
-    fn take(&mut self, line: &str) -> bool {
+    pub fn take(&mut self, line: &str) -> bool {
         // The test harness writes its own words before the first line.
         let Some(at) = line.find("ack ") else { return false };
         let words: Vec<&str> = line[at..].split_whitespace().collect();
@@ -83,7 +83,7 @@ impl Acknowledged {
     }
 
     /// Opens the ledger again, and looks for everything that was acknowledged.
-    fn check(&self, dir: &Path) {
+    pub fn check(&self, dir: &Path) {
         let ledger = Ledger::open(dir, options(7)).unwrap();
         let head = ledger.head();
         let last = self.leaves.last_key_value().map_or(0, |(index, _)| *index);
