@@ -9,7 +9,7 @@
 //! | [`access`] | the rules, pure: commands, events, state, `decide`, `evolve`, `effects` | nothing of ours |
 //! | [`ledger`] | the signed chain: entries, tree, notes, store, verify, proofs, export | nothing of ours |
 //! | [`policy`] | who may ask and who may approve, behind `access::Rules` | `access` |
-//! | [`config`] | `bot-config/` to typed values, every error at once | `access`, `policy` |
+//! | [`config`] | `bot-config/` to typed values, every error at once | `access`, `policy`, `provider` |
 //! | [`chat`] | the command grammar, the cards, and one adapter a platform | `access` |
 //! | [`provider`] | the plugin trait and one file a provider | `access` |
 //! | [`web`] | the HTTP server: public ledger, provider documents, health | `access`, `ledger` |

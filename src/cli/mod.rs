@@ -1,1 +1,146 @@
-//! To be.
+//! The command line: one file a subcommand. Results go to stdout, logs to stderr.
+//!
+//! Exit codes: 0 done, 1 a finding (the chain doesn't verify, the config is wrong, the ledger can't be used), 2 usage,
+//! 70 a fault of ours.
+
+mod check;
+mod demo;
+mod export;
+mod log;
+mod prove;
+mod run;
+mod service;
+mod verify;
+
+use std::{
+    io::IsTerminal as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{self, Config, PROBLEMS_TOLD_MAX};
+
+/// Access that is asked for in chat, countersigned, short, and provable for ever.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, propagate_version = true, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Live the whole story in a browser: a throwaway ledger, several people to be, providers that work on the spot
+    Demo(demo::Args),
+    /// Run the service
+    Run(run::Args),
+    /// Check the config and every provider's credentials and rights
+    Check(check::Args),
+    /// Check a ledger, a public copy, an export or a proof, with nothing but its files
+    Verify(verify::Args),
+    /// Write the proof that an entry is in the ledger (c2sp.org/tlog-proof@v1)
+    Prove(prove::Args),
+    /// Write a ledger out in the C2SP tlog-tiles layout, with `log.jsonl`
+    Export(export::Args),
+    /// Read the ledger
+    Log(log::Args),
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug)]
+enum Stop {
+    /// Something is wrong with what it was pointed at, and here is what.
+    Finding(String),
+    /// Something is wrong with us.
+    Fault(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+type Outcome = Result<(), Stop>;
+
+const EXIT_FINDING: u8 = 1;
+const EXIT_FAULT: u8 = 70;
+
+/// Reads the command line, does what it says, and says how it went.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // Whoever reads our output may stop reading; that is no reason to panic.
+    let outcome = match cli.command {
+        Command::Demo(args) => demo::main(args),
+        Command::Run(args) => run::main(&args),
+        Command::Check(args) => check::main(&args),
+        Command::Verify(args) => verify::main(&args),
+        Command::Prove(args) => prove::main(&args),
+        Command::Export(args) => export::main(&args),
+        Command::Log(args) => log::main(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Stop::Finding(words)) => {
+            eprintln!("{words}");
+            ExitCode::from(EXIT_FINDING)
+        }
+        Err(Stop::Fault(error)) => {
+            eprintln!("countersign: {error:#}");
+            ExitCode::from(EXIT_FAULT)
+        }
+    }
+}
+
+/// Where the config is.
+#[derive(Debug, clap::Args)]
+struct ConfigDir {
+    /// The config folder
+    #[arg(long, value_name = "DIR", default_value = "bot-config")]
+    config: PathBuf,
+}
+
+impl ConfigDir {
+    fn load(&self) -> Result<Config, Stop> {
+        load(&self.config)
+    }
+}
+
+fn load(dir: &Path) -> Result<Config, Stop> {
+    if !dir.is_dir() {
+        let dir = dir.display();
+        let hint =
+            "`bot-config/` in the source is a complete sample to start from; `--config DIR` names another folder";
+        return Err(Stop::Finding(format!("there is no config folder {dir}\n  hint: {hint}")));
+    }
+    config::load(dir).map_err(|problems| {
+        let mut words: Vec<String> = problems.iter().take(PROBLEMS_TOLD_MAX).map(ToString::to_string).collect();
+        let many = problems.len();
+        words.push(match many {
+            1 => format!("1 problem in {}", dir.display()),
+            many if many > PROBLEMS_TOLD_MAX => {
+                format!("{many} problems in {}, of which the first {PROBLEMS_TOLD_MAX} are shown", dir.display())
+            }
+            many => format!("{many} problems in {}", dir.display()),
+        });
+        Stop::Finding(words.join("\n\n"))
+    })
+}
+
+/// Logs go to stderr. What a chat library might say of its traffic is never more than a warning.
+fn start_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,countersign=info"));
+    // A second start in one process keeps the first.
+    let colours = std::io::stderr().is_terminal();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).try_init();
+}
+
+/// The runtime every command that serves runs on.
+fn block_on<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

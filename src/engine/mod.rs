@@ -1,1 +1,114 @@
-//! To be.
+//! The engine: one writer that owns the state and the ledger, and everything that follows from what it wrote.
+//!
+//! A job is decided on the state, its events are appended with those of the whole batch under one write to the disk
+//! and one signature, and only then is anybody answered, a card drawn or a provider called. What is to be done outside
+//! is read from the state ([`crate::access::effects_of`]), so after a crash the same comes out again.
+
+pub mod clock;
+mod codec;
+pub mod doors;
+mod follow;
+mod job;
+mod recovery;
+mod service;
+mod shared;
+mod writer;
+
+use std::{path::PathBuf, sync::Arc};
+
+use tokio::sync::{mpsc, oneshot};
+
+pub use service::Handle;
+pub use shared::Shared;
+
+use crate::{
+    access::{NotAnEvent, Rules},
+    chat::Adapter,
+    ledger::{OpenError, ReadError},
+};
+use clock::Clock;
+use doors::Doors;
+use job::Job;
+
+/// Jobs that may wait for the writer; whoever comes when it is full is told that we are busy.
+const QUEUE_JOBS_MAX: usize = 1024;
+
+/// What an engine is made of.
+pub struct Setup {
+    /// The ledger's folder.
+    pub data: PathBuf,
+    /// The log's name in every signed head.
+    pub origin: String,
+    /// The rules of the day.
+    pub rules: Arc<dyn Rules>,
+    /// The providers.
+    pub doors: Arc<Doors>,
+    /// The chats.
+    pub adapters: Vec<Arc<dyn Adapter>>,
+    /// The one clock.
+    pub clock: Arc<dyn Clock>,
+    /// The program's version, for the record.
+    pub version: String,
+    /// The config's files and their SHA-256, for the record.
+    pub files: Vec<(String, String)>,
+}
+
+/// Why the service can't go on. Nothing was answered that is not in the ledger, and a restart is the recovery.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// The ledger can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// An entry can't be read by this program.
+    #[error(transparent)]
+    Entry(#[from] NotAnEvent),
+    /// The ledger can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A part of the program broke off.
+    #[error("the engine broke off: {0}")]
+    Broken(String),
+}
+
+/// A running engine.
+pub struct Engine {
+    /// For the chats and the web.
+    pub handle: Arc<Handle>,
+    task: tokio::task::JoinHandle<Result<(), Fatal>>,
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Engine {
+    /// Opens the ledger, folds it, and starts the writer.
+    ///
+    /// # Errors
+    /// Why the ledger can't be opened or read; nothing was started then.
+    pub async fn start(setup: Setup) -> Result<Self, Fatal> {
+        let setup = Arc::new(setup);
+        let opening = Arc::clone(&setup);
+        let (ledger, state) = tokio::task::spawn_blocking(move || recovery::open(&opening))
+            .await
+            .map_err(|panic| Fatal::Broken(panic.to_string()))??;
+        let (to_self, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
+        let shared = Arc::new(Shared::new(setup.data.clone(), &ledger));
+        let handle = Arc::new(Handle::new(Arc::clone(&setup), Arc::clone(&shared), to_self.clone()));
+        let writer = writer::Writer::new(setup, shared, (ledger, state), jobs, to_self.clone());
+        Ok(Self { handle, task: tokio::spawn(writer.run()), jobs: to_self })
+    }
+
+    /// Waits until the engine can't go on.
+    ///
+    /// # Errors
+    /// Why.
+    pub async fn failed(&mut self) -> Result<(), Fatal> {
+        (&mut self.task).await.unwrap_or_else(|panic| Err(Fatal::Broken(panic.to_string())))
+    }
+
+    /// Finishes the batch at hand, closes the ledger, and stops.
+    pub async fn stop(self) {
+        let (done, stopped) = oneshot::channel();
+        if self.jobs.send(Job::Stop(done)).await.is_ok() {
+            let _ = stopped.await;
+        }
+    }
+}

@@ -9,12 +9,12 @@ use std::{
 use serde_json::json;
 
 use super::{
-    check::{Knows, Tip, Walk},
+    check::Knows,
     disclosure,
     disk::Layout,
-    fault::Fault,
     frame::BatchRef,
-    journal::{self, Piece},
+    history::{self, HistoryError},
+    journal,
     publish::put_tile,
     tiles::{TILE_HEIGHT, TILE_WIDTH, bundle, tiles_between},
     tree::Nodes as _,
@@ -37,15 +37,9 @@ pub enum ExportError {
     /// The target is there and not empty.
     #[error("{0} is not empty")]
     NotEmpty(PathBuf),
-    /// There is no ledger.
-    #[error("there is no ledger in {0}")]
-    NoLedger(PathBuf),
-    /// What is there does not verify: an export would launder it.
-    #[error("the ledger does not verify: entry {} {}", .0.index.unwrap_or_default(), .0.words)]
-    Broken(Fault),
-    /// The journal is damaged.
-    #[error("the journal is damaged in segment {0}")]
-    Damaged(u64),
+    /// The ledger can't be read, or does not verify: an export would launder it.
+    #[error(transparent)]
+    History(#[from] HistoryError),
     /// Reading or writing failed.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -68,9 +62,8 @@ struct Export<'a> {
 /// [`ExportError`]; what was written so far is left.
 pub fn export(dir: &Path, to: &Path, with_disclosures: bool, knows: Knows) -> Result<Exported, ExportError> {
     let layout = Layout::new(dir);
-    let segments = journal::segments(&layout.journal())?;
-    if segments.is_empty() {
-        return Err(ExportError::NoLedger(dir.to_owned()));
+    if journal::segments(&layout.journal())?.is_empty() {
+        return Err(HistoryError::NoLedger(dir.to_owned()).into());
     }
     std::fs::create_dir_all(to)?;
     if std::fs::read_dir(to)?.next().is_some() {
@@ -87,25 +80,10 @@ pub fn export(dir: &Path, to: &Path, with_disclosures: bool, knows: Knows) -> Re
         head: String::new(),
         done: Exported { entries: 0, disclosures: 0 },
     };
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut walk = Walk::new(Tip::default(), knows, threads);
-    for (number, path) in segments {
-        let bytes = std::fs::read(path)?;
-        let (_, pieces, _) = journal::pieces(&bytes, number).ok_or(ExportError::Damaged(number))?;
-        let batches = pieces.iter().map(|piece| match piece {
-            Piece::Frame(raw) => raw.decode(),
-            Piece::Broken(_) | Piece::Gap { .. } => None,
-        });
-        let batches: Vec<_> = batches.collect::<Option<_>>().ok_or(ExportError::Damaged(number))?;
-        for wave in batches.chunks(super::disk::WAVE_FRAMES) {
-            walk.wave(wave);
-            if let Some(fault) = walk.faults.kept.first() {
-                return Err(ExportError::Broken(fault.clone()));
-            }
-            export.nodes.0.extend_from_slice(&walk.nodes);
-            wave.iter().try_for_each(|batch| export.take(batch))?;
-        }
-    }
+    history::walk(&layout, dir, knows, |batches, complete| {
+        export.nodes.0.extend_from_slice(complete);
+        batches.iter().try_for_each(|batch| export.take(batch)).map_err(ExportError::from)
+    })?;
     export.finish()
 }
 

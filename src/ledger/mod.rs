@@ -25,6 +25,7 @@ pub mod export;
 mod fault;
 mod frame;
 mod hash;
+pub mod history;
 mod ids;
 mod index;
 mod journal;

@@ -14,7 +14,7 @@ fn root() -> &'static Path {
 
 fn files_under(dir: &str, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    let mut folders = vec![root().join(dir)];
+    let mut folders: Vec<PathBuf> = Some(root().join(dir)).filter(|dir| dir.exists()).into_iter().collect();
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).unwrap() {
             let path = entry.unwrap().path();
@@ -53,7 +53,7 @@ fn named(source: &str) -> BTreeSet<String> {
     let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
     let mut rooms = BTreeSet::new();
     for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
+        let rest = code.get(at + "crate::".len()..).unwrap();
         let Some(inside) = rest.strip_prefix('{') else {
             rooms.insert(word(rest));
             continue;
@@ -66,7 +66,7 @@ fn named(source: &str) -> BTreeSet<String> {
                 '}' => depth -= 1,
                 ',' if depth == 1 => start = true,
                 c if depth == 1 && start && c.is_alphabetic() => {
-                    rooms.insert(word(&inside[at..]));
+                    rooms.insert(word(inside.get(at..).unwrap()));
                     start = false;
                 }
                 _ => {}

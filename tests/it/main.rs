@@ -7,6 +7,7 @@
     reason = "a test that fails by panicking is doing its work"
 )]
 
+mod cli;
 mod house;
 mod playground;
 mod playground_browser;
@@ -15,4 +16,5 @@ mod provider_conformance;
 mod provider_postgres;
 mod provider_ssh;
 mod provider_token;
+mod story;
 mod support;

@@ -116,7 +116,10 @@ async fn a_grant_lives_and_ends() {
     let mut live = Live::open(&url(&credential));
     assert_eq!(live.ask("SELECT session_user || ' as ' || current_user"), format!("{id} as app_rw"));
     assert_eq!(live.ask("INSERT INTO orders VALUES (3, 'moth') RETURNING id"), "3");
-    assert_eq!(live.ask("CREATE TABLE app.theirs (x int); SELECT tableowner FROM pg_tables WHERE tablename = 'theirs'"), "app_rw");
+    assert_eq!(
+        live.ask("CREATE TABLE app.theirs (x int); SELECT tableowner FROM pg_tables WHERE tablename = 'theirs'"),
+        "app_rw"
+    );
     let outside = psql(&url(&credential), "SET ROLE NONE; SELECT * FROM orders").unwrap_err();
     assert!(outside.contains("permission denied for table orders"), "{outside}");
     let lifting = psql(&url(&credential), &format!("ALTER ROLE {id} VALID UNTIL 'infinity'")).unwrap_err();
@@ -127,7 +130,10 @@ async fn a_grant_lives_and_ends() {
     let refused = psql(&url(&credential), COUNT).unwrap_err();
     assert!(refused.contains("authentication failed"), "{refused}");
     assert_eq!(scene.roles(), "0");
-    assert_eq!(scene.server.sql("SELECT count(*) FROM pg_stat_activity WHERE usesysid NOT IN (SELECT oid FROM pg_roles)"), "0");
+    assert_eq!(
+        scene.server.sql("SELECT count(*) FROM pg_stat_activity WHERE usesysid NOT IN (SELECT oid FROM pg_roles)"),
+        "0"
+    );
     assert_eq!(scene.server.sql(COUNT), "3", "what was done stays done");
 }
 
@@ -142,7 +148,11 @@ async fn the_server_itself_refuses_after_the_end() {
     assert!(refused.contains("authentication failed"), "{refused}");
     assert!(matches!(scene.provider.credential(&order, 2).await, Err(ProviderError::Permanent(_))));
     let items = scene.provider.list(TAG).await.unwrap();
-    assert_eq!(items, [Item { external_id: order.external_id.clone(), not_after: Some(order.not_after) }], "it is still ours to end");
+    assert_eq!(
+        items,
+        [Item { external_id: order.external_id.clone(), not_after: Some(order.not_after) }],
+        "it is still ours to end"
+    );
     scene.provider.revoke(&order).await.unwrap();
     assert_eq!(scene.roles(), "0");
 }
@@ -170,7 +180,11 @@ async fn what_a_holder_leaves_behind_does_not_keep_the_role() {
     let id = order.external_id.clone();
     let credential = scene.granted(&order).await;
     // Stepping out of the profile makes things one's own: a table, a large object; elsewhere too.
-    psql(&url(&credential), "SET ROLE NONE; CREATE TABLE mine (x int); INSERT INTO mine VALUES (7); SELECT lo_create(4242)").unwrap();
+    psql(
+        &url(&credential),
+        "SET ROLE NONE; CREATE TABLE mine (x int); INSERT INTO mine VALUES (7); SELECT lo_create(4242)",
+    )
+    .unwrap();
     let elsewhere = url(&credential).replace("/orders", "/other%20db");
     psql(&elsewhere, "SET ROLE NONE; SELECT lo_create(4343)").unwrap();
     // Somebody means it well and grants something to the role by name.
@@ -290,12 +304,14 @@ async fn names_that_need_quoting_are_quoted() {
 
 #[tokio::test]
 async fn nothing_secret_is_logged_or_said() {
-    let server = Server::start_with(&["log_statement=all", "logging_collector=on", "log_directory=log", "log_filename=all.log"]);
+    let server =
+        Server::start_with(&["log_statement=all", "logging_collector=on", "log_directory=log", "log_filename=all.log"]);
     let log = server.data().join("log/all.log");
     let scene = Scene::on(server, &json!({ "url_env": "PROD_DB_URL", "role": "app_rw" }));
     let order = order("prod-db", 1);
     let credential = scene.granted(&order).await;
-    let password = part(&credential, "type it in").lines().last().unwrap().strip_prefix("password ").unwrap().to_owned();
+    let password =
+        part(&credential, "type it in").lines().last().unwrap().strip_prefix("password ").unwrap().to_owned();
     assert!(password.len() >= 32 && password.bytes().all(|b| b.is_ascii_alphanumeric()), "{}", password.len());
     scene.provider.revoke(&order).await.unwrap();
     let logged = std::fs::read_to_string(log).unwrap();
@@ -376,7 +392,9 @@ async fn the_same_order_at_once_is_one_role() {
     for round in 0..5 {
         let racers = (0..4).map(|_| {
             let (provider, order) = (Arc::clone(&scene.provider), order.clone());
-            tokio::spawn(async move { if round % 2 == 0 { provider.grant(&order).await } else { provider.revoke(&order).await } })
+            tokio::spawn(async move {
+                if round % 2 == 0 { provider.grant(&order).await } else { provider.revoke(&order).await }
+            })
         });
         for racer in racers.collect::<Vec<_>>() {
             let done = racer.await.unwrap();
@@ -421,7 +439,9 @@ async fn a_longer_or_shorter_grant_sets_the_end_anew_and_keeps_the_key() {
     let order = order("prod-db", 1);
     let credential = scene.granted(&order).await;
     let until = |scene: &Scene| -> DateTime<Utc> {
-        let end = scene.server.sql("SELECT extract(epoch FROM rolvaliduntil)::bigint FROM pg_roles WHERE rolname LIKE 'cs\\_%'");
+        let end = scene
+            .server
+            .sql("SELECT extract(epoch FROM rolvaliduntil)::bigint FROM pg_roles WHERE rolname LIKE 'cs\\_%'");
         DateTime::from_timestamp(end.parse().unwrap(), 0).unwrap()
     };
     for seconds in [7200, 5] {

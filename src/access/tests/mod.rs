@@ -113,12 +113,11 @@ impl World {
         let mut seqs = Vec::new();
         for event in events {
             let seq = self.state.size();
-            let event = match &event {
-                Event::Ledger(_) => event,
-                _ => {
-                    let record = event.to_record(|id| self.state.request(id).map(|request| request.requester)).unwrap();
-                    Event::from_record(seq, record, |_| false).unwrap()
-                }
+            let event = if matches!(event, Event::Ledger(_)) {
+                event
+            } else {
+                let record = event.to_record(|id| self.state.request(id).map(|request| request.requester)).unwrap();
+                Event::from_record(seq, record, |_| false).unwrap()
             };
             let stored = Stored { seq, time: self.now, leaf: None, event };
             self.state.evolve(&stored);

@@ -1,0 +1,54 @@
+//! `check`: the config, and with `--live` what the providers say of their credentials and rights.
+
+use std::sync::Arc;
+
+use super::{ConfigDir, Outcome, Stop, block_on, service};
+use crate::{
+    access::Rules,
+    engine::clock::{Clock, SystemClock},
+};
+
+/// Check the config and, if asked, the providers
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: countersign check --config bot-config --live")]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigDir,
+    /// Also ask every provider whether its credentials and rights are there
+    #[arg(long)]
+    live: bool,
+}
+
+pub fn main(args: &Args) -> Outcome {
+    let config = args.config.load()?;
+    let resources = &config.resources;
+    println!("{}: {} resources, {} people", args.config.config.display(), resources.len(), config.people.len());
+    if !args.live {
+        return Ok(());
+    }
+    block_on(async {
+        let clock: Arc<dyn Clock> = SystemClock::start();
+        let doors = service::doors(&config, &service::Surroundings::of_process(&config), &clock);
+        let mut lacking = 0;
+        for name in resources {
+            let Some(resource) = config.facts.resource(name) else { continue };
+            let findings = match doors.open(name, &resource.target) {
+                Ok(provider) => provider.check().await.unwrap_or_else(|error| vec![error.to_string()]),
+                Err(error) => vec![error.to_string()],
+            };
+            println!(
+                "{name} ({}): {}",
+                resource.target.provider,
+                if findings.is_empty() { "ready" } else { "not ready" }
+            );
+            for finding in &findings {
+                println!("  {}", finding.replace('\n', "\n  "));
+            }
+            lacking += findings.len();
+        }
+        match lacking {
+            0 => Ok(()),
+            lacking => Err(Stop::Finding(format!("{lacking} findings"))),
+        }
+    })
+}

@@ -1,0 +1,25 @@
+//! `run`: the service.
+
+use super::{ConfigDir, Outcome, Stop, block_on, service, start_logging};
+
+/// Run the service
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: countersign run --config /etc/countersign")]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigDir,
+}
+
+pub fn main(args: &Args) -> Outcome {
+    start_logging();
+    let config = args.config.load()?;
+    if config.server.playground_channel.is_none() {
+        let words = "no chat is configured: add a `[playground]` table to countersign.toml";
+        return Err(Stop::Finding(words.to_owned()));
+    }
+    block_on(async {
+        let running = service::start(&config, service::Surroundings::of_process(&config)).await?;
+        tracing::info!(address = %running.address(), "listening");
+        running.until_stopped().await
+    })
+}

@@ -1,0 +1,220 @@
+//! Joins the rooms to a running service: engine, chats, web.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use secrecy::SecretString;
+use tokio::{net::TcpListener, sync::watch};
+
+use super::Stop;
+use crate::{
+    access::Rules,
+    chat::{Adapter, Service, playground},
+    config::Config,
+    engine::{
+        Engine, Fatal, Setup,
+        clock::{Clock, SystemClock},
+        doors::Doors,
+    },
+    provider::{self, Holder},
+    web,
+};
+
+/// Examples on the playground's page.
+const EXAMPLES_MAX: usize = 4;
+
+/// What the service gets from the process it runs in.
+pub struct Surroundings {
+    /// The ledger's folder.
+    pub data: PathBuf,
+    /// The providers' folder.
+    pub providers: PathBuf,
+    /// The environment.
+    pub env: BTreeMap<String, SecretString>,
+    /// Where to listen.
+    pub listen: SocketAddr,
+}
+
+impl Surroundings {
+    /// As the config and the environment say.
+    pub fn of_process(config: &Config) -> Self {
+        Self {
+            data: config.server.ledger_path.clone(),
+            providers: config.server.ledger_path.join("providers"),
+            env: environment(),
+            listen: config.listen(),
+        }
+    }
+}
+
+/// The environment, as secrets. What is not UTF-8 is nothing a config can name.
+pub fn environment() -> BTreeMap<String, SecretString> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?.into())))
+        .collect()
+}
+
+/// The providers, as the config and the surroundings describe them.
+pub fn doors(config: &Config, surroundings: &Surroundings, clock: &Arc<dyn Clock>) -> Arc<Doors> {
+    let clock = Arc::clone(clock);
+    let people = config.people.clone();
+    let around = provider::Surroundings {
+        dir: surroundings.providers.clone(),
+        env: Arc::new(surroundings.env.clone()),
+        now: Arc::new(move || clock.now()),
+    };
+    let holder = move |name: &str| Holder {
+        name: name.to_owned(),
+        ssh_keys: people.get(name).map(|person| person.ssh_keys.clone()).unwrap_or_default(),
+    };
+    Arc::new(Doors::new(around, Arc::new(holder)))
+}
+
+/// A running service.
+pub struct Running {
+    engine: Engine,
+    address: SocketAddr,
+    stopper: watch::Sender<bool>,
+    server: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+/// Starts everything: the ledger first, the listener last, so that nobody is answered by half a service.
+///
+/// # Errors
+/// A ledger that can't be used and an address that can't be listened on are findings.
+pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Running, Stop> {
+    let clock: Arc<dyn Clock> = SystemClock::start();
+    let on_page = config.server.playground_channel.is_some();
+    if on_page && !is_loopback(surroundings.listen.ip()) {
+        return Err(Stop::Finding(format!(
+            "the playground lets whoever opens it be anybody, so it listens on loopback only, and `{}` is not: \
+             set `http.listen` to 127.0.0.1, or take the `[playground]` table out",
+            surroundings.listen
+        )));
+    }
+    let doors = doors(config, &surroundings, &clock);
+    let page = Arc::new(page(config, &clock));
+    let adapters: Vec<Arc<dyn Adapter>> = if on_page { vec![Arc::clone(&page) as _] } else { Vec::new() };
+    let setup = Setup {
+        data: surroundings.data.clone(),
+        origin: config.server.origin.clone(),
+        rules: Arc::new(config.facts.clone()),
+        doors: Arc::clone(&doors),
+        adapters,
+        clock,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        files: config.files.clone(),
+    };
+    let listener = TcpListener::bind(surroundings.listen)
+        .await
+        .map_err(|error| Stop::Finding(format!("can't listen on {}: {error}", surroundings.listen)))?;
+    let address = listener.local_addr()?;
+    let engine = Engine::start(setup).await.map_err(|fatal| stop(fatal, "does not start"))?;
+    let (stopper, mut told) = watch::channel(false);
+    let mut router = web::router(web::PublicLog { dir: surroundings.data.join("public") }, documents(config, doors));
+    if on_page {
+        router = router.merge(playground::router(Arc::clone(&page), Arc::clone(&engine.handle) as Arc<dyn Service>));
+        let mut size = engine.handle.shared().size();
+        let page = Arc::clone(&page);
+        tokio::spawn(async move {
+            while size.changed().await.is_ok() {
+                page.poke();
+            }
+        });
+    }
+    let server = tokio::spawn(async move {
+        let over = async move {
+            // A sender that is gone is as good as a word to stop.
+            let _ = told.wait_for(|stop| *stop).await;
+            page.hang_up();
+        };
+        axum::serve(listener, router).with_graceful_shutdown(over).await
+    });
+    Ok(Running { engine, address, stopper, server })
+}
+
+/// A ledger that can't be used is a finding, in one sentence; what broke off is a fault of ours.
+fn stop(fatal: Fatal, what: &str) -> Stop {
+    match fatal {
+        Fatal::Broken(_) => Stop::Fault(fatal.into()),
+        Fatal::Open(_) | Fatal::Entry(_) | Fatal::Read(_) => {
+            Stop::Finding(format!("countersign {what}, and nothing is granted: {fatal}"))
+        }
+    }
+}
+
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.is_loopback()
+}
+
+fn page(config: &Config, clock: &Arc<dyn Clock>) -> playground::Playground {
+    let people = config.people.values().map(|person| {
+        let groups: Vec<&str> = config
+            .groups
+            .iter()
+            .filter(|(_, members)| members.contains(&person.name))
+            .map(|(group, _)| group.as_str())
+            .collect();
+        let title = if groups.is_empty() { "in no group".to_owned() } else { format!("in {}", groups.join(", ")) };
+        playground::Persona { name: person.name.clone(), title }
+    });
+    let mut channels: Vec<String> = config.server.playground_channel.clone().into_iter().collect();
+    let mut examples = Vec::new();
+    for name in &config.resources {
+        let Some(resource) = config.facts.resource(name) else { continue };
+        if !channels.contains(&resource.channel) {
+            channels.push(resource.channel);
+        }
+        if examples.len() < EXAMPLES_MAX {
+            examples.push(format!("{name} 10m fixing INC-42"));
+        }
+    }
+    let clock = Arc::clone(clock);
+    playground::Playground::new(people.collect(), channels, examples, Arc::new(move || clock.now()))
+}
+
+fn documents(config: &Config, doors: Arc<Doors>) -> web::Documents {
+    let facts = config.facts.clone();
+    Arc::new(move |resource, name| {
+        let target = facts.resource(&resource).map(|resource| resource.target);
+        let doors = Arc::clone(&doors);
+        Box::pin(async move {
+            let document = doors.open(&resource, &target?).ok()?.public(&name).await?;
+            Some((document.content_type, document.body))
+        })
+    })
+}
+
+impl Running {
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits for a signal to stop, or for the engine to give up; then stops in order.
+    ///
+    /// # Errors
+    /// Why the engine gave up.
+    pub async fn until_stopped(mut self) -> Result<(), Stop> {
+        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let failed = tokio::select! {
+            result = tokio::signal::ctrl_c() => { result?; None }
+            _ = terminate.recv() => None,
+            result = self.engine.failed() => Some(result),
+        };
+        // Nobody is there any more to whom it would matter.
+        let _ = self.stopper.send(true);
+        if let Some(result) = failed {
+            self.server.abort();
+            return result.map_err(|fatal| stop(fatal, "has stopped"));
+        }
+        tracing::info!("stopping");
+        self.engine.stop().await;
+        self.server.await??;
+        Ok(())
+    }
+}

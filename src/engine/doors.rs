@@ -1,0 +1,127 @@
+//! The providers' instances, opened when first needed and kept by target.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use crate::{
+    access::{FailureClass, Request, State, Target},
+    provider::{self, Credential, Holder, Order, Provider, ProviderError, Surroundings},
+};
+
+/// A provider that has not answered by then has given no answer: what it did is unknown.
+pub const PROVIDER_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A plan has so many lines at the most.
+const PLAN_LINES_MAX: usize = 10;
+/// And each of them so many characters.
+const PLAN_LINE_CHARS_MAX: usize = 300;
+/// What a provider says of a failure is kept up to so many characters.
+const WORDS_CHARS_MAX: usize = 1_000;
+
+/// Who a person is to providers, by principal name.
+pub type HolderOf = Arc<dyn Fn(&str) -> Holder + Send + Sync>;
+
+/// All doors.
+pub struct Doors {
+    surroundings: Surroundings,
+    holder_of: HolderOf,
+    open: Mutex<HashMap<String, Arc<dyn Provider>>>,
+}
+
+/// A call to a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// Open the door.
+    Grant,
+    /// Shut it.
+    Revoke,
+    /// Cut the `n`th key.
+    Credential(u32),
+}
+
+impl Doors {
+    /// No door is open yet.
+    pub fn new(surroundings: Surroundings, holder_of: HolderOf) -> Self {
+        Self { surroundings, holder_of, open: Mutex::default() }
+    }
+
+    /// The provider for a resource's target.
+    ///
+    /// # Errors
+    /// What the provider says of its settings.
+    pub fn open(&self, resource: &str, target: &Target) -> Result<Arc<dyn Provider>, ProviderError> {
+        let settings = serde_json::Value::Object(target.settings.clone());
+        let key = format!("{resource}\n{}\n{settings}", target.provider);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(provider) = open.get(&key) {
+            return Ok(Arc::clone(provider));
+        }
+        let provider = provider::open(&target.provider, resource, &target.settings, &self.surroundings)?;
+        open.insert(key, Arc::clone(&provider));
+        Ok(provider)
+    }
+
+    /// What would be done, in words, for a card. No I/O. It goes into a line of the ledger, so it is kept short.
+    pub fn plan(&self, resource: &str, target: &Target) -> Vec<String> {
+        let lines = match self.open(resource, target) {
+            Ok(provider) => provider.plan(),
+            Err(error) => vec![format!("the provider can't say: {error}")],
+        };
+        lines.into_iter().take(PLAN_LINES_MAX).map(|line| line.chars().take(PLAN_LINE_CHARS_MAX).collect()).collect()
+    }
+
+    /// The order behind a request, if one was made.
+    pub fn order(&self, state: &State, request: &Request) -> Option<Order> {
+        Some(Order {
+            external_id: state.external_id(request.id),
+            request: request.id.0,
+            resource: request.resource.clone(),
+            holder: (self.holder_of)(state.name(request.requester)),
+            not_after: request.not_after?,
+        })
+    }
+
+    /// Calls the provider, within the deadline. Panics and silence are unknown outcomes, never failures.
+    ///
+    /// # Errors
+    /// What the provider said, by class.
+    pub async fn call(
+        self: &Arc<Self>,
+        call: Call,
+        target: Target,
+        order: Order,
+    ) -> Result<Option<Credential>, (FailureClass, String)> {
+        let doors = Arc::clone(self);
+        let work = tokio::spawn(async move {
+            let provider = doors.open(&order.resource, &target)?;
+            match call {
+                Call::Grant => provider.grant(&order).await.map(|()| None),
+                Call::Revoke => provider.revoke(&order).await.map(|()| None),
+                Call::Credential(n) => provider.credential(&order, n).await.map(Some),
+            }
+        });
+        let abort = work.abort_handle();
+        match tokio::time::timeout(PROVIDER_DEADLINE, work).await {
+            Ok(Ok(Ok(credential))) => Ok(credential),
+            Ok(Ok(Err(error))) => Err(classed(error)),
+            Ok(Err(_panic)) => Err((FailureClass::Unknown, "the provider broke off".into())),
+            Err(_late) => {
+                abort.abort();
+                let secs = PROVIDER_DEADLINE.as_secs();
+                Err((FailureClass::Unknown, format!("the provider did not answer within {secs} s")))
+            }
+        }
+    }
+}
+
+fn classed(error: ProviderError) -> (FailureClass, String) {
+    let (class, words) = match error {
+        ProviderError::Retry(words) => (FailureClass::Retry, words),
+        ProviderError::Permanent(words) => (FailureClass::Permanent, words),
+        ProviderError::Unknown(words) => (FailureClass::Unknown, words),
+    };
+    (class, words.chars().take(WORDS_CHARS_MAX).collect())
+}

@@ -1,0 +1,261 @@
+//! What follows from a state: providers to call, cards to draw, people to tell. Each request has one lane to its
+//! provider, so that a revocation never overtakes a grant; cards and notices wait for nobody but themselves.
+
+use std::{
+    collections::{HashMap, HashSet, hash_map::DefaultHasher},
+    hash::{Hash as _, Hasher as _},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{doors::Call, job::Job, writer::Writer};
+use crate::{
+    access::{Chat, Effect, Notice, Posted, RequestId, SubjectId, effects_of, notices},
+    chat::{Adapter, ChatError, Reply, answer, card::Card, draw},
+};
+
+/// The first pause before a message is posted again; it doubles each time.
+const POST_AGAIN_FIRST_MS: u64 = 500;
+/// The longest pause before a message is posted again.
+const POST_AGAIN_LONGEST_MS: u64 = 60_000;
+/// Beyond so many lanes of cards, those of requests that are out of memory are forgotten. More than are ever in memory.
+const CARD_LANES_MAX: usize = 50_000;
+/// So many of the newest requests are drawn anew on a platform that forgets its messages.
+const REDRAWN_AT_START: usize = 200;
+
+/// What is under way outside.
+#[derive(Default)]
+pub struct Lanes {
+    /// Requests whose provider is at work, and who waits for its key.
+    busy: HashMap<RequestId, Option<oneshot::Sender<Reply>>>,
+    cards: HashMap<(RequestId, Chat), CardLane>,
+    telling: HashSet<(RequestId, Notice, SubjectId)>,
+    telling_failures: HashMap<RequestId, u32>,
+}
+
+#[derive(Default)]
+struct CardLane {
+    busy: bool,
+    /// What the message looks like now, as far as this process has drawn it: the card's hash, good for this process.
+    drawn: Option<u64>,
+    failures: u32,
+}
+
+impl Lanes {
+    /// Whether the request's provider is at work.
+    pub fn is_busy(&self, request: RequestId) -> bool {
+        self.busy.contains_key(&request)
+    }
+
+    /// The provider is done; who waits for its key, if it was for a key.
+    pub fn free(&mut self, request: RequestId) -> Option<oneshot::Sender<Reply>> {
+        self.busy.remove(&request).flatten()
+    }
+
+    /// A card was drawn, or not. The message's id if it was.
+    pub fn drawn(
+        &mut self,
+        request: RequestId,
+        chat: Chat,
+        card: &Card,
+        result: Result<String, ChatError>,
+        to_self: &mpsc::Sender<Job>,
+    ) -> Option<String> {
+        let lane = self.cards.entry((request, chat)).or_default();
+        lane.busy = false;
+        match result {
+            Ok(message) => {
+                lane.drawn = Some(look(card));
+                lane.failures = 0;
+                Some(message)
+            }
+            Err(error) => {
+                tracing::warn!(%error, request = request.0, chat = chat.word(), "a card could not be drawn; tried again");
+                lane.failures = lane.failures.saturating_add(1);
+                redo_later(request, lane.failures, to_self);
+                None
+            }
+        }
+    }
+
+    /// A notice was sent, or not. Whether it was.
+    pub fn told(
+        &mut self,
+        request: RequestId,
+        notice: Notice,
+        to: SubjectId,
+        result: Result<(), ChatError>,
+        to_self: &mpsc::Sender<Job>,
+    ) -> bool {
+        self.telling.remove(&(request, notice, to));
+        let Err(error) = result else {
+            self.telling_failures.remove(&request);
+            return true;
+        };
+        tracing::warn!(%error, request = request.0, "a notice could not be sent; tried again");
+        let failures = self.telling_failures.entry(request).or_default();
+        *failures = failures.saturating_add(1);
+        redo_later(request, *failures, to_self);
+        false
+    }
+}
+
+/// What a card looks like, in a number.
+fn look(card: &Card) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    card.hash(&mut hasher);
+    hasher.finish()
+}
+
+fn redo_later(request: RequestId, failures: u32, to_self: &mpsc::Sender<Job>) {
+    let pause = POST_AGAIN_FIRST_MS.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(POST_AGAIN_LONGEST_MS);
+    let to_self = to_self.clone();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+        // A writer that is gone has nothing to do again.
+        let _ = to_self.send(Job::Redo(request)).await;
+    });
+}
+
+impl Writer {
+    /// Does what a request's state calls for, as far as it is not under way already.
+    pub(super) fn follow(&mut self, id: RequestId) {
+        let now = self.now();
+        let Some(request) = self.state.request(id) else { return };
+        for effect in effects_of(request, now) {
+            match effect {
+                Effect::Issue { attempt, .. } => self.call(id, Call::Grant, attempt, None),
+                Effect::Close => self.call(id, Call::Revoke, 0, None),
+                Effect::Tell { notice, to } => self.tell(id, notice, to),
+            }
+        }
+        self.draw(id);
+    }
+
+    /// At start: everything that is open, and on a platform that forgets what was posted, the newest of the rest.
+    pub(super) fn follow_everything(&mut self) {
+        let open: Vec<RequestId> = self.state.open().map(|request| request.id).collect();
+        let forgetful = self.setup.adapters.iter().any(|adapter| adapter.forgets());
+        if forgetful {
+            let recent: Vec<RequestId> =
+                self.state.requests().rev().take(REDRAWN_AT_START).map(|request| request.id).collect();
+            for id in recent.into_iter().rev() {
+                self.draw(id);
+                self.remind(id);
+            }
+        }
+        for id in open {
+            self.follow(id);
+        }
+    }
+
+    /// Calls the provider for a request, unless it is at work for it already.
+    fn call(&mut self, id: RequestId, call: Call, attempt: u32, waiting: Option<oneshot::Sender<Reply>>) {
+        if self.lanes.is_busy(id) {
+            return;
+        }
+        let Some(request) = self.state.request(id) else { return };
+        let Some(order) = self.setup.doors.order(&self.state, request) else { return };
+        let target = request.target.clone();
+        self.lanes.busy.insert(id, waiting);
+        let doors = Arc::clone(&self.setup.doors);
+        let to_self = self.to_self.clone();
+        tokio::spawn(async move {
+            let result = doors.call(call, target, order).await;
+            let _ = to_self.send(Job::Provider { request: id, call, attempt, result }).await;
+        });
+    }
+
+    /// Has the provider cut the key that was just ordered.
+    pub(super) fn cut_key(&mut self, id: RequestId, reply: oneshot::Sender<Reply>) {
+        let n = self.state.request(id).map_or(0, |request| request.credentials);
+        if self.lanes.is_busy(id) {
+            let _ = reply.send(answer::no_credential(id, "another call to its provider is under way"));
+            return;
+        }
+        self.call(id, Call::Credential(n), 0, Some(reply));
+    }
+
+    fn draw(&mut self, id: RequestId) {
+        let Some(request) = self.state.request(id) else { return };
+        // A card is never ahead of the ledger: the request's own entry has to be on the disk.
+        if request.leaf.is_none() {
+            return;
+        }
+        let card = draw::card(&self.state, request);
+        let look = look(&card);
+        for adapter in &self.setup.adapters {
+            let chat = adapter.chat();
+            let lane = self.lanes.cards.entry((id, chat)).or_default();
+            if lane.busy || lane.drawn == Some(look) {
+                continue;
+            }
+            lane.busy = true;
+            let place = Posted { chat, channel: request.channel.clone() };
+            let posted = request.cards.get(&place).cloned();
+            let (adapter, card, to_self) = (Arc::clone(adapter), card.clone(), self.to_self.clone());
+            tokio::spawn(async move {
+                let result = adapter.put_card(&place.channel, posted.as_deref(), &card).await;
+                let _ = to_self.send(Job::Drawn { request: id, chat, card: Box::new(card), result }).await;
+            });
+        }
+        if self.lanes.cards.len() > CARD_LANES_MAX {
+            let state = &self.state;
+            self.lanes.cards.retain(|(id, _), lane| lane.busy || state.request(*id).is_some());
+        }
+    }
+
+    /// Tells somebody something, on every platform they can be reached on.
+    fn tell(&mut self, id: RequestId, notice: Notice, to: SubjectId) {
+        let Some(request) = self.state.request(id) else { return };
+        if !self.lanes.telling.insert((id, notice, to)) {
+            return;
+        }
+        let name = self.state.name(to).to_owned();
+        let text = draw::notice(&self.state, request, notice);
+        let reachable: Vec<(Arc<dyn Adapter>, String)> = self
+            .setup
+            .adapters
+            .iter()
+            .filter_map(|adapter| Some((Arc::clone(adapter), self.setup.rules.account(adapter.chat(), &name)?)))
+            .collect();
+        let key = notice_key(id, notice);
+        let to_self = self.to_self.clone();
+        tokio::spawn(async move {
+            // Whoever has left, or has no account here, can't be told; that is no reason to go on trying.
+            let mut result = Ok(());
+            for (adapter, account) in reachable {
+                if let Err(error) = adapter.direct(&account, &key, &text).await {
+                    result = Err(error);
+                }
+            }
+            let _ = to_self.send(Job::Told { request: id, notice, to, result }).await;
+        });
+    }
+
+    /// Repeats, on platforms that forget, what somebody was told before this process started.
+    fn remind(&self, id: RequestId) {
+        let Some(request) = self.state.request(id) else { return };
+        for (notice, to) in notices(request, self.now()) {
+            if !request.told.contains(&(notice, to)) {
+                continue;
+            }
+            let text = draw::notice(&self.state, request, notice);
+            for adapter in self.setup.adapters.iter().filter(|adapter| adapter.forgets()) {
+                let Some(account) = self.setup.rules.account(adapter.chat(), self.state.name(to)) else { continue };
+                let (adapter, text, key) = (Arc::clone(adapter), text.clone(), notice_key(id, notice));
+                tokio::spawn(async move {
+                    if let Err(error) = adapter.direct(&account, &key, &text).await {
+                        tracing::warn!(%error, "a notice could not be repeated");
+                    }
+                });
+            }
+        }
+    }
+}
+
+fn notice_key(id: RequestId, notice: Notice) -> String {
+    format!("{}-{notice:?}", id.0).to_lowercase()
+}

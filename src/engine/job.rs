@@ -1,0 +1,89 @@
+//! What reaches the one writer.
+
+use tokio::sync::oneshot;
+
+use super::doors::Call;
+use crate::{
+    access::{Action, Chat, Command, FailureClass, Message, Notice, RequestId, SubjectId},
+    chat::{ChatError, Reply, card::Card},
+    provider::Credential,
+};
+
+/// Something to do for the writer.
+pub enum Job {
+    /// Somebody said or pressed something.
+    Message {
+        /// What.
+        message: Box<Message>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// Something that needs no answer.
+    Command(Command),
+    /// A provider answered.
+    Provider {
+        /// For which request.
+        request: RequestId,
+        /// What it was called for.
+        call: Call,
+        /// Which order it answers, for [`Call::Grant`].
+        attempt: u32,
+        /// What it said.
+        result: Result<Option<Credential>, (FailureClass, String)>,
+    },
+    /// A card was drawn, or not.
+    Drawn {
+        /// Whose card.
+        request: RequestId,
+        /// On which platform.
+        chat: Chat,
+        /// What was drawn.
+        card: Box<Card>,
+        /// The platform's id of the message.
+        result: Result<String, ChatError>,
+    },
+    /// A notice was sent, or not.
+    Told {
+        /// About which request.
+        request: RequestId,
+        /// What.
+        notice: Notice,
+        /// Whom.
+        to: SubjectId,
+        /// Whether it got through.
+        result: Result<(), ChatError>,
+    },
+    /// A card or a notice that could not be posted is due again.
+    Redo(RequestId),
+    /// Finish what is queued, and stop.
+    Stop(oneshot::Sender<()>),
+}
+
+/// An answer that is owed, once the batch is on the disk.
+pub enum Owed {
+    /// A finished answer.
+    Ready(Reply),
+    /// To be read from the state after the batch.
+    Read {
+        /// What was asked or done.
+        action: Action,
+        /// Which request it is about.
+        about: Option<RequestId>,
+        /// Who asks.
+        who: Option<String>,
+    },
+    /// What was said when the message came first.
+    Again(crate::access::Seen),
+    /// The key that a provider is about to cut.
+    Credential {
+        /// For which request.
+        request: RequestId,
+    },
+    /// The key that a provider has cut, if the ledger took it.
+    Cut {
+        /// For which request.
+        request: RequestId,
+        /// The key.
+        credential: Credential,
+    },
+}

@@ -1,0 +1,103 @@
+//! What the chats ask of the engine.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use rand::Rng;
+use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Setup, Shared, job::Job};
+use crate::{
+    access::{Action, Message, SubjectId, Via},
+    chat::{Inbound, Input, LedgerView, Reply, Service, answer, grammar, text},
+};
+
+/// Messages are recorded whole up to this length.
+const TEXT_RECORDED_BYTES_MAX: usize = 128 * 1024;
+/// A message's key: the first digits of a SHA-256.
+const KEY_HEX_DIGITS: usize = 32;
+
+/// A handle on the running engine.
+pub struct Handle {
+    setup: Arc<Setup>,
+    shared: Arc<Shared>,
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Handle {
+    pub(super) fn new(setup: Arc<Setup>, shared: Arc<Shared>, jobs: mpsc::Sender<Job>) -> Self {
+        Self { setup, shared, jobs }
+    }
+
+    /// A window on the ledger.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The message as the core takes it.
+    fn message(&self, inbound: Inbound) -> Message {
+        let Inbound { chat, account, channel, message, input } = inbound;
+        let (via, text, input) = match input {
+            Input::Line(line) => {
+                let tidy = text::tidy(&line).into_owned();
+                (Via::Line, line, Input::Line(tidy))
+            }
+            Input::Press { request, button, text } => {
+                let words = match &text {
+                    Some(text) => format!("{} {}: {text}", button.word(), request.0),
+                    None => format!("{} {}", button.word(), request.0),
+                };
+                let text = text.map(|text| text::tidy(&text).into_owned());
+                (Via::Press, words, Input::Press { request, button, text })
+            }
+        };
+        let mut action = grammar::read(&input);
+        if let Ok(Action::Request { resource, plan, .. }) = &mut action
+            && let Some(known) = self.setup.rules.resource(resource)
+        {
+            *plan = self.setup.doors.plan(resource, &known.target);
+        }
+        let mut hash = Sha256::new();
+        for part in [chat.word(), &account, &message] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        let key = hex::encode(hash.finalize()).chars().take(KEY_HEX_DIGITS).collect();
+        let mut fresh = [0; 16];
+        rand::rng().fill_bytes(&mut fresh);
+        Message { chat, account, channel, key, via, text: recorded(text), action, fresh: SubjectId(fresh) }
+    }
+}
+
+/// The words as they are recorded: whole, unless they are longer than anything a person would write; then their start,
+/// their length and their hash, so that the rest can still be held against it.
+fn recorded(text: String) -> String {
+    if text.len() <= TEXT_RECORDED_BYTES_MAX {
+        return text;
+    }
+    let mut start = text.clone();
+    start.truncate(text.floor_char_boundary(TEXT_RECORDED_BYTES_MAX));
+    format!("{start}… ({} bytes in all, SHA-256 {})", text.len(), hex::encode(Sha256::digest(&text)))
+}
+
+#[async_trait]
+impl Service for Handle {
+    async fn submit(&self, inbound: Inbound) -> Reply {
+        let (reply, answered) = oneshot::channel();
+        let message = Box::new(self.message(inbound));
+        match self.jobs.try_send(Job::Message { message, reply }) {
+            Ok(()) => answered.await.unwrap_or_else(|_| answer::stopping()),
+            Err(mpsc::error::TrySendError::Full(_)) => answer::busy(),
+            Err(mpsc::error::TrySendError::Closed(_)) => answer::stopping(),
+        }
+    }
+
+    async fn ledger(&self, most: usize) -> LedgerView {
+        self.shared.view(most).await
+    }
+
+    async fn verify(&self) -> (bool, Vec<String>) {
+        self.shared.verify().await
+    }
+}

@@ -1,0 +1,105 @@
+//! What others may read while the writer works: the durable ledger, never the state.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use tokio::sync::watch;
+
+use crate::{
+    access::Event,
+    chat::{LedgerLine, LedgerView},
+    ledger::{
+        Ledger,
+        verify::{Anchor, VerifyOptions, verify},
+    },
+};
+
+/// A window on the ledger.
+pub struct Shared {
+    data: PathBuf,
+    ledger: RwLock<Option<Arc<Ledger>>>,
+    size: watch::Sender<u64>,
+    /// One check of the whole ledger at a time: it keeps all processors busy.
+    checking: tokio::sync::Mutex<()>,
+}
+
+impl Shared {
+    /// A window on an open ledger.
+    pub fn new(data: PathBuf, ledger: &Arc<Ledger>) -> Self {
+        let (size, _) = watch::channel(ledger.size());
+        Self { data, ledger: RwLock::new(Some(Arc::clone(ledger))), size, checking: tokio::sync::Mutex::default() }
+    }
+
+    /// The ledger's folder.
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The ledger, unless it is being opened again.
+    pub fn ledger(&self) -> Option<Arc<Ledger>> {
+        self.ledger.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn close(&self) {
+        *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn opened(&self, ledger: &Arc<Ledger>) {
+        *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(ledger));
+        self.grew(ledger.size());
+    }
+
+    pub(super) fn grew(&self, size: u64) {
+        self.size.send_replace(size);
+    }
+
+    /// The number of durable entries, and word of every change.
+    pub fn size(&self) -> watch::Receiver<u64> {
+        self.size.subscribe()
+    }
+
+    /// The newest signed head.
+    pub fn head(&self) -> String {
+        self.ledger().map(|ledger| ledger.head().note.to_string()).unwrap_or_default()
+    }
+
+    /// The newest entries and the head. Nothing personal: the lines carry none.
+    pub async fn view(&self, most: usize) -> LedgerView {
+        let Some(ledger) = self.ledger() else { return LedgerView::default() };
+        let read = move || {
+            let size = ledger.size();
+            let from = size.saturating_sub(most as u64);
+            let Ok(entries) = ledger.entries(from, size) else { return LedgerView::default() };
+            let entries = entries
+                .filter_map(Result::ok)
+                .map(|entry| LedgerLine {
+                    index: entry.seq,
+                    time: entry.time.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
+                    kind: entry.kind,
+                    leaf: hex::encode(entry.leaf),
+                    line: String::from_utf8_lossy(&entry.line).into_owned(),
+                })
+                .collect();
+            LedgerView { entries, head: ledger.head().note.to_string() }
+        };
+        tokio::task::spawn_blocking(read).await.unwrap_or_default()
+    }
+
+    /// Checks the whole ledger on the disk against the head that this process holds.
+    pub async fn verify(&self) -> (bool, Vec<String>) {
+        let _turn = self.checking.lock().await;
+        let (data, head) = (self.data.clone(), self.head());
+        let check = move || {
+            let mut options = VerifyOptions::new(Event::knows);
+            options.anchors.extend(Anchor::parse(&head));
+            match verify(&data, options) {
+                Ok(report) => (report.holds(), report.to_string().lines().map(str::to_owned).collect()),
+                Err(error) => (false, vec![error.to_string()]),
+            }
+        };
+        let broke_off = |_| (false, vec!["the check broke off; look at the log of the service".to_owned()]);
+        tokio::task::spawn_blocking(check).await.unwrap_or_else(broke_off)
+    }
+}

@@ -1,0 +1,418 @@
+//! The one writer: takes jobs from a bounded queue, decides, appends the whole batch, and only then answers and acts.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    Fatal, Setup, Shared, codec,
+    doors::Call,
+    follow::Lanes,
+    job::{Job, Owed},
+    recovery,
+};
+use crate::{
+    access::{
+        self, Action, Answer, Command, Event, Message, Phase, ProviderOutcome, Refusal, RequestId, State, Stored,
+        decide, hear, settle,
+    },
+    chat::{Reply, answer},
+    ledger::{Draft, Ledger},
+    provider::Credential,
+};
+
+/// Jobs taken into one batch.
+const BATCH_JOBS_MAX: usize = 256;
+/// Events in one batch, beyond which no more jobs are taken and what is due waits for the next; the ledger takes
+/// [`crate::ledger::DRAFTS_MAX`] at once, and one job leaves only a few.
+const BATCH_EVENTS_MAX: usize = 224;
+/// Text of messages taken into one batch, bytes; a job that goes over it is the last of its batch.
+const BATCH_TEXT_BYTES_MAX: usize = 512 * 1024;
+/// The timer looks at the clock at least so often, so that a clock that was set is noticed.
+const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_secs(1);
+/// An idle service signs a head at least so often.
+const HEARTBEAT_SECS: i64 = 3600;
+/// A wall clock that is further behind the ledger than this is recorded.
+const STEP_RECORDED_SECS: i64 = 2;
+
+/// The writer.
+pub struct Writer {
+    pub(super) setup: Arc<Setup>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) ledger: Option<Arc<Ledger>>,
+    pub(super) state: State,
+    pub(super) jobs: mpsc::Receiver<Job>,
+    pub(super) to_self: mpsc::Sender<Job>,
+    pub(super) lanes: Lanes,
+    /// What arrived while the ledger was away.
+    pub(super) held: VecDeque<Job>,
+    /// Up to when tries were followed.
+    followed: DateTime<Utc>,
+    /// Whether a clock that is behind has been recorded and has not caught up yet.
+    step_recorded: bool,
+    pub(super) stopping: Option<oneshot::Sender<()>>,
+}
+
+/// What is decided together and becomes durable together.
+struct Batch {
+    now: DateTime<Utc>,
+    drafts: Vec<Draft>,
+    touched: BTreeSet<RequestId>,
+    owed: Vec<(oneshot::Sender<Reply>, Owed)>,
+    text_bytes: usize,
+}
+
+impl Writer {
+    /// A writer over a ledger and the state folded from it.
+    pub fn new(
+        setup: Arc<Setup>,
+        shared: Arc<Shared>,
+        (ledger, state): (Arc<Ledger>, State),
+        jobs: mpsc::Receiver<Job>,
+        to_self: mpsc::Sender<Job>,
+    ) -> Self {
+        let followed = setup.clock.now();
+        Self {
+            setup,
+            shared,
+            ledger: Some(ledger),
+            state,
+            jobs,
+            to_self,
+            lanes: Lanes::default(),
+            held: VecDeque::new(),
+            followed,
+            step_recorded: false,
+            stopping: None,
+        }
+    }
+
+    /// Runs until it is stopped, or can't go on.
+    ///
+    /// # Errors
+    /// [`Fatal`]: the ledger can't be trusted any more. Nothing was answered that is not in it.
+    pub async fn run(mut self) -> Result<(), Fatal> {
+        self.held.push_back(Job::Command(Command::Started {
+            version: self.setup.version.clone(),
+            files: self.setup.files.clone(),
+        }));
+        // Nobody waits any more for the answers to the orders that are out. They are ordered anew, before anything else
+        // is done, so that every call to a provider from now on has its own entry.
+        let out = self.state.open().filter(|request| matches!(request.phase, Phase::Ordered { .. }));
+        let anew: Vec<Job> = out.map(|request| Job::Command(Command::OrderAnew { request: request.id })).collect();
+        self.held.extend(anew);
+        while !self.held.is_empty() && self.stopping.is_none() {
+            self.work(None).await?;
+        }
+        self.follow_everything();
+        while self.stopping.is_none() {
+            let job = if self.held.is_empty() { self.wait().await } else { None };
+            self.work(job).await?;
+            self.follow_tries();
+        }
+        self.shut().await;
+        Ok(())
+    }
+
+    /// One batch: what is held first, then what is queued.
+    async fn work(&mut self, first: Option<Job>) -> Result<(), Fatal> {
+        let mut batch = self.batch();
+        let mut next = first.or_else(|| self.held.pop_front());
+        for _ in 0..BATCH_JOBS_MAX {
+            let Some(job) = next else { break };
+            self.take(&mut batch, job);
+            if batch.text_bytes > BATCH_TEXT_BYTES_MAX || batch.drafts.len() > BATCH_EVENTS_MAX {
+                break;
+            }
+            next = self.held.pop_front().or_else(|| self.jobs.try_recv().ok());
+        }
+        self.look_at_clock(&mut batch);
+        self.finish(batch).await
+    }
+
+    /// The next job, or nothing when a deadline or a look at the clock is due.
+    async fn wait(&mut self) -> Option<Job> {
+        let now = self.now();
+        let until =
+            self.state.next_deadline(now).map_or(LOOK_AT_CLOCK_EVERY, |at| (at - now).to_std().unwrap_or_default());
+        tokio::select! {
+            biased;
+            job = self.jobs.recv() => job,
+            () = tokio::time::sleep(until.min(LOOK_AT_CLOCK_EVERY)) => None,
+        }
+    }
+
+    /// The time to act by: never before the newest entry.
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        let now = self.setup.clock.now();
+        self.state.last_time().map_or(now, |last| last.max(now))
+    }
+
+    fn batch(&self) -> Batch {
+        Batch { now: self.now(), drafts: Vec::new(), touched: BTreeSet::new(), owed: Vec::new(), text_bytes: 0 }
+    }
+
+    fn take(&mut self, batch: &mut Batch, job: Job) {
+        match job {
+            Job::Message { message, reply } => self.message(batch, *message, reply),
+            Job::Command(command) => {
+                self.command(batch, &command);
+            }
+            Job::Provider { request, call, attempt, result } => self.provider(batch, request, call, attempt, result),
+            Job::Drawn { request, chat, card, result } => {
+                let channel = self.state.request(request).map(|request| request.channel.clone());
+                let posted = self.lanes.drawn(request, chat, &card, result, &self.to_self);
+                if let (Some(message), Some(channel)) = (posted, channel) {
+                    self.command(batch, &Command::CardPosted { request, chat, channel, message });
+                }
+                batch.touched.insert(request);
+            }
+            Job::Told { request, notice, to, result } => {
+                if self.lanes.told(request, notice, to, result, &self.to_self) {
+                    self.command(batch, &Command::NoticeSent { request, notice, to });
+                }
+            }
+            Job::Redo(request) => {
+                batch.touched.insert(request);
+            }
+            Job::Stop(done) => self.stopping = Some(done),
+        }
+    }
+
+    fn message(&mut self, batch: &mut Batch, mut message: Message, reply: oneshot::Sender<Reply>) {
+        batch.text_bytes += message.text.len();
+        if let Ok(Action::Show { request }) = message.action
+            && self.lanes.is_busy(request)
+        {
+            message.action = Err(Refusal::Busy(request));
+        }
+        let heard = hear(&self.state, self.setup.rules.as_ref(), &message, batch.now);
+        for event in heard.events {
+            self.fold(batch, event);
+        }
+        let owed = match heard.answer {
+            Answer::Refused(refusal) => Owed::Ready(answer::refused(&refusal)),
+            Answer::Again(seen) => Owed::Again(seen),
+            Answer::Done(about) => match (message.action, about) {
+                (Ok(Action::Show { .. }), Some(request)) => Owed::Credential { request },
+                (Ok(action), about) => Owed::Read { action, about, who: heard.who },
+                (Err(refusal), _) => Owed::Ready(answer::refused(&refusal)),
+            },
+        };
+        batch.owed.push((reply, owed));
+    }
+
+    fn provider(
+        &mut self,
+        batch: &mut Batch,
+        request: RequestId,
+        call: Call,
+        attempt: u32,
+        result: Result<Option<Credential>, (access::FailureClass, String)>,
+    ) {
+        let waiting = self.lanes.free(request);
+        batch.touched.insert(request);
+        let outcome = |result: &Result<Option<Credential>, (access::FailureClass, String)>| match result {
+            Ok(_) => ProviderOutcome::Done,
+            Err((class, words)) => ProviderOutcome::Failed { class: *class, words: words.clone() },
+        };
+        match call {
+            Call::Grant => {
+                self.command(batch, &Command::Issued { request, attempt, outcome: outcome(&result) });
+            }
+            Call::Revoke => {
+                self.command(batch, &Command::Closed { request, outcome: outcome(&result) });
+            }
+            Call::Credential(n) => self.credential(batch, request, n, result, waiting),
+        }
+    }
+
+    fn credential(
+        &mut self,
+        batch: &mut Batch,
+        request: RequestId,
+        n: u32,
+        result: Result<Option<Credential>, (access::FailureClass, String)>,
+        waiting: Option<oneshot::Sender<Reply>>,
+    ) {
+        let result = result.and_then(|credential| {
+            credential.ok_or_else(|| (access::FailureClass::Unknown, "the provider made none".to_owned()))
+        });
+        let outcome = match &result {
+            Ok(credential) => Ok((credential.public_id.clone(), credential.not_after)),
+            Err(error) => Err(error.clone()),
+        };
+        let taken = self.command(batch, &Command::CredentialCut { request, n, outcome });
+        let Some(waiting) = waiting else { return };
+        let owed = match result {
+            Ok(credential) if taken => Owed::Cut { request, credential },
+            Ok(_) => Owed::Ready(answer::no_credential(request, "the access ended in the meantime")),
+            Err((_, words)) => Owed::Ready(answer::no_credential(request, &words)),
+        };
+        batch.owed.push((waiting, owed));
+    }
+
+    /// Decides a command that nobody waits for. Whether a key was taken by it.
+    fn command(&mut self, batch: &mut Batch, command: &Command) -> bool {
+        let mut taken = false;
+        match decide(&self.state, self.setup.rules.as_ref(), command, batch.now) {
+            Ok(events) => {
+                for event in events {
+                    taken |= matches!(event, Event::CredentialTaken { .. });
+                    self.fold(batch, event);
+                }
+            }
+            // It came too late for a request that is no longer kept in memory: there is nothing to do about it.
+            Err(refusal) => tracing::debug!(code = refusal.code(), "a late result changes nothing"),
+        }
+        taken
+    }
+
+    /// Puts an event into the batch and folds it into the state that the rest of the batch is decided on.
+    fn fold(&mut self, batch: &mut Batch, event: Event) {
+        let seq = self.state.size();
+        match codec::draft(&self.state, &event) {
+            Ok(draft) => batch.drafts.push(draft),
+            Err(error) => {
+                tracing::error!(%error, "an event can't be written and is not done");
+                return;
+            }
+        }
+        batch.touched.extend(event.request());
+        if matches!(event, Event::AccessRequested { .. }) {
+            batch.touched.insert(RequestId(seq));
+        }
+        self.state.evolve(&Stored { seq, time: batch.now, leaf: None, event });
+    }
+
+    fn look_at_clock(&mut self, batch: &mut Batch) {
+        let wall = self.setup.clock.wall();
+        let behind = batch.now - wall > TimeDelta::seconds(STEP_RECORDED_SECS);
+        if behind && !self.step_recorded {
+            self.command(batch, &Command::ClockStepped { clock: wall });
+        }
+        self.step_recorded = behind;
+        let idle = self.state.last_time().is_none_or(|last| batch.now - last >= TimeDelta::seconds(HEARTBEAT_SECS));
+        if idle && batch.drafts.is_empty() {
+            self.command(batch, &Command::Heartbeat);
+        }
+    }
+
+    /// Settles what is due, makes the batch durable, then answers and acts.
+    async fn finish(&mut self, mut batch: Batch) -> Result<(), Fatal> {
+        loop {
+            let room = BATCH_EVENTS_MAX.saturating_sub(batch.drafts.len());
+            let due: Vec<Event> = settle(&self.state, batch.now).take(room).collect();
+            if due.is_empty() {
+                break;
+            }
+            for event in due {
+                self.fold(&mut batch, event);
+            }
+        }
+        let Batch { now, drafts, touched, owed, .. } = batch;
+        if !drafts.is_empty() {
+            let first = self.state.size() - drafts.len() as u64;
+            let appended = match &self.ledger {
+                Some(ledger) => ledger.append(first, now, drafts).await.map_err(|error| error.to_string()),
+                None => Err("the ledger is not open".to_owned()),
+            };
+            match appended {
+                Ok(committed) => {
+                    for (seq, leaf) in (committed.first..).zip(&committed.leaves) {
+                        self.state.committed(seq, &hex::encode(leaf));
+                    }
+                    self.shared.grew(committed.size);
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the ledger can't be written: nothing is granted until it can");
+                    for (reply, _) in owed {
+                        // Whoever has gone away needs no answer.
+                        let _ = reply.send(answer::ledger_down());
+                    }
+                    return recovery::reopen(self).await;
+                }
+            }
+        }
+        for (reply, owed) in owed {
+            self.pay(reply, owed);
+        }
+        for request in touched {
+            self.follow(request);
+        }
+        Ok(())
+    }
+
+    fn pay(&mut self, reply: oneshot::Sender<Reply>, owed: Owed) {
+        let answer = match owed {
+            Owed::Ready(reply) => reply,
+            Owed::Again(seen) => answer::again(&self.state, &seen),
+            Owed::Credential { request } => return self.cut_key(request, reply),
+            Owed::Cut { request, credential: Credential { n, not_after, parts, .. } } => {
+                let parts = parts.into_iter().map(|part| (part.label, part.text)).collect();
+                answer::credential(request, n, not_after, parts)
+            }
+            Owed::Read { action: Action::Verify, .. } => {
+                let shared = Arc::clone(&self.shared);
+                tokio::spawn(async move {
+                    let (well, findings) = shared.verify().await;
+                    let _ = reply.send(answer::verified(well, &findings, &shared.head()));
+                });
+                return;
+            }
+            Owed::Read { action, about, who } => self.read(&action, about, who.as_deref()),
+        };
+        let _ = reply.send(answer);
+    }
+
+    fn read(&self, action: &Action, about: Option<RequestId>, who: Option<&str>) -> Reply {
+        match action {
+            Action::Help | Action::Verify => answer::help(),
+            Action::Mine => answer::mine(&self.state, who.and_then(|name| self.state.subject(name))),
+            Action::List => answer::list(&self.state),
+            Action::Read { request } => match self.state.request(*request) {
+                Some(request) => answer::one(&self.state, request),
+                None => answer::refused(&Refusal::NoRequest(*request)),
+            },
+            Action::Request { .. }
+            | Action::Approve { .. }
+            | Action::Deny { .. }
+            | Action::Cancel { .. }
+            | Action::Done { .. }
+            | Action::Revoke { .. }
+            | Action::Show { .. } => answer::done(&self.state, action, about),
+        }
+    }
+
+    fn follow_tries(&mut self) {
+        let now = self.now();
+        let due: Vec<RequestId> = self.state.tries(self.followed, now).collect();
+        self.followed = now;
+        for request in due {
+            self.follow(request);
+        }
+    }
+
+    /// Answers what is still queued, and closes the ledger.
+    async fn shut(mut self) {
+        self.jobs.close();
+        while let Ok(job) = self.jobs.try_recv() {
+            if let Job::Message { reply, .. } = job {
+                let _ = reply.send(answer::stopping());
+            }
+        }
+        self.shared.close();
+        if let Some(ledger) = self.ledger.take() {
+            // Dropping it waits for its own threads, which is no work for this one.
+            let _ = tokio::task::spawn_blocking(move || drop(ledger)).await;
+        }
+        if let Some(done) = self.stopping.take() {
+            let _ = done.send(());
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Reading a ledger's folder without opening it, so that a running service is not disturbed: every entry in order, and
+//! the proof of one. The chain is checked on the way; nothing is believed because it is there.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    check::{Knows, Tip, Walk},
+    disclosure::{Disclosed, Disclosure},
+    disk::{Layout, WAVE_FRAMES},
+    fault::Fault,
+    frame::{BatchRef, RecordRef},
+    hash::leaf_hash,
+    journal::{self, Piece},
+    line::Line,
+    proof,
+    reader::{Entry, opened},
+    tree,
+    vault::Vault,
+    verify::AllNodes,
+};
+
+/// Why a ledger's history can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum HistoryError {
+    /// There is no ledger.
+    #[error("there is no ledger in {0}")]
+    NoLedger(PathBuf),
+    /// What is there does not verify.
+    #[error("the ledger does not verify: entry {} {}", .0.index.unwrap_or_default(), .0.words)]
+    Broken(Fault),
+    /// The journal is damaged.
+    #[error("the journal is damaged in segment {0}; `verify` says where")]
+    Damaged(u64),
+    /// There is no such entry.
+    #[error("there is no entry {index}: the ledger has {size}")]
+    NoSuchEntry {
+        /// Which entry.
+        index: u64,
+        /// How many there are.
+        size: u64,
+    },
+    /// Reading failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// Walks the journal in order, checking the chain. `visit` is handed each batch and the tree's nodes that are complete
+/// since the batches before.
+pub(super) fn walk<E: From<HistoryError>>(
+    layout: &Layout,
+    dir: &Path,
+    knows: Knows,
+    mut visit: impl FnMut(&[BatchRef<'_>], &[super::Hash]) -> Result<(), E>,
+) -> Result<(), E> {
+    let segments = journal::segments(&layout.journal()).map_err(HistoryError::from)?;
+    if segments.is_empty() {
+        return Err(HistoryError::NoLedger(dir.to_owned()).into());
+    }
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut walk = Walk::new(Tip::default(), knows, threads);
+    for (number, path) in segments {
+        let bytes = std::fs::read(path).map_err(HistoryError::from)?;
+        let (_, pieces, _) = journal::pieces(&bytes, number).ok_or(HistoryError::Damaged(number))?;
+        let batches = pieces.iter().map(|piece| match piece {
+            Piece::Frame(raw) => raw.decode(),
+            Piece::Broken(_) | Piece::Gap { .. } => None,
+        });
+        let batches: Vec<_> = batches.collect::<Option<_>>().ok_or(HistoryError::Damaged(number))?;
+        for wave in batches.chunks(WAVE_FRAMES) {
+            walk.wave(wave);
+            if let Some(fault) = walk.faults.kept.first() {
+                return Err(HistoryError::Broken(fault.clone()).into());
+            }
+            visit(wave, &walk.nodes)?;
+        }
+    }
+    Ok(())
+}
+
+/// Visits every entry in order, with the disclosures that can still be opened. Blocks.
+///
+/// # Errors
+/// [`HistoryError`]; what came before it has been visited.
+pub fn entries(dir: &Path, knows: Knows, mut visit: impl FnMut(Entry)) -> Result<(), HistoryError> {
+    let layout = Layout::new(dir);
+    let vault = Vault::at(&layout.keys());
+    walk(&layout, dir, knows, |batches, _| {
+        for batch in batches {
+            for record in &batch.records {
+                visit(entry(record, &vault)?);
+            }
+        }
+        Ok(())
+    })
+}
+
+fn entry(record: &RecordRef<'_>, vault: &Vault) -> Result<Entry, HistoryError> {
+    let unreadable = || HistoryError::Io(io::ErrorKind::InvalidData.into());
+    let line = Line::read(record.line).map_err(|_| unreadable())?;
+    let mut disclosed = Vec::new();
+    for (ordinal, (subject, sealed)) in (0..).zip(&record.sealed) {
+        let subject = *subject;
+        let open = vault.get(subject)?.and_then(|key| opened(&line, &key, ordinal, sealed));
+        disclosed.push(match open {
+            Some((name, value)) => Disclosed::Open(Disclosure { subject, name, value }),
+            None => Disclosed::Erased { subject },
+        });
+    }
+    Ok(Entry {
+        seq: line.seq,
+        time: line.time.to_utc(),
+        kind: line.kind.to_string(),
+        body: serde_json::from_slice(line.body).map_err(|_| unreadable())?,
+        line: record.line.to_vec(),
+        leaf: leaf_hash(record.line),
+        disclosed,
+    })
+}
+
+/// The proof that an entry is under the newest head in the journal, as `c2sp.org/tlog-proof@v1`. Blocks.
+///
+/// # Errors
+/// [`HistoryError`].
+pub fn prove(dir: &Path, index: u64, knows: Knows) -> Result<String, HistoryError> {
+    let mut nodes = AllNodes::default();
+    let mut line = None;
+    let (mut size, mut head) = (0, String::new());
+    walk::<HistoryError>(&Layout::new(dir), dir, knows, |batches, complete| {
+        nodes.0.extend_from_slice(complete);
+        for batch in batches {
+            for (seq, record) in (batch.first..).zip(&batch.records) {
+                size = seq + 1;
+                if seq == index {
+                    line = Some(record.line.to_vec());
+                }
+            }
+            batch.head.clone_into(&mut head);
+        }
+        Ok(())
+    })?;
+    let line = line.ok_or(HistoryError::NoSuchEntry { index, size })?;
+    let path = tree::inclusion(&nodes, index, size)?;
+    Ok(proof::write(index, &path, &line, &head))
+}

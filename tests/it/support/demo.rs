@@ -1,0 +1,268 @@
+//! The true binary, lived with over HTTP: started, killed, started again, its ledger read with its own commands.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::process::until;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_countersign");
+
+/// A folder for `--keep` that other users may enter, as PostgreSQL's must.
+pub fn folder() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    dir
+}
+
+/// A running demo; it is killed when this is dropped.
+pub struct Demo {
+    child: Child,
+    /// `http://127.0.0.1:port`.
+    pub url: String,
+    /// What it said at its start.
+    pub greeting: String,
+    dir: PathBuf,
+    errors: Arc<Mutex<String>>,
+    http: reqwest::Client,
+}
+
+/// What one person was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// `done`, `info`, `refused` or `fault`.
+    pub tone: String,
+    /// The words, without their dress.
+    pub text: String,
+    /// The parts of a credential: label and text.
+    pub secret: Vec<(String, String)>,
+}
+
+impl Answer {
+    /// The part of a credential whose label has this word.
+    #[track_caller]
+    pub fn part(&self, word: &str) -> &str {
+        let part = self.secret.iter().find(|(label, _)| label.contains(word));
+        &part.unwrap_or_else(|| panic!("no part `{word}` in {self:?}")).1
+    }
+}
+
+impl Demo {
+    /// Starts `countersign demo --keep dir` on a free port, and waits until it says where it is.
+    pub fn start(dir: &Path) -> Self {
+        Self::start_with(dir, &[])
+    }
+
+    pub fn start_with(dir: &Path, env: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(BINARY)
+            .args(["demo", "--listen", "127.0.0.1:0", "--keep"])
+            .arg(dir)
+            .envs(env.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let errors = Arc::new(Mutex::new(String::new()));
+        let (sink, stderr) = (Arc::clone(&errors), child.stderr.take().unwrap());
+        std::thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                sink.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut greeting = String::new();
+        while !greeting.contains("Ctrl-C") {
+            if stdout.read_line(&mut greeting).unwrap() == 0 {
+                let status = child.wait().unwrap();
+                panic!("the demo ended at its start ({status}): {}", errors.lock().unwrap());
+            }
+        }
+        std::thread::spawn(move || drop(stdout.read_to_end(&mut Vec::new())));
+        let url = greeting.split("Open ").nth(1).unwrap().split("/ and").next().unwrap().to_owned();
+        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        Self { child, url, greeting, dir: dir.to_owned(), errors, http }
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged so far.
+    pub fn logged(&self) -> String {
+        self.errors.lock().unwrap().clone()
+    }
+
+    pub fn ledger(&self) -> PathBuf {
+        self.dir.join("ledger")
+    }
+
+    pub async fn get(&self, path: &str) -> String {
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap().text().await.unwrap()
+    }
+
+    /// Somebody types after `/access`. `Err` if the process died over it.
+    pub async fn tries_to_say(&self, who: &str, line: &str, message: &str) -> reqwest::Result<Answer> {
+        self.post(who, "access", &[("line", line), ("message", message), ("view", "c/approvals")]).await
+    }
+
+    pub async fn says(&self, who: &str, line: &str) -> Answer {
+        self.tries_to_say(who, line, &nonce()).await.unwrap()
+    }
+
+    pub async fn tries_to_press(
+        &self,
+        who: &str,
+        button: &str,
+        request: u64,
+        message: &str,
+    ) -> reqwest::Result<Answer> {
+        let request = request.to_string();
+        let form = [("request", request.as_str()), ("button", button), ("message", message), ("view", "c/approvals")];
+        self.post(who, "press", &form).await
+    }
+
+    pub async fn presses(&self, who: &str, button: &str, request: u64) -> Answer {
+        self.tries_to_press(who, button, request, &nonce()).await.unwrap()
+    }
+
+    async fn post(&self, who: &str, what: &str, form: &[(&str, &str)]) -> reqwest::Result<Answer> {
+        let page = self.http.post(format!("{}/as/{who}/{what}", self.url)).form(form).send().await?.text().await?;
+        Ok(answer(&page))
+    }
+
+    /// Kills it as the power does.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Waits until it has ended by itself, or was killed by somebody else.
+    pub fn wait(mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+
+    pub fn is_dead(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Asks it to stop, and waits.
+    pub fn stop(mut self) -> ExitStatus {
+        signal(self.child.id(), rustix::process::Signal::TERM);
+        self.child.wait().unwrap()
+    }
+
+    /// The entries of its ledger, read from the folder.
+    pub fn entries(&self) -> Vec<Value> {
+        entries(&self.ledger())
+    }
+
+    /// The id of the newest request.
+    pub fn newest_request(&self) -> u64 {
+        let entries = self.entries();
+        entries.iter().rfind(|entry| entry["kind"] == "access.requested").unwrap()["seq"].as_u64().unwrap()
+    }
+
+    /// Waits for an entry of this kind about this request.
+    #[track_caller]
+    pub fn until(&self, kind: &str, request: u64) {
+        until(&format!("{kind} of {request}"), || happened(&self.entries(), kind, request));
+    }
+
+    /// The throwaway database's port.
+    pub fn database_port(&self) -> u16 {
+        let after = self.greeting.split("throwaway cluster on 127.0.0.1:").nth(1).expect("the demo has a database");
+        after.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn signal(pid: u32, signal: rustix::process::Signal) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+/// A fresh message id.
+pub fn nonce() -> String {
+    hex::encode(rand::random::<[u8; 16]>())
+}
+
+/// Runs one of the binary's commands: exit code, standard output, standard error.
+pub fn countersign(args: &[&str]) -> (i32, String, String) {
+    let output = Command::new(BINARY).args(args).stdin(Stdio::null()).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+/// The lines of a ledger, as `log --json` gives them.
+pub fn entries(ledger: &Path) -> Vec<Value> {
+    let (code, lines, errors) = countersign(&["log", "--json", "--ledger", &ledger.to_string_lossy()]);
+    assert_eq!(code, 0, "{errors}");
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+pub fn happened(entries: &[Value], kind: &str, request: u64) -> bool {
+    entries.iter().any(|entry| entry["kind"] == kind && entry["body"]["request"] == request)
+}
+
+/// `verify` has nothing to say against a ledger.
+#[track_caller]
+pub fn assert_verifies(ledger: &Path) {
+    let (code, said, errors) = countersign(&["verify", &ledger.to_string_lossy()]);
+    assert_eq!(code, 0, "{said}{errors}");
+}
+
+fn answer(page: &str) -> Answer {
+    let section = page.split("<section class=\"answer\"").nth(1).unwrap_or_else(|| panic!("no answer in {page}"));
+    let section = section.split("</section>").next().unwrap();
+    let between = |text: &str, start: &str, end: &str| {
+        text.split(start).nth(1).and_then(|rest| rest.split(end).next()).unwrap_or_default().to_owned()
+    };
+    let parts = section.split("<div class=\"part\"").skip(1);
+    let secret =
+        parts.map(|part| (plain(&between(part, "data-label=\"", "\"")), plain(&between(part, "<code>", "</code>"))));
+    Answer {
+        tone: between(section, "data-tone=\"", "\""),
+        text: plain(&between(section, "<div class=\"lines\">", "</div>")),
+        secret: secret.collect(),
+    }
+}
+
+/// Markup to text: tags out, entities back.
+fn plain(html: &str) -> String {
+    let mut text = String::new();
+    let mut tag = false;
+    for c in html.chars() {
+        match c {
+            '<' => tag = true,
+            '>' => tag = false,
+            c if !tag => text.push(c),
+            _ => {}
+        }
+    }
+    let entities = [
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+        ("&quot;", "\""),
+        ("&#34;", "\""),
+        ("&#39;", "'"),
+        ("&#60;", "<"),
+        ("&#62;", ">"),
+        ("&#38;", "&"),
+        ("&amp;", "&"),
+    ];
+    entities.iter().fold(text, |text, (entity, c)| text.replace(entity, c))
+}
