@@ -1,6 +1,6 @@
 //! The attack list of the format, each at many places, against every verifier: the detection matrix.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use rand::{Rng as _, RngExt as _};
 
@@ -30,13 +30,16 @@ enum By {
     Anchor,
 }
 
+/// Something done to a folder.
+type Deed = Box<dyn FnOnce(&Path)>;
+
 struct Scene {
     log: Log,
     rng: StdRng,
     /// The key that signs, in the hands of a thief.
     stolen: Signer,
     /// What is done to the folder after it was written.
-    after: Vec<Box<dyn FnOnce(&Path)>>,
+    after: Vec<Deed>,
 }
 
 impl Scene {
@@ -154,11 +157,16 @@ const ATTACKS: &[Attack] = &[
             std::fs::copy(dir.join("public/checkpoint"), dir.join("head")).unwrap();
         });
     }),
-    ("a head in the journal is edited", By::Ours, &[Class::Signature, Class::Key, Class::Origin, Class::Root], |scene| {
-        let batch = scene.rng.random_range(0..scene.log.batches.len() - 1);
-        let head = scene.log.batches[batch].head.clone();
-        scene.log.batches[batch].head = head.replacen("\n\n— ", "\n\n— x", 1);
-    }),
+    (
+        "a head in the journal is edited",
+        By::Ours,
+        &[Class::Signature, Class::Key, Class::Origin, Class::Root],
+        |scene| {
+            let batch = scene.rng.random_range(0..scene.log.batches.len() - 1);
+            let head = scene.log.batches[batch].head.clone();
+            scene.log.batches[batch].head = head.replacen("\n\n— ", "\n\n— x", 1);
+        },
+    ),
     ("a byte of the journal is changed", By::Ours, &[Class::Frame, Class::Torn], |scene| {
         let at: usize = scene.rng.random_range(32..100_000);
         scene.after(move |dir| flip_file(&segment(dir), at));
@@ -243,7 +251,7 @@ fn relink(scene: &mut Scene, at: usize) {
     let mut prev = before;
     for index in at + 1..scene.log.size() {
         let line = scene.log.line(index);
-        let old = line.split("\"prev\":\"").nth(1).unwrap()[..64].to_owned();
+        let old = line.split("\"prev\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
         scene.log.edit(index, &old, &hex::encode(prev));
         prev = leaf_hash(&scene.log.record(index).line.clone());
     }
@@ -252,10 +260,9 @@ fn relink(scene: &mut Scene, at: usize) {
 /// A log with the same name and the same key, but another id.
 fn other_log(scene: &mut Scene) -> Log {
     let mut other = scene.log.clone();
-    other.edit(0, "\"log_id\":\"", "\"log_id\":\"00");
     let line = other.line(0);
-    let id = line.split("\"log_id\":\"").nth(1).unwrap()[..66].to_owned();
-    other.edit(0, &id, &id[..64]);
+    let id = line.split("\"log_id\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    other.edit(0, &id, &"5a".repeat(32));
     other.rechain(1);
     other
 }
@@ -309,10 +316,10 @@ async fn the_detection_matrix() {
             tally.anchored += usize::from(!anchored.holds());
             if place < FOREIGN_PLACES {
                 let public = at.path().join("public");
-                tally.coreutils += usize::from(foreign.coreutils(&public).is_err());
+                tally.coreutils += usize::from(Foreign::coreutils(&public).is_err());
                 tally.go += usize::from(foreign.go(&public, &key, None).is_err());
                 tally.go_anchored += usize::from(foreign.go(&public, &key, Some(&older)).is_err());
-                tally.python += usize::from(foreign.python(&public).is_err());
+                tally.python += usize::from(Foreign::python(&public).is_err());
             }
         }
         let strangers = [tally.coreutils, tally.go, tally.python];
@@ -323,8 +330,10 @@ async fn the_detection_matrix() {
             By::Ours => {}
             By::Anchor => assert_eq!(tally.go_anchored, FOREIGN_PLACES, "{name}"),
         }
-        let foreign_marks = [tally.coreutils, tally.go, tally.go_anchored, tally.python].map(|found| mark(found, FOREIGN_PLACES));
-        table.push_str(&format!("| {name} | {} | {} | {} |\n", mark(tally.alone, PLACES), mark(tally.anchored, PLACES), foreign_marks.join(" | ")));
+        let foreign_marks =
+            [tally.coreutils, tally.go, tally.go_anchored, tally.python].map(|found| mark(found, FOREIGN_PLACES));
+        let (alone, anchored) = (mark(tally.alone, PLACES), mark(tally.anchored, PLACES));
+        writeln!(table, "| {name} | {alone} | {anchored} | {} |", foreign_marks.join(" | ")).unwrap();
     }
     println!("{table}");
     kept("docs/ledger-detection.md", &table);

@@ -102,7 +102,10 @@ async fn a_journal_of_rubbish() {
 fn a_path_that_holds_nothing() {
     let dir = tempfile::tempdir().unwrap();
     assert!(matches!(verify::verify(dir.path(), VerifyOptions::new(knows)), Err(verify::VerifyError::NotALedger(_))));
-    assert!(matches!(verify::verify(&dir.path().join("none"), VerifyOptions::new(knows)), Err(verify::VerifyError::Io(_))));
+    assert!(matches!(
+        verify::verify(&dir.path().join("none"), VerifyOptions::new(knows)),
+        Err(verify::VerifyError::Io(_))
+    ));
     std::fs::write(dir.path().join("file"), b"\0\0").unwrap();
     assert!(verify::verify(&dir.path().join("file"), VerifyOptions::new(knows)).is_err());
 }

@@ -36,9 +36,16 @@ async fn child() {
         tokio::spawn(async move {
             for n in 0..entries / callers {
                 let n = u64::try_from(n * callers + caller).unwrap();
-                let one = if n % 3 == 0 { personal(n, subject(u8::try_from(n % 200).unwrap()), "words") } else { draft(n) };
+                let one =
+                    if n % 3 == 0 { personal(n, subject(u8::try_from(n % 200).unwrap()), "words") } else { draft(n) };
                 let done = ledger.append_next(start(), vec![one]).await.unwrap();
-                let text = format!("ack {} {} {} {}\n", done.first, hex::encode(done.leaves[0]), done.size, hex::encode(done.root));
+                let text = format!(
+                    "ack {} {} {} {}\n",
+                    done.first,
+                    hex::encode(done.leaves[0]),
+                    done.size,
+                    hex::encode(done.root)
+                );
                 std::io::stdout().lock().write_all(text.as_bytes()).unwrap();
             }
         })
@@ -70,9 +77,9 @@ pub struct Acknowledged {
 impl Acknowledged {
     pub fn take(&mut self, line: &str) -> bool {
         // The test harness writes its own words before the first line.
-        let Some(at) = line.find("ack ") else { return false };
-        let words: Vec<&str> = line[at..].split_whitespace().collect();
-        let [_, index, leaf, size, root] = words[..] else { return false };
+        let Some((_, answer)) = line.split_once("ack ") else { return false };
+        let words: Vec<&str> = answer.split_whitespace().collect();
+        let [index, leaf, size, root] = words[..] else { return false };
         if leaf.len() != 64 || root.len() != 64 {
             return false;
         }
@@ -144,7 +151,9 @@ fn one_fdatasync_before_each_answer_and_none_without_need() {
     let dir = tempfile::tempdir().unwrap();
     let trace = dir.path().join("trace");
     let mut strace = Program::new("strace");
-    strace.args(["-f", "-y", "-s", "16", "-e", "trace=fdatasync,fsync,write,pwrite64,sync_file_range", "-o"]).arg(&trace);
+    strace
+        .args(["-f", "-y", "-s", "16", "-e", "trace=fdatasync,fsync,write,pwrite64,sync_file_range", "-o"])
+        .arg(&trace);
     strace.arg(std::env::current_exe().unwrap());
     let mut child = spawn(strace, &dir.path().join("log"), 1, 50);
     let mut acknowledged = Acknowledged::default();

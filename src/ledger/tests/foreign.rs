@@ -27,11 +27,11 @@ async fn strangers_agree_on_logs_of_many_sizes() {
             use base64::Engine as _;
             base64::engine::general_purpose::STANDARD.encode(head.root)
         };
-        assert_eq!(foreign.coreutils(&export).unwrap().trim(), format!("{size} {}", hex::encode(last)));
+        assert_eq!(Foreign::coreutils(&export).unwrap().trim(), format!("{size} {}", hex::encode(last)));
         assert_eq!(foreign.go(&export, &key, Some(&older)).unwrap().trim(), format!("{size} {root}"));
         assert_eq!(foreign.go(&data.join("public"), &key, Some(&older)).unwrap().trim(), format!("{size} {root}"));
-        assert_eq!(foreign.python(&export).unwrap().trim(), format!("{size} {root}"));
-        let seen = foreign.sigstore(&key, &proofs).unwrap();
+        assert_eq!(Foreign::python(&export).unwrap().trim(), format!("{size} {root}"));
+        let seen = Foreign::sigstore(&key, &proofs).unwrap();
         assert!(seen.lines().count() == 4 && seen.lines().all(|line| line.ends_with(&format!(" {size}"))), "{seen}");
     }
 }
@@ -39,7 +39,6 @@ async fn strangers_agree_on_logs_of_many_sizes() {
 #[tokio::test]
 async fn sigstore_refuses_a_proof_of_something_else() {
     let dir = tempfile::tempdir().unwrap();
-    let foreign = Foreign::new(dir.path());
     let ledger = filled(&dir.path().join("log"), 9).await;
     let proof = ledger.prove(4).unwrap();
     let path = dir.path().join("proof");
@@ -47,10 +46,10 @@ async fn sigstore_refuses_a_proof_of_something_else() {
         let changed = proof.replacen(from, to, 1);
         assert_ne!(changed, proof);
         std::fs::write(&path, changed).unwrap();
-        assert!(foreign.sigstore(ledger.verifier_key(), std::slice::from_ref(&path)).is_err(), "{from} to {to}");
+        assert!(Foreign::sigstore(ledger.verifier_key(), std::slice::from_ref(&path)).is_err(), "{from} to {to}");
     }
     let other = Signer::new("example.com/test", SigningKey::from_bytes(&[9; 32]));
     std::fs::write(&path, proof).unwrap();
-    assert!(foreign.sigstore(other.verifier(), std::slice::from_ref(&path)).is_err());
-    assert!(foreign.sigstore(ledger.verifier_key(), &[path]).is_ok());
+    assert!(Foreign::sigstore(other.verifier(), std::slice::from_ref(&path)).is_err());
+    assert!(Foreign::sigstore(ledger.verifier_key(), &[path]).is_ok());
 }

@@ -1,7 +1,7 @@
 //! The attacker's workshop: a clean log taken apart, changed, and put together again as well as its tools allow. And the
 //! verifiers that nobody here wrote.
 
-use std::{path::PathBuf, process::Command as Program};
+use std::{fmt::Write as _, path::PathBuf, process::Command as Program};
 
 use super::*;
 use crate::ledger::{
@@ -57,8 +57,12 @@ impl Log {
 
     /// Removes or adds entries, wherever batches begin and end.
     pub fn change(&mut self, change: impl FnOnce(&mut Vec<(usize, Record)>)) {
-        let mut all: Vec<(usize, Record)> =
-            self.batches.iter_mut().enumerate().flat_map(|(n, batch)| batch.records.drain(..).map(move |record| (n, record))).collect();
+        let mut all: Vec<(usize, Record)> = self
+            .batches
+            .iter_mut()
+            .enumerate()
+            .flat_map(|(n, batch)| batch.records.drain(..).map(move |record| (n, record)))
+            .collect();
         change(&mut all);
         for (n, record) in all {
             self.batches[n].records.push(record);
@@ -74,10 +78,14 @@ impl Log {
     pub fn rechain(&mut self, from: usize) {
         let (mut prev, mut seq) = (hash::NO_PREV, 0);
         for record in self.batches.iter_mut().flat_map(|batch| &mut batch.records) {
-            if seq >= from as u64 && let Ok(line) = Line::read(&record.line) {
-                let digests: Vec<String> = line.each_digest().map(|one| String::from_utf8(one.to_vec()).unwrap()).collect();
+            if seq >= from as u64
+                && let Ok(line) = Line::read(&record.line)
+            {
+                let digests: Vec<String> =
+                    line.each_digest().map(|one| String::from_utf8(one.to_vec()).unwrap()).collect();
                 let time = line.time.text().unwrap();
-                record.line = build(Parts { digests: &digests, body: line.body, kind: line.kind, prev: &prev, seq, time: &time });
+                record.line =
+                    build(Parts { digests: &digests, body: line.body, kind: line.kind, prev: &prev, seq, time: &time });
             }
             prev = leaf_hash(&record.line);
             seq += 1;
@@ -115,7 +123,8 @@ impl Log {
             let path = entry.unwrap().path();
             std::fs::copy(&path, dir.join("keys").join(path.file_name().unwrap())).unwrap();
         }
-        let lines: Vec<&[u8]> = self.batches.iter().flat_map(|batch| &batch.records).map(|record| &*record.line).collect();
+        let lines: Vec<&[u8]> =
+            self.batches.iter().flat_map(|batch| &batch.records).map(|record| &*record.line).collect();
         write_public(&dir.join("public"), &lines, &head);
         self.write_clear(&dir.join("public/disclosures.jsonl"));
     }
@@ -125,9 +134,13 @@ impl Log {
         let mut clear = String::new();
         for (seq, record) in (0..).zip(self.batches.iter().flat_map(|batch| &batch.records)) {
             for (ordinal, sealed) in (0..).zip(&record.sealed) {
-                let open = vault.get(sealed.subject).unwrap().and_then(|key| disclosure::open(&key, seq, ordinal, &sealed.bytes));
+                let open = vault
+                    .get(sealed.subject)
+                    .unwrap()
+                    .and_then(|key| disclosure::open(&key, seq, ordinal, &sealed.bytes));
                 if let Some(disclosure) = open {
-                    clear.push_str(&format!("{}\n", json!({"disclosure": disclosure, "seq": seq, "subject": sealed.subject})));
+                    let one = json!({"disclosure": disclosure, "seq": seq, "subject": sealed.subject});
+                    writeln!(clear, "{one}").unwrap();
                 }
             }
         }
@@ -178,7 +191,8 @@ fn here(name: &str) -> PathBuf {
 
 /// Where `tests/it/ledger_foreign/install` puts things.
 pub fn installed(name: &str) -> PathBuf {
-    let target = std::env::var("CARGO_TARGET_DIR").map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
+    let target = std::env::var("CARGO_TARGET_DIR")
+        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
     let path = target.join("foreign").join(name);
     assert!(path.exists(), "{} is missing: run tests/it/ledger_foreign/install", path.display());
     path
@@ -206,7 +220,7 @@ impl Foreign {
     }
 
     /// coreutils over `log.jsonl`.
-    pub fn coreutils(&self, copy: &Path) -> Result<String, String> {
+    pub fn coreutils(copy: &Path) -> Result<String, String> {
         run(Program::new("sh").arg(here("walk.sh")).arg(copy.join("log.jsonl")))
     }
 
@@ -216,14 +230,18 @@ impl Foreign {
     }
 
     /// Python's standard library and pymerkle over an export.
-    pub fn python(&self, copy: &Path) -> Result<String, String> {
+    pub fn python(copy: &Path) -> Result<String, String> {
         run(Program::new(installed("venv/bin/python")).arg(here("check.py")).arg(copy))
     }
 
     /// @sigstore/verify over proofs.
-    pub fn sigstore(&self, key: &VerifierKey, proofs: &[PathBuf]) -> Result<String, String> {
+    pub fn sigstore(key: &VerifierKey, proofs: &[PathBuf]) -> Result<String, String> {
         let modules = installed("node_modules").parent().unwrap().to_owned();
-        run(Program::new("node").arg(here("check.mjs")).arg(key.to_string()).args(proofs).env("FOREIGN_MODULES", modules))
+        run(Program::new("node")
+            .arg(here("check.mjs"))
+            .arg(key.to_string())
+            .args(proofs)
+            .env("FOREIGN_MODULES", modules))
     }
 }
 

@@ -116,7 +116,10 @@ async fn anchors_of_all_shapes() {
     for (texts, class) in [
         (vec![format!("example.com/other 20 {root}")], Class::Origin),
         (vec![line.replace("example.com/test 20", "example.com/test 19")], Class::Signature),
-        (vec![note::sign(&Checkpoint { origin: "example.com/test".into(), size: 20, root: [0; 32] }, [&signer(66)])], Class::Signature),
+        (
+            vec![note::sign(&Checkpoint { origin: "example.com/test".into(), size: 20, root: [0; 32] }, [&signer(66)])],
+            Class::Signature,
+        ),
         (vec![format!("example.com/test 21 {root}")], Class::Behind),
         (vec![format!("example.com/test 20 {root}")], Class::Fork),
         (vec![bare.to_owned(), format!("example.com/test 20 {root}")], Class::Fork),
@@ -128,5 +131,8 @@ async fn anchors_of_all_shapes() {
     }
     assert!(Anchor::parse("nothing of the kind").is_err());
     let json = serde_json::to_value(with(&[&head])).unwrap();
-    assert_eq!((&json["holds"], &json["freshness"]["state"], &json["size"]), (&json!(true), &json!("anchored"), &json!(20)));
+    assert_eq!(
+        (&json["holds"], &json["freshness"]["state"], &json["size"]),
+        (&json!(true), &json!("anchored"), &json!(20))
+    );
 }
