@@ -1,9 +1,17 @@
 //! The ledger as a whole, on a real folder.
 
+mod attacks;
+mod bombs;
+mod crash;
 mod faults;
 mod flips;
+mod foreign;
 mod golden;
+mod lab;
+mod power;
 mod recovery;
+mod rotation;
+mod sizes;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{SeedableRng, rngs::StdRng};
