@@ -7,6 +7,7 @@
     reason = "a test that fails by panicking is doing its work"
 )]
 
+mod crash;
 mod house;
 mod playground;
 mod playground_browser;

@@ -4,6 +4,8 @@ pub mod browser;
 pub mod demo;
 pub mod door;
 pub mod jwt;
+pub mod life;
 pub mod postgres;
 pub mod process;
 pub mod sshd;
+pub mod strace;
