@@ -113,13 +113,32 @@ impl Layout {
     }
 }
 
-/// Makes the spare space, if it isn't there.
+/// Below this much free space the reserve is given up, in bytes.
+const LOW_SPACE_BYTES: u64 = 16 * 1024 * 1024;
+
+fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Gives the reserve up when the disk is nearly full.
 ///
 /// # Errors
-/// What the disk says: above all that it is full.
+/// What the disk says.
+pub fn free_reserve_if_low(layout: &Layout) -> io::Result<()> {
+    if layout.reserve().exists() && free_bytes(layout.root())? < LOW_SPACE_BYTES {
+        std::fs::remove_file(layout.reserve())?;
+    }
+    Ok(())
+}
+
+/// Makes the spare space, if it isn't there and there is room for twice as much.
+///
+/// # Errors
+/// What the disk says.
 pub fn keep_reserve(layout: &Layout, bytes: u64) -> io::Result<()> {
     let path = layout.reserve();
-    if path.exists() || bytes == 0 {
+    if bytes == 0 || path.exists() || free_bytes(layout.root())? < bytes.saturating_mul(2) {
         return Ok(());
     }
     let part = path.with_extension("part");

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::{
     check::{Knows, Tip, Walk},
     core::Core,
-    disk::{CatchUp, DiskStore, Layout, RESERVE_BYTES, keep_reserve},
+    disk::{CatchUp, DiskStore, Layout, RESERVE_BYTES, free_reserve_if_low, keep_reserve},
     draft::AppendError,
     fault::{Class, Fault},
     hash::Hash,
@@ -225,6 +225,7 @@ pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenErro
     std::fs::create_dir_all(dir)?;
     let layout = Layout::new(dir);
     let lock = lock(&layout)?;
+    free_reserve_if_low(&layout)?;
     let mut store = DiskStore::open(layout.clone(), options.segments)?;
     let (mut tip, agreed) = walk(&mut store, &mut options)?;
     remembered(&store, &layout, &tip)?;

@@ -143,6 +143,13 @@ impl Reader {
         self.shared.published.state()
     }
 
+    /// Whether the spare space is there that a full disk is met with. When it is gone, record only what must be recorded,
+    /// and open the ledger again once there is room.
+    #[must_use]
+    pub fn has_reserve(&self) -> bool {
+        self.shared.layout.reserve().exists()
+    }
+
     fn index(&self) -> Result<Index, ReadError> {
         self.shared.index.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(ReadError::Closed)
     }

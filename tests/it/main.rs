@@ -8,6 +8,7 @@
 )]
 
 mod cli;
+mod crash;
 mod house;
 mod playground;
 mod playground_browser;
