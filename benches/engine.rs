@@ -143,19 +143,40 @@ impl House {
         }
     }
 
+    /// Waits until `more` entries came after `before`: what follows a click by itself is not part of the next one.
+    async fn quiet(&self, before: u64, more: u64) {
+        let mut size = self.engine.handle.shared().size();
+        size.wait_for(|size| *size >= before + more).await.unwrap();
+    }
+
+    fn size(&self) -> u64 {
+        *self.engine.handle.shared().size().borrow()
+    }
+
     /// One life: request to card, click to grant ordered, and a plain durable append of as many entries as each.
     async fn round(&mut self) -> [Duration; 3] {
+        let before = self.size();
         let start = Instant::now();
         self.says("ana", Input::Line("api 1h fixing INC-42".into())).await;
         let request = self.until(Status::Requested).await;
         let asked = start.elapsed();
+        // Message, request, card posted.
+        self.quiet(before, 3).await;
+
+        let before = self.size();
         // The reply to the click comes when the order is durable.
         let start = Instant::now();
         self.presses("ben", Button::Approve, request).await;
         let ordered = start.elapsed();
         self.until(Status::Live).await;
+        // Message, approval, order, issue, notice.
+        self.quiet(before, 5).await;
+
+        let before = self.size();
         self.presses("ana", Button::Done, request).await;
         self.until(Status::Ended).await;
+        // Message, ending, end.
+        self.quiet(before, 3).await;
         let drafts = vec![draft(self.messages), draft(self.messages)];
         let (size, now) = (self.ledger.size(), self.ledger.head().time);
         let start = Instant::now();

@@ -49,6 +49,11 @@ impl Lanes {
         self.busy.contains_key(&request)
     }
 
+    /// Whether any provider is at work.
+    pub fn any_busy(&self) -> bool {
+        !self.busy.is_empty()
+    }
+
     /// The provider is done; who waits for its key, if it was for a key.
     pub fn free(&mut self, request: RequestId) -> Option<oneshot::Sender<Reply>> {
         self.busy.remove(&request).flatten()
@@ -153,7 +158,7 @@ impl Writer {
 
     /// Calls the provider for a request, unless it is at work for it already.
     fn call(&mut self, id: RequestId, call: Call, attempt: u32, waiting: Option<oneshot::Sender<Reply>>) {
-        if self.lanes.is_busy(id) {
+        if self.lanes.is_busy(id) || self.stopping.is_some() {
             return;
         }
         let Some(request) = self.state.request(id) else { return };
@@ -171,7 +176,7 @@ impl Writer {
     /// Has the provider cut the key that was just ordered.
     pub(super) fn cut_key(&mut self, id: RequestId, reply: oneshot::Sender<Reply>) {
         let n = self.state.request(id).map_or(0, |request| request.credentials);
-        if self.lanes.is_busy(id) {
+        if self.lanes.is_busy(id) || self.stopping.is_some() {
             let _ = reply.send(answer::no_credential(id, "another call to its provider is under way"));
             return;
         }

@@ -35,6 +35,8 @@ const BATCH_EVENTS_MAX: usize = 224;
 const BATCH_TEXT_BYTES_MAX: usize = 512 * 1024;
 /// The timer looks at the clock at least so often, so that a clock that was set is noticed.
 const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_secs(1);
+/// How long a stop waits for providers that are at work.
+const DRAIN_MAX: Duration = Duration::from_secs(8);
 /// An idle service signs a head at least so often.
 const HEARTBEAT_SECS: i64 = 3600;
 /// A wall clock that is further behind the ledger than this is recorded.
@@ -115,7 +117,25 @@ impl Writer {
             self.work(job).await?;
             self.follow_tries();
         }
+        self.drain().await?;
         self.shut().await;
+        Ok(())
+    }
+
+    /// Records what the providers still answer, so that the next start has less to ask; starts nothing new.
+    async fn drain(&mut self) -> Result<(), Fatal> {
+        let over = tokio::time::sleep(DRAIN_MAX);
+        tokio::pin!(over);
+        while self.lanes.any_busy() && self.ledger.is_some() {
+            tokio::select! {
+                () = &mut over => break,
+                job = self.jobs.recv() => match job {
+                    Some(Job::Message { reply, .. }) => { let _ = reply.send(answer::stopping()); }
+                    Some(job) => self.work(Some(job)).await?,
+                    None => break,
+                },
+            }
+        }
         Ok(())
     }
 

@@ -8,13 +8,17 @@
 )]
 
 mod cli;
+mod crash;
 mod house;
 mod playground;
 mod playground_browser;
 mod playground_fake;
 mod provider_conformance;
 mod provider_postgres;
+mod provider_postgres_faults;
+mod provider_settings;
 mod provider_ssh;
+mod provider_throwaway;
 mod provider_token;
 mod story;
 mod support;

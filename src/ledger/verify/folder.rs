@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     AllNodes, DirFetch, Report, Subject, VerifyOptions, Walked,
-    public::{self, compare_copy},
+    public::{self, Copy},
 };
 use crate::ledger::{
     check::{Tip, on_threads},
@@ -29,31 +29,35 @@ const SEGMENT_MAX_BYTES: u64 = SEGMENT_BYTES + FRAME_MAX_BYTES as u64 + 4_096;
 
 pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Report {
     let layout = Layout::new(path);
+    // While the service runs, the end of the journal may be being written: what is torn there says nothing. The heads
+    // are read before the journal: read after it, those of a ledger that grew meanwhile would be over more than was seen.
+    let running = || File::open(layout.lock()).is_ok_and(|lock| lock.try_lock_shared().is_err());
+    let ran_before = running();
+    let head_file = std::fs::read_to_string(layout.head());
+    let copy = layout.public().join("checkpoint").exists().then(|| Copy::open(DirFetch::new(&layout.public())));
     let VerifyOptions { knows, anchors, key, progress, threads } = options;
     let segments = journal::segments(&layout.journal()).unwrap_or_default();
     let total = segments.iter().filter_map(|(_, path)| path.metadata().ok()).map(|found| found.len()).sum();
     let mut walked = Walked::new(Subject::Folder, knows, threads, progress, total);
     let mut people =
         People { vault: Vault::at(&layout.keys()), missing: BTreeMap::new(), seen: BTreeSet::new(), threads };
-    // While the service runs, the end of the journal may be being written: what is torn there says nothing.
-    let running = File::open(layout.lock()).is_ok_and(|lock| lock.try_lock_shared().is_err());
     let last = segments.last().map(|(number, _)| *number);
     for (due, (number, path)) in (0..).zip(&segments) {
         if *number != due {
             walked.fault(Class::Frame, format!("segment {due} of the journal is missing"));
         }
         let is_last = Some(*number) == last;
-        walked.segment(*number, path, is_last, running, &mut people);
+        walked.segment(*number, path, is_last, ran_before, &mut people);
     }
     let mut head_faults = Faults::default();
     let tip = walked.walk.tip.clone();
-    let head = check_head(&layout, &tip, &walked.nodes, &mut head_faults, &mut walked.report.remarks);
+    let head = check_head(head_file, &tip, &walked.nodes, &mut head_faults, &mut walked.report.remarks);
     people.conclude(&tip, &mut head_faults);
     walked.walk.faults.extend(head_faults.kept);
     let (mut report, nodes, _) = walked.conclude(&anchors, key.as_ref());
     report.head = head;
-    if layout.public().join("checkpoint").exists() {
-        compare_copy(&DirFetch::new(&layout.public()), &tip, &nodes, threads, &mut report);
+    if let Some(copy) = copy {
+        copy.compare(&tip, &nodes, threads, ran_before || running(), &mut report);
     }
     report.finish()
 }
@@ -125,13 +129,13 @@ impl Walked<'_> {
 
 /// Checks the `head` file, and gives the newest head that holds.
 fn check_head(
-    layout: &Layout,
+    read: std::io::Result<String>,
     tip: &Tip,
     nodes: &AllNodes,
     faults: &mut Faults,
     remarks: &mut Vec<String>,
 ) -> Option<String> {
-    let text = match std::fs::read_to_string(layout.head()) {
+    let text = match read {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             remarks.push("there is no `head` file beside the journal, so a cut tail would not show".into());

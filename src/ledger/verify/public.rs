@@ -168,28 +168,55 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
     walked.walk.faults.extend(fault);
     let (mut report, nodes, tip) = walked.conclude(&anchors, key.as_ref());
     report.head = holds.then_some(text);
-    compare_tiles(fetch, tip.size(), &nodes, threads, false, &mut report.faults);
+    compare_tiles(fetch, tip.size(), &nodes, threads, false, None, &mut report.faults);
     report
 }
 
-/// Compares the copy in a ledger's folder with its journal.
-pub(super) fn compare_copy(fetch: &dyn Fetch, tip: &Tip, nodes: &AllNodes, threads: usize, report: &mut Report) {
-    let text = fetch.fetch("checkpoint", NOTE_MAX_BYTES).ok().flatten().and_then(|bytes| String::from_utf8(bytes).ok());
-    let text = text.unwrap_or_default();
-    report.faults.extend(head_fault(&text, tip, nodes, "the public checkpoint"));
-    let size = SignedNote::parse(&text).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
-    if size < tip.size() {
-        report.remarks.push(format!("the public copy has the first {size} entries"));
-    }
-    compare_tiles(fetch, size.min(tip.size()), nodes, threads, true, &mut report.faults);
+/// The public copy beside a journal, with its checkpoint as it was when it was opened.
+pub(super) struct Copy {
+    fetch: DirFetch,
+    checkpoint: String,
 }
 
-/// Compares every tile, and the bundles too when they were not what was walked, with the nodes.
-fn compare_tiles(fetch: &dyn Fetch, size: u64, nodes: &AllNodes, threads: usize, bundles: bool, faults: &mut Faults) {
+impl Copy {
+    /// Reads the checkpoint.
+    pub(super) fn open(fetch: DirFetch) -> Self {
+        let read = fetch.fetch("checkpoint", NOTE_MAX_BYTES).ok().flatten();
+        let checkpoint = read.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+        Self { fetch, checkpoint }
+    }
+
+    /// Compares it with the journal, whose walk began after this was opened. While the service runs, tiles that reach
+    /// beyond what was walked have been written since.
+    pub(super) fn compare(&self, tip: &Tip, nodes: &AllNodes, threads: usize, running: bool, report: &mut Report) {
+        let text = &self.checkpoint;
+        report.faults.extend(head_fault(text, tip, nodes, "the public checkpoint"));
+        let size = SignedNote::parse(text).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
+        if size < tip.size() {
+            report.remarks.push(format!("the public copy has the first {size} entries"));
+        }
+        let grown = if running { Some(tip.size()) } else { None };
+        compare_tiles(&self.fetch, size.min(tip.size()), nodes, threads, true, grown, &mut report.faults);
+    }
+}
+
+/// Compares every tile, and the bundles too when they were not what was walked, with the nodes. Partial tiles that reach
+/// beyond `grown` entries are left out.
+fn compare_tiles(
+    fetch: &dyn Fetch,
+    size: u64,
+    nodes: &AllNodes,
+    threads: usize,
+    bundles: bool,
+    grown: Option<u64>,
+    faults: &mut Faults,
+) {
     let wanted: Vec<Tile> = tiles_between(0, size).filter(|tile| bundles || tile.level.is_some()).collect();
     let found = on_threads(threads, &wanted, |tile| {
         // Older partial tiles beside this one are served too, so they must be right too.
         let others = fetch.partial_widths(tile).into_iter().filter(|width| *width != tile.width);
+        let reach = |width: u64| (tile.n * TILE_WIDTH + width) << (tile.level.unwrap_or_default() * TILE_HEIGHT);
+        let others = others.filter(|width| grown.is_none_or(|grown| reach(*width) <= grown));
         let widths = std::iter::once(tile.width).chain(others);
         widths.filter_map(|width| compare_tile(fetch, Tile { width, ..*tile }, nodes)).collect::<Vec<_>>()
     });

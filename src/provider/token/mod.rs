@@ -5,6 +5,9 @@
 
 mod jwt;
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

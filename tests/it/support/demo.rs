@@ -108,6 +108,10 @@ impl Demo {
         self.http.get(format!("{}{path}", self.url)).send().await.unwrap().text().await.unwrap()
     }
 
+    pub async fn get_bytes(&self, path: &str) -> Vec<u8> {
+        self.http.get(format!("{}{path}", self.url)).send().await.unwrap().bytes().await.unwrap().to_vec()
+    }
+
     /// Somebody types after `/access`. `Err` if the process died over it.
     pub async fn tries_to_say(&self, who: &str, line: &str, message: &str) -> reqwest::Result<Answer> {
         self.post(who, "access", &[("line", line), ("message", message), ("view", "c/approvals")]).await
