@@ -12,6 +12,7 @@ mod power;
 mod recovery;
 mod rotation;
 mod sizes;
+mod snapshots;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{SeedableRng, rngs::StdRng};
