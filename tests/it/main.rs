@@ -20,5 +20,6 @@ mod provider_settings;
 mod provider_ssh;
 mod provider_throwaway;
 mod provider_token;
+mod restart;
 mod story;
 mod support;
