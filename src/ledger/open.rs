@@ -380,12 +380,11 @@ fn trusted(note: &str, tip: &Tip) -> Option<Checkpoint> {
 
 /// The keys that are at hand.
 fn candidates(layout: &Layout, options: &Options) -> Result<Vec<Signer>, OpenError> {
-    let keys = match options.signing_key.as_deref() {
-        Some(pem) => vec![read_key(pem)?],
-        None => {
-            let (this, next) = (read_key_file(&layout.signing_key())?, read_key_file(&layout.next_signing_key())?);
-            this.into_iter().chain(next).collect()
-        }
+    let keys = if let Some(pem) = options.signing_key.as_deref() {
+        vec![read_key(pem)?]
+    } else {
+        let (this, next) = (read_key_file(&layout.signing_key())?, read_key_file(&layout.next_signing_key())?);
+        this.into_iter().chain(next).collect()
     };
     Ok(keys.into_iter().map(|key| Signer::new(&options.origin, key)).collect())
 }
