@@ -1,10 +1,9 @@
-//! The ledger against its peers, each in the same run: a bare file with `fdatasync`, SQLite in WAL with `synchronous=FULL`,
+//! The ledger against its peers, each in the same run: a bare file with `fdatasync`, `SQLite` in WAL with `synchronous=FULL`,
 //! bare SHA-256, sled's own open. Medians of five rounds, which take turns so that a slow minute of the machine hits all alike.
 //!
 //! `LEDGER_BENCH_ENTRIES` sets the size of the large log (1,000,000), `LEDGER_BENCH_APPENDS` the appends of a round (4,000).
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::indexing_slicing,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,

@@ -15,6 +15,8 @@
 //! | `writer`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
 //! | [`verify`], [`export`] | what outsiders use | Verifying |
 
+#[doc(hidden)]
+pub mod again;
 mod canon;
 mod check;
 mod core;

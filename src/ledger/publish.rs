@@ -8,6 +8,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use super::{
@@ -19,6 +20,9 @@ use super::{
     tiles::{TILE_HEIGHT, TILE_WIDTH, Tile, bundle, tiles_between},
     tree::Nodes as _,
 };
+
+/// How long the thread rests after it has published: under load it would else take the disk and a processor for itself.
+const PAUSE: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Default)]
 struct Due {
@@ -54,7 +58,9 @@ impl Publisher {
             let copy = Copy { layout, index, nodes };
             let mut published = copy.published();
             let mut mended = false;
-            while let Some((size, head)) = work.next() {
+            let mut pause = Duration::ZERO;
+            while let Some((size, head)) = work.next(pause) {
+                pause = PAUSE;
                 let mend = if mended { Ok(()) } else { copy.mend(published, size) };
                 let done = mend.and_then(|()| copy.publish(published, size, &head));
                 mended |= done.is_ok();
@@ -101,8 +107,10 @@ impl Published {
     }
 
     /// Waits for a head; nothing when it is time to go and all is published.
-    fn next(&self) -> Option<(u64, Arc<str>)> {
+    fn next(&self, pause: Duration) -> Option<(u64, Arc<str>)> {
         let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(due, pause, |due| !due.closing);
+        let (due, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let mut due = self
             .changed
             .wait_while(due, |due| due.head.is_none() && !due.closing)
