@@ -7,6 +7,7 @@
     reason = "a test that fails by panicking is doing its work"
 )]
 
+mod bad_input;
 mod crash;
 mod house;
 mod playground;
@@ -16,5 +17,6 @@ mod provider_conformance;
 mod provider_postgres;
 mod provider_ssh;
 mod provider_token;
+mod secrets;
 mod story;
 mod support;
