@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod crash;
+mod faults;
 mod house;
 mod playground;
 mod playground_browser;

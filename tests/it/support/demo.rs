@@ -67,9 +67,16 @@ impl Demo {
     }
 
     pub fn start_with(dir: &Path, env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(["demo", "--listen", "127.0.0.1:0", "--keep"])
+        Self::start_by(dir, env, &[], &[])
+    }
+
+    /// The same with words before the command, which run it, and with more arguments.
+    pub fn start_by(dir: &Path, env: &[(&str, &str)], runner: &[String], more: &[&str]) -> Self {
+        let mut words = runner.iter().map(String::as_str).chain([BINARY, "demo", "--listen", "127.0.0.1:0", "--keep"]);
+        let mut child = Command::new(words.next().unwrap())
+            .args(words)
             .arg(dir)
+            .args(more)
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

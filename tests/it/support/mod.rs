@@ -7,5 +7,6 @@ pub mod jwt;
 pub mod life;
 pub mod postgres;
 pub mod process;
+pub mod small_disk;
 pub mod sshd;
 pub mod strace;
