@@ -242,7 +242,7 @@ impl<S: Store> Core<S> {
         let head = Checkpoint { origin, size: stage.size, root: tree.root() };
         let note = sign(&head, &self.signers);
         let batch = Batch { first: self.tip.size(), records: stage.records.clone(), head: note };
-        let kept = self.store.append(self.tip.size(), &Commit { batch: &batch, nodes: &nodes, leaf: stage.prev })?;
+        let kept = self.store.append(self.tip.size(), &Commit { batch: &batch, nodes: &nodes })?;
         self.tip.advance(tree, stage.prev, stage.time, &batch.records, self.knows);
         if let Kept::Lame(why) = kept {
             self.failed = Some(why);

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     disclosure::SubjectKey,
-    frame::{Batch, BatchRef, encode},
+    frame::{BatchRef, encode},
     hash::{Hash, leaf_hash},
     ids::SubjectId,
     index::{Index, IndexError},
@@ -18,9 +18,6 @@ use super::{
     store::{Commit, Kept, Place, Store, StoreError},
     vault::Vault,
 };
-
-/// How many entries go to the index at once when it is brought up to date.
-pub const APPLY_ENTRIES: usize = 512;
 
 /// Spare space that is given up on a full disk, so that a break-glass can still be recorded.
 pub const RESERVE_BYTES: u64 = 64 * 1024 * 1024;
@@ -277,7 +274,7 @@ impl DiskStore {
     fn derive(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
         let stored = super::tree::stored_count(commit.batch.first);
         self.nodes.write(stored, commit.nodes).map_err(failed("the node file"))?;
-        Ok(self.index.apply(std::slice::from_ref(commit.batch), &commit.leaf)?)
+        Ok(self.index.apply(commit.batch)?)
     }
 }
 
@@ -324,8 +321,6 @@ impl Store for DiskStore {
 pub struct CatchUp {
     index: Index,
     extent: Option<(u64, Hash)>,
-    pending: Vec<Batch>,
-    entries: usize,
     /// Whether the index holds another history, or a longer one, than the journal.
     contradicted: bool,
 }
@@ -339,7 +334,7 @@ impl CatchUp {
         let extent = index.extent()?;
         // Until the walk has come to the place where the index ends, it may hold anything.
         let contradicted = extent.is_some_and(|extent| extent != from);
-        Ok(Self { index, extent, pending: Vec::new(), entries: 0, contradicted })
+        Ok(Self { index, extent, contradicted })
     }
 
     /// Takes the next batch, if the index does not have it.
@@ -357,29 +352,12 @@ impl CatchUp {
             }
             Some(_) | None => {}
         }
-        if self.contradicted {
-            return Ok(());
-        }
-        self.entries += batch.records.len();
-        self.pending.push(batch.to_batch());
-        if self.entries >= APPLY_ENTRIES { self.apply() } else { Ok(()) }
+        if self.contradicted { Ok(()) } else { self.index.apply(&batch.to_batch()) }
     }
 
-    fn apply(&mut self) -> Result<(), IndexError> {
-        if let Some(last) = self.pending.last().and_then(|batch| batch.records.last()) {
-            self.index.apply(&self.pending, &leaf_hash(&last.line))?;
-            self.pending.clear();
-            self.entries = 0;
-        }
-        Ok(())
-    }
-
-    /// Applies what is left, and says whether the index now has what the journal has.
-    ///
-    /// # Errors
-    /// What sled says.
-    pub fn finish(mut self) -> Result<bool, IndexError> {
-        self.apply()?;
-        Ok(!self.contradicted)
+    /// Whether the index now has what the journal has.
+    #[must_use]
+    pub fn agrees(&self) -> bool {
+        !self.contradicted
     }
 }

@@ -1,14 +1,15 @@
 //! The index over the journal, in sled: what the service reads. It can be thrown away and built again at any time.
 //!
-//! One tree, so that one batch is applied at once. Keys have a fixed width after their first letter:
+//! One tree, written by one thread, in order, the head of a batch last: sled recovers a prefix of what was written, so a head
+//! that is there stands for all before it. `apply_batch` would roll sled's buffer twice and wake all its threads each time,
+//! which cost more than all else in a commit together. Keys have a fixed width after their first letter:
 //!
 //! | key | value |
 //! |---|---|
 //! | `e` seq part | a piece of the line |
 //! | `s` seq ordinal part | a piece of a sealed disclosure, its subject before it |
 //! | `u` subject seq | nothing: where a person's disclosures are |
-//! | `h` size | the signed head of that size |
-//! | `m` | size and last leaf of what is indexed |
+//! | `h` size | the signed head of that size: the mark of what is indexed |
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -17,7 +18,7 @@ use std::{
 
 use super::{
     frame::{Batch, Record, Sealed},
-    hash::Hash,
+    hash::{Hash, NO_PREV, leaf_hash},
     ids::SubjectId,
 };
 
@@ -26,8 +27,6 @@ const PIECE_MAX_BYTES: usize = 7_000;
 
 /// Memory that sled may use for pages.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
-
-const META: &[u8] = b"m";
 
 /// The index can't be used; the words are sled's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -54,17 +53,21 @@ fn key(letter: u8, parts: &[&[u8]]) -> Vec<u8> {
     key
 }
 
+fn insert(db: &sled::Db, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
+    guarded(|| db.insert(key, value)).map(drop)
+}
+
 /// Splits a value into pieces; the first begins with their number.
-fn put(batch: &mut sled::Batch, letter: u8, at: &[u8], value: &[u8]) -> Result<(), IndexError> {
+fn put(db: &sled::Db, letter: u8, at: &[u8], value: &[u8]) -> Result<(), IndexError> {
     let pieces = value.chunks(PIECE_MAX_BYTES).len().max(1);
     let count = u8::try_from(pieces).map_err(|_| IndexError("a value is too long".into()))?;
     let (first, rest) = value.split_at(value.len().min(PIECE_MAX_BYTES));
     let mut whole = vec![count];
     whole.extend_from_slice(first);
-    batch.insert(key(letter, &[at, &[0]]), whole);
+    insert(db, &key(letter, &[at, &[0]]), &whole)?;
     for (n, piece) in rest.chunks(PIECE_MAX_BYTES).enumerate() {
         let n = u8::try_from(n + 1).unwrap_or(u8::MAX);
-        batch.insert(key(letter, &[at, &[n]]), piece);
+        insert(db, &key(letter, &[at, &[n]]), piece)?;
     }
     Ok(())
 }
@@ -113,39 +116,31 @@ impl Index {
         Ok(Self { db })
     }
 
-    /// Size and last leaf of what is indexed; nothing when it is empty or unreadable.
+    /// Size and last leaf of what is indexed; nothing when it is empty. What can't be read has no leaf that anything else has.
     ///
     /// # Errors
     /// What sled says.
     pub fn extent(&self) -> Result<Option<(u64, Hash)>, IndexError> {
-        let Some(meta) = guarded(|| self.db.get(META))? else { return Ok(None) };
-        let (size, leaf) = meta.split_first_chunk::<8>().ok_or_else(|| IndexError("its extent is torn".into()))?;
-        let leaf = leaf.try_into().map_err(|_| IndexError("its extent is torn".into()))?;
-        Ok(Some((u64::from_be_bytes(*size), leaf)))
+        let Some((size, _)) = self.newest()? else { return Ok(None) };
+        let last = self.records(size.saturating_sub(1), size).next().transpose()?;
+        Ok(Some((size, last.map_or(NO_PREV, |(_, record)| leaf_hash(&record.line)))))
     }
 
-    /// Adds batches whose last leaf is `leaf`.
+    /// Adds a batch.
     ///
     /// # Errors
     /// What sled says.
-    pub fn apply(&self, batches: &[Batch], leaf: &Hash) -> Result<(), IndexError> {
-        let mut changes = sled::Batch::default();
-        let mut size = 0;
-        for batch in batches {
-            size = batch.size();
-            for (seq, record) in (batch.first..).zip(&batch.records) {
-                let seq = seq.to_be_bytes();
-                put(&mut changes, b'e', &seq, &record.line)?;
-                for (ordinal, sealed) in (0u32..).zip(&record.sealed) {
-                    let at = [&seq[..], &ordinal.to_be_bytes()].concat();
-                    put(&mut changes, b's', &at, &[&sealed.subject.0[..], &sealed.bytes].concat())?;
-                    changes.insert(key(b'u', &[&sealed.subject.0, &seq]), &[]);
-                }
+    pub fn apply(&self, batch: &Batch) -> Result<(), IndexError> {
+        for (seq, record) in (batch.first..).zip(&batch.records) {
+            let seq = seq.to_be_bytes();
+            put(&self.db, b'e', &seq, &record.line)?;
+            for (ordinal, sealed) in (0u32..).zip(&record.sealed) {
+                let at = [&seq[..], &ordinal.to_be_bytes()].concat();
+                put(&self.db, b's', &at, &[&sealed.subject.0[..], &sealed.bytes].concat())?;
+                insert(&self.db, &key(b'u', &[&sealed.subject.0, &seq]), &[])?;
             }
-            changes.insert(key(b'h', &[&size.to_be_bytes()]), batch.head.as_bytes());
         }
-        changes.insert(META, [&size.to_be_bytes()[..], leaf].concat());
-        guarded(|| self.db.apply_batch(changes))
+        insert(&self.db, &key(b'h', &[&batch.size().to_be_bytes()]), batch.head.as_bytes())
     }
 
     /// The records of a range, in order. What is missing is simply not there.
@@ -187,14 +182,18 @@ impl Index {
         String::from_utf8(found?.1.to_vec()).map(Some).map_err(|_| IndexError("a head is torn".into()))
     }
 
-    /// The signed head over the most entries.
+    /// The signed head over the most entries; nothing when it is not text.
     ///
     /// # Errors
     /// What sled says.
     pub fn newest_head(&self) -> Result<Option<String>, IndexError> {
+        Ok(self.newest()?.and_then(|(_, note)| String::from_utf8(note).ok()))
+    }
+
+    fn newest(&self) -> Result<Option<(u64, Vec<u8>)>, IndexError> {
         let (from, to) = (key(b'h', &[]), key(b'h', &[&[u8::MAX; 9]]));
-        let Some(found) = guarded(|| self.db.range(from..to).next_back().transpose())? else { return Ok(None) };
-        Ok(String::from_utf8(found.1.to_vec()).ok())
+        let Some((key, note)) = guarded(|| self.db.range(from..to).next_back().transpose())? else { return Ok(None) };
+        Ok(Some((number(key.get(1..).unwrap_or_default())?, note.to_vec())))
     }
 }
 

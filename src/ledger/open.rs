@@ -341,8 +341,7 @@ fn walk(store: &mut DiskStore, options: &mut Options, from: Option<&Snapshot>) -
     if let Some(damage) = store.damage.take() {
         return Err(OpenError::Broken { index: damage.index, words: format!("and after: {}", damage.words) });
     }
-    let agreed = catch_up.finish().map_err(StoreError::from)?;
-    Ok((walk.tip, agreed))
+    Ok((walk.tip, catch_up.agrees()))
 }
 
 /// The root of the first `size` entries.

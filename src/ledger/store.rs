@@ -28,8 +28,6 @@ pub struct Commit<'a> {
     pub batch: &'a Batch,
     /// The nodes that these entries complete, in stored order.
     pub nodes: &'a [Hash],
-    /// The leaf hash of the last entry.
-    pub leaf: Hash,
 }
 
 /// What has become of a commit that is durable.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::*;
 
 /// Bits tried in each file: every byte would take hours, and the places are spread over the whole file.
-const FLIPS_PER_FILE: usize = 8;
+const FLIPS_PER_FILE: usize = 16;
 
 fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
