@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use crate::access::RequestId;
 
 /// A run of text within a line. User text is only ever in `Text` or `Code`, and adapters escape both.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Span {
     /// Plain text.
     Text(String),
@@ -23,7 +23,7 @@ pub enum Span {
 pub type Line = Vec<Span>;
 
 /// Where a request is in its life, as the card shows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Waits for decisions.
     Requested,
@@ -106,7 +106,7 @@ impl Button {
 }
 
 /// One labelled fact on a card.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Field {
     /// "Requester", "Reason".
     pub label: &'static str,
@@ -115,7 +115,7 @@ pub struct Field {
 }
 
 /// The message that shows a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Card {
     /// Which request.
     pub request: RequestId,

@@ -21,7 +21,7 @@ pub struct Args {
 
 pub fn main(args: &Args) -> Outcome {
     let config = args.config.load()?;
-    let resources = config.facts.resource_names();
+    let resources = &config.resources;
     println!("{}: {} resources, {} people", args.config.config.display(), resources.len(), config.people.len());
     if !args.live {
         return Ok(());
@@ -31,8 +31,8 @@ pub fn main(args: &Args) -> Outcome {
         let doors = service::doors(&config, &service::Surroundings::of_process(&config), &clock);
         let mut lacking = 0;
         for name in resources {
-            let Some(resource) = config.facts.resource(&name) else { continue };
-            let findings = match doors.open(&name, &resource.target) {
+            let Some(resource) = config.facts.resource(name) else { continue };
+            let findings = match doors.open(name, &resource.target) {
                 Ok(provider) => provider.check().await.unwrap_or_else(|error| vec![error.to_string()]),
                 Err(error) => vec![error.to_string()],
             };

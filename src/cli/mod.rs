@@ -13,8 +13,10 @@ mod service;
 mod verify;
 
 use std::{
+    io::IsTerminal as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand};
@@ -109,6 +111,12 @@ impl ConfigDir {
 }
 
 fn load(dir: &Path) -> Result<Config, Stop> {
+    if !dir.is_dir() {
+        let dir = dir.display();
+        let hint =
+            "`bot-config/` in the source is a complete sample to start from; `--config DIR` names another folder";
+        return Err(Stop::Finding(format!("there is no config folder {dir}\n  hint: {hint}")));
+    }
     config::load(dir).map_err(|problems| {
         let mut words: Vec<String> = problems.iter().take(PROBLEMS_TOLD_MAX).map(ToString::to_string).collect();
         let many = problems.len();
@@ -128,10 +136,17 @@ fn start_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,countersign=info"));
     // A second start in one process keeps the first.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    let colours = std::io::stderr().is_terminal();
+    let _ =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).try_init();
 }
 
 /// The runtime every command that serves runs on.
 fn block_on<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    /// A check of the history that is under way behind the service is no reason to wait for at the end.
+    const LAST_WORK_MAX: Duration = Duration::from_secs(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_WORK_MAX);
+    outcome
 }

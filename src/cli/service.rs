@@ -78,7 +78,7 @@ pub fn doors(config: &Config, surroundings: &Surroundings, clock: &Arc<dyn Clock
 pub struct Running {
     engine: Engine,
     address: SocketAddr,
-    stop: watch::Sender<bool>,
+    stopper: watch::Sender<bool>,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
 }
 
@@ -113,8 +113,8 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
         .await
         .map_err(|error| Stop::Finding(format!("can't listen on {}: {error}", surroundings.listen)))?;
     let address = listener.local_addr()?;
-    let engine = Engine::start(setup).await.map_err(|fatal| finding(&fatal))?;
-    let (stop, mut stopped) = watch::channel(false);
+    let engine = Engine::start(setup).await.map_err(|fatal| stop(fatal, "does not start"))?;
+    let (stopper, mut told) = watch::channel(false);
     let mut router = web::router(web::PublicLog { dir: surroundings.data.join("public") }, documents(config, doors));
     if on_page {
         router = router.merge(playground::router(Arc::clone(&page), Arc::clone(&engine.handle) as Arc<dyn Service>));
@@ -129,17 +129,22 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let server = tokio::spawn(async move {
         let over = async move {
             // A sender that is gone is as good as a word to stop.
-            let _ = stopped.wait_for(|stop| *stop).await;
+            let _ = told.wait_for(|stop| *stop).await;
             page.hang_up();
         };
         axum::serve(listener, router).with_graceful_shutdown(over).await
     });
-    Ok(Running { engine, address, stop, server })
+    Ok(Running { engine, address, stopper, server })
 }
 
-/// A ledger that can't be used is a finding, in one sentence.
-fn finding(fatal: &Fatal) -> Stop {
-    Stop::Finding(format!("countersign does not start, and nothing is granted: {fatal}"))
+/// A ledger that can't be used is a finding, in one sentence; what broke off is a fault of ours.
+fn stop(fatal: Fatal, what: &str) -> Stop {
+    match fatal {
+        Fatal::Broken(_) => Stop::Fault(fatal.into()),
+        Fatal::Open(_) | Fatal::Entry(_) | Fatal::Read(_) => {
+            Stop::Finding(format!("countersign {what}, and nothing is granted: {fatal}"))
+        }
+    }
 }
 
 fn is_loopback(ip: IpAddr) -> bool {
@@ -159,8 +164,8 @@ fn page(config: &Config, clock: &Arc<dyn Clock>) -> playground::Playground {
     });
     let mut channels: Vec<String> = config.server.playground_channel.clone().into_iter().collect();
     let mut examples = Vec::new();
-    for name in config.facts.resource_names() {
-        let Some(resource) = config.facts.resource(&name) else { continue };
+    for name in &config.resources {
+        let Some(resource) = config.facts.resource(name) else { continue };
         if !channels.contains(&resource.channel) {
             channels.push(resource.channel);
         }
@@ -202,10 +207,10 @@ impl Running {
             result = self.engine.failed() => Some(result),
         };
         // Nobody is there any more to whom it would matter.
-        let _ = self.stop.send(true);
+        let _ = self.stopper.send(true);
         if let Some(result) = failed {
             self.server.abort();
-            return result.map_err(|fatal| Stop::Finding(format!("countersign has stopped: {fatal}")));
+            return result.map_err(|fatal| stop(fatal, "has stopped"));
         }
         tracing::info!("stopping");
         self.engine.stop().await;

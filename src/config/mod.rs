@@ -43,6 +43,8 @@ pub struct Config {
     pub people: BTreeMap<String, Person>,
     /// Groups and their members.
     pub groups: BTreeMap<String, Vec<String>>,
+    /// The names of the resources, in the file's order.
+    pub resources: Vec<String>,
     /// People, groups and resources as the rules read them.
     pub facts: Facts,
     /// Each file's name and the SHA-256 of its bytes, lowercase hex: the rules of the day, for the record.
@@ -106,11 +108,12 @@ pub fn load(dir: &Path) -> Result<Config, Vec<Problem>> {
     let known = resources::Known { people: &people, groups: &groups, facts: &facts, server: server.as_ref(), whole };
     let resources = resources::read(&reader, &known);
     faults("resources.toml", reader.into_problems());
+    let names = resources.iter().map(|guarded| guarded.resource.name.clone()).collect();
     for guarded in resources {
         facts.add_resource(guarded);
     }
     match server {
-        Some(server) if problems.is_empty() => Ok(Config { server, people, groups, facts, files }),
+        Some(server) if problems.is_empty() => Ok(Config { server, people, groups, resources: names, facts, files }),
         Some(_) | None => Err(problems),
     }
 }

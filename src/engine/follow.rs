@@ -2,7 +2,8 @@
 //! provider, so that a revocation never overtakes a grant; cards and notices wait for nobody but themselves.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::DefaultHasher},
+    hash::{Hash as _, Hasher as _},
     sync::Arc,
     time::Duration,
 };
@@ -19,6 +20,8 @@ use crate::{
 const POST_AGAIN_FIRST_MS: u64 = 500;
 /// The longest pause before a message is posted again.
 const POST_AGAIN_LONGEST_MS: u64 = 60_000;
+/// Beyond so many lanes of cards, those of requests that are out of memory are forgotten. More than are ever in memory.
+const CARD_LANES_MAX: usize = 50_000;
 /// So many of the newest requests are drawn anew on a platform that forgets its messages.
 const REDRAWN_AT_START: usize = 200;
 
@@ -35,17 +38,20 @@ pub struct Lanes {
 #[derive(Default)]
 struct CardLane {
     busy: bool,
-    /// What the message looks like now, as far as this process has drawn it.
-    drawn: Option<Card>,
+    /// What the message looks like now, as far as this process has drawn it: the card's hash, good for this process.
+    drawn: Option<u64>,
     failures: u32,
-    /// A pause is under way after a failure.
-    pausing: bool,
 }
 
 impl Lanes {
     /// Whether the request's provider is at work.
     pub fn is_busy(&self, request: RequestId) -> bool {
         self.busy.contains_key(&request)
+    }
+
+    /// Whether any provider is at work.
+    pub fn any_busy(&self) -> bool {
+        !self.busy.is_empty()
     }
 
     /// The provider is done; who waits for its key, if it was for a key.
@@ -58,7 +64,7 @@ impl Lanes {
         &mut self,
         request: RequestId,
         chat: Chat,
-        card: Card,
+        card: &Card,
         result: Result<String, ChatError>,
         to_self: &mpsc::Sender<Job>,
     ) -> Option<String> {
@@ -66,14 +72,13 @@ impl Lanes {
         lane.busy = false;
         match result {
             Ok(message) => {
-                lane.drawn = Some(card);
+                lane.drawn = Some(look(card));
                 lane.failures = 0;
                 Some(message)
             }
             Err(error) => {
                 tracing::warn!(%error, request = request.0, chat = chat.word(), "a card could not be drawn; tried again");
                 lane.failures = lane.failures.saturating_add(1);
-                lane.pausing = true;
                 redo_later(request, lane.failures, to_self);
                 None
             }
@@ -100,6 +105,13 @@ impl Lanes {
         redo_later(request, *failures, to_self);
         false
     }
+}
+
+/// What a card looks like, in a number.
+fn look(card: &Card) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    card.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn redo_later(request: RequestId, failures: u32, to_self: &mpsc::Sender<Job>) {
@@ -146,7 +158,7 @@ impl Writer {
 
     /// Calls the provider for a request, unless it is at work for it already.
     fn call(&mut self, id: RequestId, call: Call, attempt: u32, waiting: Option<oneshot::Sender<Reply>>) {
-        if self.lanes.is_busy(id) {
+        if self.lanes.is_busy(id) || self.stopping.is_some() {
             return;
         }
         let Some(request) = self.state.request(id) else { return };
@@ -164,7 +176,7 @@ impl Writer {
     /// Has the provider cut the key that was just ordered.
     pub(super) fn cut_key(&mut self, id: RequestId, reply: oneshot::Sender<Reply>) {
         let n = self.state.request(id).map_or(0, |request| request.credentials);
-        if self.lanes.is_busy(id) {
+        if self.lanes.is_busy(id) || self.stopping.is_some() {
             let _ = reply.send(answer::no_credential(id, "another call to its provider is under way"));
             return;
         }
@@ -178,14 +190,14 @@ impl Writer {
             return;
         }
         let card = draw::card(&self.state, request);
+        let look = look(&card);
         for adapter in &self.setup.adapters {
             let chat = adapter.chat();
             let lane = self.lanes.cards.entry((id, chat)).or_default();
-            if lane.busy || lane.drawn.as_ref() == Some(&card) {
+            if lane.busy || lane.drawn == Some(look) {
                 continue;
             }
             lane.busy = true;
-            lane.pausing = false;
             let place = Posted { chat, channel: request.channel.clone() };
             let posted = request.cards.get(&place).cloned();
             let (adapter, card, to_self) = (Arc::clone(adapter), card.clone(), self.to_self.clone());
@@ -194,18 +206,18 @@ impl Writer {
                 let _ = to_self.send(Job::Drawn { request: id, chat, card: Box::new(card), result }).await;
             });
         }
-        if request.phase.finished() {
-            let settled = |lane: &CardLane| !lane.busy && lane.drawn.as_ref() == Some(&card);
-            self.lanes.cards.retain(|(other, _), lane| *other != id || !settled(lane));
+        if self.lanes.cards.len() > CARD_LANES_MAX {
+            let state = &self.state;
+            self.lanes.cards.retain(|(id, _), lane| lane.busy || state.request(*id).is_some());
         }
     }
 
     /// Tells somebody something, on every platform they can be reached on.
     fn tell(&mut self, id: RequestId, notice: Notice, to: SubjectId) {
+        let Some(request) = self.state.request(id) else { return };
         if !self.lanes.telling.insert((id, notice, to)) {
             return;
         }
-        let Some(request) = self.state.request(id) else { return };
         let name = self.state.name(to).to_owned();
         let text = draw::notice(&self.state, request, notice);
         let reachable: Vec<(Arc<dyn Adapter>, String)> = self

@@ -21,13 +21,15 @@ pub struct Shared {
     data: PathBuf,
     ledger: RwLock<Option<Arc<Ledger>>>,
     size: watch::Sender<u64>,
+    /// One check of the whole ledger at a time: it keeps all processors busy.
+    checking: tokio::sync::Mutex<()>,
 }
 
 impl Shared {
     /// A window on an open ledger.
     pub fn new(data: PathBuf, ledger: &Arc<Ledger>) -> Self {
         let (size, _) = watch::channel(ledger.size());
-        Self { data, ledger: RwLock::new(Some(Arc::clone(ledger))), size }
+        Self { data, ledger: RwLock::new(Some(Arc::clone(ledger))), size, checking: tokio::sync::Mutex::default() }
     }
 
     /// The ledger's folder.
@@ -87,6 +89,7 @@ impl Shared {
 
     /// Checks the whole ledger on the disk against the head that this process holds.
     pub async fn verify(&self) -> (bool, Vec<String>) {
+        let _turn = self.checking.lock().await;
         let (data, head) = (self.data.clone(), self.head());
         let check = move || {
             let mut options = VerifyOptions::new(Event::knows);

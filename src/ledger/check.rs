@@ -147,6 +147,20 @@ impl Default for Tip {
 }
 
 impl Tip {
+    /// The tip of a log that was checked up to there before.
+    #[must_use]
+    pub fn at(
+        tree: Frontier,
+        prev: Hash,
+        time: Micros,
+        opened: Opened,
+        keys: Vec<LogKey>,
+        erased: BTreeMap<SubjectId, u64>,
+    ) -> Self {
+        let next_seq = tree.size();
+        Self { tree, prev, time, opened: Some(opened), keys, erased, next_seq, unconfirmed: None }
+    }
+
     /// Number of entries.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -157,6 +157,7 @@ impl<S: Store> Core<S> {
             return Err(AppendError::Conflict { expected, actual: stage.size });
         }
         let before = (stage.size, stage.prev, stage.time, stage.erased.clone());
+        let kept = stage.records.len();
         let (first, count, mut bytes) = (stage.size, job.drafts.len(), 0);
         stage.time = stage.time.max(job.time);
         for (draft, ready) in job.drafts.into_iter().enumerate() {
@@ -170,9 +171,8 @@ impl<S: Store> Core<S> {
             });
             if let Err(error) = staged {
                 (stage.size, stage.prev, stage.time, stage.erased) = before;
-                let keep = stage.records.len() - draft.min(stage.records.len());
-                stage.records.truncate(keep);
-                stage.leaves.truncate(keep);
+                stage.records.truncate(kept);
+                stage.leaves.truncate(kept);
                 return Err(error);
             }
         }

@@ -8,18 +8,16 @@ use std::{
 
 use super::{
     disclosure::SubjectKey,
-    frame::{Batch, BatchRef, Raw, encode},
+    frame::{Batch, BatchRef, encode},
     hash::{Hash, leaf_hash},
     ids::SubjectId,
     index::{Index, IndexError},
-    journal::{self, End, Journal, Piece, Sizes},
+    journal::{self, End, Journal, Sizes},
     nodes::NodeFile,
-    store::{Commit, Kept, Stopped, Store, StoreError},
+    replay::{Damage, Replay, Wave},
+    store::{Commit, Kept, Place, Store, StoreError},
     vault::Vault,
 };
-
-/// How many frames are checked together at the start.
-pub const WAVE_FRAMES: usize = 4_096;
 
 /// How many entries go to the index at once when it is brought up to date.
 pub const APPLY_ENTRIES: usize = 512;
@@ -94,6 +92,12 @@ impl Layout {
         self.root.join("signing-key.next.pem")
     }
 
+    /// What the service had folded at its last snapshot.
+    #[must_use]
+    pub fn snapshot(&self) -> PathBuf {
+        self.root.join("snapshot")
+    }
+
     /// The public copy.
     #[must_use]
     pub fn public(&self) -> PathBuf {
@@ -113,13 +117,32 @@ impl Layout {
     }
 }
 
-/// Makes the spare space, if it isn't there.
+/// Below this much free space the reserve is given up, in bytes.
+const LOW_SPACE_BYTES: u64 = 16 * 1024 * 1024;
+
+fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// Gives the reserve up when the disk is nearly full.
 ///
 /// # Errors
-/// What the disk says: above all that it is full.
+/// What the disk says.
+pub fn free_reserve_if_low(layout: &Layout) -> io::Result<()> {
+    if layout.reserve().exists() && free_bytes(layout.root())? < LOW_SPACE_BYTES {
+        std::fs::remove_file(layout.reserve())?;
+    }
+    Ok(())
+}
+
+/// Makes the spare space, if it isn't there and there is room for twice as much.
+///
+/// # Errors
+/// What the disk says.
 pub fn keep_reserve(layout: &Layout, bytes: u64) -> io::Result<()> {
     let path = layout.reserve();
-    if path.exists() || bytes == 0 {
+    if bytes == 0 || path.exists() || free_bytes(layout.root())? < bytes.saturating_mul(2) {
         return Ok(());
     }
     let part = path.with_extension("part");
@@ -130,15 +153,6 @@ pub fn keep_reserve(layout: &Layout, bytes: u64) -> io::Result<()> {
         std::fs::remove_file(&part)?;
     }
     made
-}
-
-/// A damaged journal, found by [`DiskStore::replay`].
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Damage {
-    /// Index of the entry from which on it is damaged.
-    pub index: u64,
-    /// One sentence.
-    pub words: String,
 }
 
 /// The store on disk.
@@ -218,6 +232,11 @@ impl DiskStore {
         Self::open(layout, sizes)
     }
 
+    /// Says how many entries there are before the place from which the next replay starts.
+    pub fn starts_at(&mut self, size: u64) {
+        self.size = size;
+    }
+
     /// Opens the journal for writing after a replay that found no damage, and cuts a torn frame off its end. Only call it
     /// when nothing else says that there should be more.
     ///
@@ -243,46 +262,6 @@ impl DiskStore {
         }
     }
 
-    fn segment(
-        &mut self,
-        number: u64,
-        path: &Path,
-        wave: &mut dyn FnMut(&[BatchRef<'_>]) -> Result<(), Stopped>,
-    ) -> Result<Option<End>, StoreError> {
-        let bytes = std::fs::read(path).map_err(failed("the journal"))?;
-        let Some((_, pieces, end)) = journal::pieces(&bytes, number) else {
-            self.damaged(format!("segment {number} has a damaged header"));
-            return Ok(None);
-        };
-        let good: Vec<Raw<'_>> = pieces
-            .iter()
-            .map_while(|piece| match piece {
-                Piece::Frame(raw) => Some(*raw),
-                Piece::Broken(_) | Piece::Gap { .. } => None,
-            })
-            .collect();
-        for raws in good.chunks(WAVE_FRAMES) {
-            let batches: Vec<_> = raws.iter().map_while(Raw::decode).collect();
-            self.size = batches.last().map_or(self.size, |last| last.first + last.records.len() as u64);
-            if wave(&batches).is_err() {
-                return Ok(None);
-            }
-            if batches.len() < raws.len() {
-                self.damaged(format!("segment {number} holds a frame that is no batch"));
-                return Ok(None);
-            }
-        }
-        if good.len() < pieces.len() || end.beyond_one_frame() {
-            self.damaged(format!("segment {number} is damaged between its frames"));
-            return Ok(None);
-        }
-        Ok(Some(end))
-    }
-
-    fn damaged(&mut self, words: String) {
-        self.damage = Some(Damage { index: self.size, words });
-    }
-
     fn write(&mut self, frame: &[u8], first: u64) -> Result<(), StoreError> {
         let not_open = || StoreError::Failed("the journal is not open".into());
         match self.journal.as_mut().ok_or_else(not_open)?.append(frame, first) {
@@ -303,24 +282,16 @@ impl DiskStore {
 }
 
 impl Store for DiskStore {
-    fn replay(&mut self, wave: &mut dyn FnMut(&[BatchRef<'_>]) -> Result<(), Stopped>) -> Result<(), StoreError> {
-        let dir = self.layout.journal();
-        let segments = journal::segments(&dir).map_err(failed("the journal"))?;
-        let mut last = None;
-        for (due, (number, path)) in (0..).zip(&segments) {
-            if let Some((torn, _)) = last.filter(|(_, end): &(u64, End)| end.torn()) {
-                self.damaged(format!("segment {torn} is damaged at its end"));
-                return Ok(());
-            }
-            if *number != due {
-                self.damaged(format!("segment {due} is missing"));
-                return Ok(());
-            }
-            let Some(end) = self.segment(*number, path, wave)? else { return Ok(()) };
-            last = Some((*number, end));
-        }
-        self.end = last;
+    fn replay(&mut self, from: Place, wave: Wave<'_>) -> Result<(), StoreError> {
+        let mut replay = Replay::new(&self.layout.journal());
+        replay.run(from, wave).map_err(failed("the journal"))?;
+        self.size = self.size.max(replay.size);
+        (self.end, self.damage) = (replay.end, replay.damage);
         Ok(())
+    }
+
+    fn place(&self) -> Place {
+        self.journal.as_ref().map(Journal::place).unwrap_or_default()
     }
 
     fn append(&mut self, expected: u64, commit: &Commit<'_>) -> Result<Kept, StoreError> {
@@ -360,13 +331,14 @@ pub struct CatchUp {
 }
 
 impl CatchUp {
-    /// Looks at what is indexed.
+    /// Looks at what is indexed, for a walk that starts after `from`: so many entries, with that last leaf.
     ///
     /// # Errors
     /// What sled says.
-    pub fn new(index: Index) -> Result<Self, IndexError> {
+    pub fn new(index: Index, from: (u64, Hash)) -> Result<Self, IndexError> {
         let extent = index.extent()?;
-        let contradicted = extent.is_some();
+        // Until the walk has come to the place where the index ends, it may hold anything.
+        let contradicted = extent.is_some_and(|extent| extent != from);
         Ok(Self { index, extent, pending: Vec::new(), entries: 0, contradicted })
     }
 

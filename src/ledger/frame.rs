@@ -173,24 +173,30 @@ impl<'a> Raw<'a> {
     /// Takes the payload apart; `None` when it is not a batch.
     #[must_use]
     pub fn decode(&self) -> Option<BatchRef<'a>> {
-        let mut rest = Rest(self.payload);
-        let first = rest.u64()?;
-        let entries = rest.length()?;
-        // No more than could be there, however large a number says there are.
-        let mut records = Vec::with_capacity(entries.min(self.payload.len() / 8));
-        for _ in 0..entries {
-            let line = rest.sized()?;
-            let count = rest.length()?;
-            let mut sealed = Vec::with_capacity(count.min(self.payload.len() / 20));
-            for _ in 0..count {
-                let subject = SubjectId(*rest.take(16)?.first_chunk()?);
-                sealed.push((subject, rest.sized()?));
-            }
-            records.push(RecordRef { line, sealed });
-        }
-        let head = std::str::from_utf8(rest.sized()?).ok()?;
-        rest.0.is_empty().then_some(BatchRef { first, records, head })
+        decode_payload(self.payload)
     }
+}
+
+/// Takes a payload apart; `None` when it is not a batch.
+#[must_use]
+pub fn decode_payload(payload: &[u8]) -> Option<BatchRef<'_>> {
+    let mut rest = Rest(payload);
+    let first = rest.u64()?;
+    let entries = rest.length()?;
+    // No more than could be there, however large a number says there are.
+    let mut records = Vec::with_capacity(entries.min(payload.len() / 8));
+    for _ in 0..entries {
+        let line = rest.sized()?;
+        let count = rest.length()?;
+        let mut sealed = Vec::with_capacity(count.min(payload.len() / 20));
+        for _ in 0..count {
+            let subject = SubjectId(*rest.take(16)?.first_chunk()?);
+            sealed.push((subject, rest.sized()?));
+        }
+        records.push(RecordRef { line, sealed });
+    }
+    let head = std::str::from_utf8(rest.sized()?).ok()?;
+    rest.0.is_empty().then_some(BatchRef { first, records, head })
 }
 
 struct Rest<'a>(&'a [u8]);

@@ -11,7 +11,10 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::frame::{FRAME_HEADER_BYTES, FRAME_MAX_BYTES, Raw};
+use super::{
+    frame::{FRAME_HEADER_BYTES, FRAME_MAX_BYTES, Raw},
+    store::Place,
+};
 
 /// Size of a segment.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
@@ -106,15 +109,15 @@ impl End {
     }
 }
 
-/// The pieces of a segment's bytes, and how it ends. `None` when the header is not that of this segment.
+/// The pieces of a segment's bytes from an offset on, and how it ends. `None` when the header is not that of this segment.
 #[must_use]
-pub fn pieces(bytes: &[u8], number: u64) -> Option<(u64, Vec<Piece<'_>>, End)> {
+pub fn pieces(bytes: &[u8], number: u64, from: usize) -> Option<(u64, Vec<Piece<'_>>, End)> {
     let (head, _) = bytes.split_first_chunk::<SEGMENT_HEADER_BYTES>()?;
     let first = u64::from_le_bytes(*head.get(16..)?.first_chunk()?);
     if *head != header(number, first) {
         return None;
     }
-    let (mut found, mut at, mut budget) = (Vec::new(), SEGMENT_HEADER_BYTES, SEARCH_MAX_BYTES);
+    let (mut found, mut at, mut budget) = (Vec::new(), from.max(SEGMENT_HEADER_BYTES), SEARCH_MAX_BYTES);
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
         match Raw::at(rest) {
@@ -279,6 +282,12 @@ impl Journal {
             self.next = Some(std::thread::spawn(move || prepare(&part, bytes)));
         }
         Ok(())
+    }
+
+    /// Where the next frame will stand.
+    #[must_use]
+    pub fn place(&self) -> Place {
+        Place { segment: self.number, offset: self.at }
     }
 
     fn roll(&mut self, first: u64, length: u64) -> io::Result<()> {

@@ -9,7 +9,8 @@ use super::{
     disclosure::SubjectKey,
     frame::{Raw, encode},
     ids::SubjectId,
-    store::{Commit, Kept, Stopped, Store, StoreError},
+    replay::Wave,
+    store::{Commit, Kept, Place, Store, StoreError},
 };
 
 /// How a write fails.
@@ -54,16 +55,17 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn replay(
-        &mut self,
-        wave: &mut dyn FnMut(&[super::frame::BatchRef<'_>]) -> Result<(), Stopped>,
-    ) -> Result<(), StoreError> {
+    fn replay(&mut self, _from: Place, wave: Wave<'_>) -> Result<(), StoreError> {
         let disk = self.disk();
         let batches: Option<Vec<_>> =
             disk.frames.iter().map(|frame| Raw::at(frame).filter(Raw::intact).and_then(|raw| raw.decode())).collect();
         // Who stops a replay knows why.
         drop(wave(&batches.ok_or_else(|| StoreError::Failed("a frame is torn".into()))?));
         Ok(())
+    }
+
+    fn place(&self) -> Place {
+        Place::default()
     }
 
     fn append(&mut self, expected: u64, commit: &Commit<'_>) -> Result<Kept, StoreError> {

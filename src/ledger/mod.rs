@@ -15,6 +15,8 @@
 //! | `writer`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
 //! | [`verify`], [`export`] | what outsiders use | Verifying |
 
+#[doc(hidden)]
+pub mod again;
 mod canon;
 mod check;
 mod core;
@@ -39,6 +41,8 @@ mod open;
 pub mod proof;
 mod publish;
 mod reader;
+mod replay;
+mod snapshot;
 mod store;
 mod tiles;
 mod time;
@@ -96,6 +100,7 @@ pub struct Ledger {
     verifier: VerifierKey,
     knows: Knows,
     layout: Layout,
+    restored: Option<open::Restored>,
     commands: Option<mpsc::Sender<Command>>,
     writer: Option<JoinHandle<()>>,
     /// The lock of the folder: given up last.
@@ -139,6 +144,7 @@ impl Ledger {
             verifier,
             knows: opening.knows,
             layout: opening.layout,
+            restored: opening.restored,
             commands: Some(commands),
             writer: Some(writer),
             _lock: opening.lock,
@@ -220,6 +226,40 @@ impl Ledger {
         let done = answered.await.unwrap_or_else(|_| Err(closed()))?;
         open::promote(&self.layout).map_err(|error| failed(&error))?;
         Ok(done)
+    }
+
+    /// Keeps what the service has folded from the first `size` entries, which must be all there are, for the next start.
+    /// The snapshot is signed with the key of the log and bound to its head. Blocks on the disk for the file.
+    ///
+    /// # Errors
+    /// [`AppendError::Conflict`] when the log has grown; `Failed` when the file can't be written, which harms nothing else.
+    pub async fn save_snapshot(&self, size: u64, state: Vec<u8>) -> Result<(), AppendError> {
+        let (answer, answered) = oneshot::channel();
+        self.command(Command::Snapshot { size, state, answer })?;
+        let bytes = answered.await.unwrap_or_else(|_| Err(closed()))?;
+        snapshot::write(&self.layout.snapshot(), &bytes)
+            .map_err(|error| AppendError::Failed(format!("the snapshot: {error}")))
+    }
+
+    /// What [`Ledger::save_snapshot`] kept, and the size it was made at, if this ledger was opened from it: fold the entries
+    /// from there on. Then run [`Ledger::check_history`] in the background.
+    #[must_use]
+    pub fn snapshot(&self) -> Option<(u64, &[u8])> {
+        self.restored.as_ref().map(|restored| (restored.tip.size(), &*restored.state))
+    }
+
+    /// Checks the history before the snapshot, while the ledger is in use; at once done when it was opened without one. On a
+    /// finding the snapshot is removed, so that the next start refuses; stop the service. Blocks for long.
+    ///
+    /// # Errors
+    /// [`OpenError`]: what the start would have said.
+    pub fn check_history(&self, threads: usize, progress: &mut dyn FnMut(Progress)) -> Result<(), OpenError> {
+        let Some(restored) = &self.restored else { return Ok(()) };
+        let found = open::check_history(&self.layout, restored, self.knows, threads, progress);
+        if found.is_err() {
+            std::fs::remove_file(self.layout.snapshot())?;
+        }
+        found
     }
 
     /// A reader, for other threads.

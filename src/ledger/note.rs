@@ -255,6 +255,12 @@ impl Signer {
         Self { key, verifier }
     }
 
+    /// The bare signature over a text that is not a head.
+    #[must_use]
+    pub fn sign_text(&self, text: &str) -> [u8; 64] {
+        self.key.sign(text.as_bytes()).to_bytes()
+    }
+
     /// The public half.
     #[must_use]
     pub fn verifier(&self) -> &VerifierKey {

@@ -17,13 +17,15 @@ use zeroize::Zeroizing;
 use super::{
     check::{Knows, Tip, Walk},
     core::Core,
-    disk::{CatchUp, DiskStore, Layout, RESERVE_BYTES, keep_reserve},
+    disk::{CatchUp, DiskStore, Layout, RESERVE_BYTES, free_reserve_if_low, keep_reserve},
     draft::AppendError,
     fault::{Class, Fault},
     hash::Hash,
     journal::Sizes,
     note::{Checkpoint, SignedNote, Signer, is_origin},
-    store::{Stopped, Store as _, StoreError},
+    replay::Replay,
+    snapshot::{self, Snapshot},
+    store::{Place, Stopped, Store as _, StoreError},
     time::Micros,
     tree::{self, Frontier, Nodes},
     vault,
@@ -206,6 +208,14 @@ pub(crate) struct Opening {
     /// Held as long as the ledger is in use.
     pub lock: File,
     pub knows: Knows,
+    pub restored: Option<Restored>,
+}
+
+/// What a ledger was opened from instead of its whole history.
+#[derive(Debug, Clone)]
+pub(crate) struct Restored {
+    pub tip: Tip,
+    pub state: Vec<u8>,
 }
 
 /// Takes the lock of a folder.
@@ -225,14 +235,21 @@ pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenErro
     std::fs::create_dir_all(dir)?;
     let layout = Layout::new(dir);
     let lock = lock(&layout)?;
+    free_reserve_if_low(&layout)?;
     let mut store = DiskStore::open(layout.clone(), options.segments)?;
-    let (mut tip, agreed) = walk(&mut store, &mut options)?;
+    let candidates = candidates(&layout, &options)?;
+    let mut snapshot = usable_snapshot(&store, &layout, &candidates);
+    let (mut tip, mut agreed) = walk(&mut store, &mut options, snapshot.as_ref())?;
+    if snapshot.is_some() && !agreed {
+        snapshot = None;
+        (tip, agreed) = walk(&mut store, &mut options, None)?;
+    }
     remembered(&store, &layout, &tip)?;
     if !agreed {
         store = store.reset_index()?;
-        (tip, _) = walk(&mut store, &mut options)?;
+        (tip, _) = walk(&mut store, &mut options, None)?;
     }
-    let signers = signers(&layout, &tip, &mut options)?;
+    let signers = signers(&layout, &tip, candidates, &mut options)?;
     if let Some(opened) = tip.opened.as_ref().filter(|opened| opened.origin != options.origin) {
         return Err(OpenError::OtherOrigin { found: opened.origin.clone(), wanted: options.origin });
     }
@@ -250,18 +267,59 @@ pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenErro
             core.store.vault.destroy(subject)?;
         }
     }
-    Ok(Opening { core, layout, lock, knows: options.knows })
+    let restored = snapshot.map(|snapshot| Restored { tip: snapshot.tip, state: snapshot.state });
+    Ok(Opening { core, layout, lock, knows: options.knows, restored })
 }
 
-/// Checks the whole journal and brings the index along; says whether the index agrees with it.
-fn walk(store: &mut DiskStore, options: &mut Options) -> Result<(Tip, bool), OpenError> {
-    let mut walk = Walk::new(Tip::default(), options.knows, options.threads);
-    let mut catch_up = CatchUp::new(store.index.clone()).map_err(StoreError::from)?;
+/// The snapshot, if there is one that fits what is there.
+fn usable_snapshot(store: &DiskStore, layout: &Layout, candidates: &[Signer]) -> Option<Snapshot> {
+    let bytes = std::fs::read(layout.snapshot()).ok()?;
+    let snapshot = snapshot::decode(&bytes, candidates, &store.nodes)?;
+    let (indexed, _) = store.index.extent().ok()??;
+    (indexed >= snapshot.tip.size()).then_some(snapshot)
+}
+
+/// Checks the history before the snapshot from which a ledger was opened, while it is in use.
+pub(crate) fn check_history(
+    layout: &Layout,
+    restored: &Restored,
+    knows: Knows,
+    threads: usize,
+    progress: &mut dyn FnMut(Progress),
+) -> Result<(), OpenError> {
+    let mut walk = Walk::new(Tip::default(), knows, threads);
+    let mut replay = Replay::new(&layout.journal());
+    let (target, mut done_bytes) = (restored.tip.size(), 0);
+    replay.run(Place::default(), &mut |batches| {
+        let before: Vec<_> = batches.iter().filter(|batch| batch.first < target).cloned().collect();
+        walk.wave(&before);
+        done_bytes +=
+            before.iter().flat_map(|batch| &batch.records).map(|record| record.line.len() as u64).sum::<u64>();
+        progress(Progress { done_bytes, total_bytes: done_bytes, entries: walk.tip.size() });
+        if walk.faults.is_empty() && walk.tip.size() < target { Ok(()) } else { Err(Stopped) }
+    })?;
+    let differs =
+        Fault::at(walk.tip.size().min(target), Class::Chain, "is not the history that the snapshot was made of");
+    let damage = replay.damage.filter(|_| walk.tip.size() < target);
+    let damage = damage.map(|damage| Fault::at(damage.index, Class::Frame, damage.words));
+    match walk.faults.kept.into_iter().next().or(damage) {
+        Some(fault) => Err(fault.into()),
+        None if walk.tip != restored.tip => Err(differs.into()),
+        None => Ok(()),
+    }
+}
+
+/// Checks the journal from the snapshot on and brings the index along; says whether the index agrees with it.
+fn walk(store: &mut DiskStore, options: &mut Options, from: Option<&Snapshot>) -> Result<(Tip, bool), OpenError> {
+    let (tip, place) = from.map_or_else(Default::default, |from| (from.tip.clone(), from.place));
+    store.starts_at(tip.size());
+    let mut walk = Walk::new(tip, options.knows, options.threads);
+    let mut catch_up = CatchUp::new(store.index.clone(), (walk.tip.size(), walk.tip.prev)).map_err(StoreError::from)?;
     let nodes = store.nodes.clone();
     let (mut done_bytes, total_bytes) = (0, store.journal_bytes()?);
     let mut stopped: Option<OpenError> = None;
     let progress = &mut options.progress;
-    store.replay(&mut |batches| {
+    store.replay(place, &mut |batches| {
         let stored = tree::stored_count(walk.tip.size());
         walk.wave(batches);
         let derived = nodes.ensure(stored, &walk.nodes).map_err(OpenError::from).and_then(|()| {
@@ -320,16 +378,24 @@ fn trusted(note: &str, tip: &Tip) -> Option<Checkpoint> {
     (signed || tip.size() == 0).then_some(head)
 }
 
-/// Finds the signing key, or makes the first one of a new log.
-fn signers(layout: &Layout, tip: &Tip, options: &mut Options) -> Result<Vec<Signer>, OpenError> {
-    let given = options.signing_key.as_deref().map(|pem| read_key(pem)).transpose()?;
-    let from_env = given.is_some();
-    let found = match given {
-        Some(key) => Some(key),
-        None => read_key_file(&layout.signing_key())?,
+/// The keys that are at hand.
+fn candidates(layout: &Layout, options: &Options) -> Result<Vec<Signer>, OpenError> {
+    let keys = if let Some(pem) = options.signing_key.as_deref() {
+        vec![read_key(pem)?]
+    } else {
+        let (this, next) = (read_key_file(&layout.signing_key())?, read_key_file(&layout.next_signing_key())?);
+        this.into_iter().chain(next).collect()
     };
-    let next = if from_env { None } else { read_key_file(&layout.next_signing_key())? };
-    let candidates: Vec<Signer> = found.into_iter().chain(next).map(|key| Signer::new(&options.origin, key)).collect();
+    Ok(keys.into_iter().map(|key| Signer::new(&options.origin, key)).collect())
+}
+
+/// Picks the keys that may sign, or makes the first one of a new log.
+fn signers(
+    layout: &Layout,
+    tip: &Tip,
+    candidates: Vec<Signer>,
+    options: &mut Options,
+) -> Result<Vec<Signer>, OpenError> {
     if tip.size() > 0 {
         if candidates.is_empty() {
             return Err(OpenError::KeyMissing(layout.signing_key()));

@@ -5,9 +5,10 @@
 use std::{
     fs::File,
     io::{self, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, PoisonError},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use super::{
@@ -19,6 +20,9 @@ use super::{
     tiles::{TILE_HEIGHT, TILE_WIDTH, Tile, bundle, tiles_between},
     tree::Nodes as _,
 };
+
+/// How long the thread rests after it has published: under load it would else take the disk and a processor for itself.
+const PAUSE: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Default)]
 struct Due {
@@ -53,8 +57,13 @@ impl Publisher {
         let thread = std::thread::Builder::new().name("ledger-publish".into()).spawn(move || {
             let copy = Copy { layout, index, nodes };
             let mut published = copy.published();
-            while let Some((size, head)) = work.next() {
-                let done = copy.publish(published, size, &head);
+            let mut mended = false;
+            let mut pause = Duration::ZERO;
+            while let Some((size, head)) = work.next(pause) {
+                pause = PAUSE;
+                let mend = if mended { Ok(()) } else { copy.mend(published, size) };
+                let done = mend.and_then(|()| copy.publish(published, size, &head));
+                mended |= done.is_ok();
                 let mut due = work.due.lock().unwrap_or_else(PoisonError::into_inner);
                 match done {
                     Ok(()) => {
@@ -98,8 +107,10 @@ impl Published {
     }
 
     /// Waits for a head; nothing when it is time to go and all is published.
-    fn next(&self) -> Option<(u64, Arc<str>)> {
+    fn next(&self, pause: Duration) -> Option<(u64, Arc<str>)> {
         let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(due, pause, |due| !due.closing);
+        let (due, _) = waited.unwrap_or_else(PoisonError::into_inner);
         let mut due = self
             .changed
             .wait_while(due, |due| due.head.is_none() && !due.closing)
@@ -138,14 +149,42 @@ impl Copy {
         replace(&self.layout.head(), head.as_bytes(), false)?;
         let public = self.layout.public();
         for tile in tiles_between(old, new) {
-            let bytes = match tile.level {
-                Some(level) => self.hashes(level, tile)?.as_flattened().to_vec(),
-                None => self.entries(tile)?,
-            };
-            put_tile(&public, tile, &bytes)?;
+            put_tile(&public, tile, &self.bytes(tile)?)?;
         }
         std::fs::create_dir_all(&public)?;
         replace(&public.join("checkpoint"), head.as_bytes(), false)
+    }
+
+    /// Makes the partial tiles right that were left behind before the last stop: they are not synced, and a power cut can
+    /// have left them empty. Who has seen an older checkpoint may still ask for them.
+    fn mend(&self, old: u64, new: u64) -> io::Result<()> {
+        let public = self.layout.public();
+        let levels = (0..u64::BITS / TILE_HEIGHT).take_while(|level| new >> (level * TILE_HEIGHT) > 0);
+        for level in std::iter::once(None).chain(levels.map(Some)) {
+            let shift = level.unwrap_or_default() * TILE_HEIGHT;
+            for n in (old >> shift) / TILE_WIDTH..=(new >> shift) / TILE_WIDTH {
+                let beside = Tile { level, n, width: TILE_WIDTH };
+                for (path, width) in partial_tiles(&public, &beside)? {
+                    let tile = Tile { width: width.unwrap_or_default(), ..beside };
+                    if tile.width == 0 || n * TILE_WIDTH + tile.width > new >> shift {
+                        std::fs::remove_file(&path)?;
+                        continue;
+                    }
+                    let bytes = self.bytes(tile)?;
+                    if std::fs::read(&path)? != bytes {
+                        replace(&path, &bytes, false)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn bytes(&self, tile: Tile) -> io::Result<Vec<u8>> {
+        match tile.level {
+            Some(level) => Ok(self.hashes(level, tile)?.as_flattened().to_vec()),
+            None => self.entries(tile),
+        }
     }
 
     fn hashes(&self, level: u32, tile: Tile) -> io::Result<Vec<Hash>> {
@@ -161,6 +200,19 @@ impl Copy {
         let bytes = bundle(records.iter().map(|(_, record)| &*record.line)).filter(|_| whole);
         bytes.ok_or_else(|| io::Error::other("the index lacks entries"))
     }
+}
+
+/// The files beside a full tile's path, with their widths; none for what is not a partial tile.
+fn partial_tiles(public: &Path, tile: &Tile) -> io::Result<Vec<(PathBuf, Option<u64>)>> {
+    let files = match std::fs::read_dir(public.join(format!("{}.p", tile.full_path()))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        files => files?,
+    };
+    let width = |path: PathBuf| {
+        let width = path.file_name().and_then(|name| name.to_str()?.parse().ok()).filter(|width| *width < TILE_WIDTH);
+        (path, width)
+    };
+    files.map(|file| Ok(width(file?.path()))).collect()
 }
 
 /// Writes one tile. Once it is full, the partial ones of its place are not needed any more.

@@ -143,6 +143,13 @@ impl Reader {
         self.shared.published.state()
     }
 
+    /// Whether the spare space is there that a full disk is met with. When it is gone, record only what must be recorded,
+    /// and open the ledger again once there is room.
+    #[must_use]
+    pub fn has_reserve(&self) -> bool {
+        self.shared.layout.reserve().exists()
+    }
+
     fn index(&self) -> Result<Index, ReadError> {
         self.shared.index.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(ReadError::Closed)
     }
@@ -182,6 +189,24 @@ impl Reader {
     pub fn get(&self, index: u64) -> Result<Entry, ReadError> {
         let missing = ReadError::NoSuchEntry { index, size: self.size() };
         self.entries(index, index + 1)?.next().unwrap_or(Err(missing))
+    }
+
+    /// One entry, proved to be under the newest head: for what was not walked at the start, because a snapshot was there.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn get_proved(&self, index: u64) -> Result<Entry, ReadError> {
+        self.proved(index, &self.head()).map(|(entry, _)| entry)
+    }
+
+    fn proved(&self, index: u64, head: &Head) -> Result<(Entry, Vec<Hash>), ReadError> {
+        let entry = self.get(index)?;
+        let path = tree::inclusion(&self.shared.nodes, index, head.size)?;
+        if tree::included(&entry.leaf, index, head.size, &path, &head.root) {
+            Ok((entry, path))
+        } else {
+            Err(self.damaged(index))
+        }
     }
 
     /// Remembers that the index must be built again.
@@ -224,11 +249,7 @@ impl Reader {
     /// [`ReadError`].
     pub fn prove(&self, index: u64) -> Result<String, ReadError> {
         let head = self.head();
-        let entry = self.get(index)?;
-        let path = tree::inclusion(&self.shared.nodes, index, head.size)?;
-        if !tree::included(&entry.leaf, index, head.size, &path, &head.root) {
-            return Err(self.damaged(index));
-        }
+        let (entry, path) = self.proved(index, &head)?;
         Ok(proof::write(index, &path, &entry.line, &head.note))
     }
 

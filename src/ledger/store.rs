@@ -1,12 +1,9 @@
 //! What a ledger is kept in. The one write is a compare-and-swap append, because a second kind of store, for several
 //! replicas, will stand beside the one on disk.
 
-use super::{
-    disclosure::SubjectKey,
-    frame::{Batch, BatchRef},
-    hash::Hash,
-    ids::SubjectId,
-};
+use serde::{Deserialize, Serialize};
+
+use super::{disclosure::SubjectKey, frame::Batch, hash::Hash, ids::SubjectId, replay::Wave};
 
 /// Why a store can't do what is asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,13 +46,25 @@ pub enum Kept {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stopped;
 
+/// A place between two commits, in the store's own terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Place {
+    /// Which segment.
+    pub segment: u64,
+    /// Offset in it, in bytes.
+    pub offset: u64,
+}
+
 /// A place for one ledger.
 pub trait Store: Send {
-    /// Hands all batches to `wave`, in order, some at a time, and stops when it says so.
+    /// Hands all batches from a place on to `wave`, in order, some at a time, and stops when it says so.
     ///
     /// # Errors
     /// [`StoreError::Failed`] when it can't be read.
-    fn replay(&mut self, wave: &mut dyn FnMut(&[BatchRef<'_>]) -> Result<(), Stopped>) -> Result<(), StoreError>;
+    fn replay(&mut self, from: Place, wave: Wave<'_>) -> Result<(), StoreError>;
+
+    /// Where the next commit will stand: from there a later replay can go on.
+    fn place(&self) -> Place;
 
     /// Makes a commit durable, if the log still has `expected` entries.
     ///

@@ -1,9 +1,20 @@
 //! The ledger as a whole, on a real folder.
 
+mod attacks;
+mod bombs;
+mod crash;
 mod faults;
 mod flips;
+mod foreign;
+mod fuzz;
 mod golden;
+mod lab;
+mod oracles;
+mod power;
 mod recovery;
+mod rotation;
+mod sizes;
+mod snapshots;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{SeedableRng, rngs::StdRng};
@@ -142,8 +153,14 @@ async fn a_draft_that_cannot_be_leaves_no_trace() {
         ledger.append(1, start(), vec![]).await.unwrap_err().to_string(),
         "draft 0: one append takes 1 to 256 drafts with 8388608 bytes together"
     );
+    // Too much in all, which shows only after some of it was staged.
+    let heavy = vec![personal(1, subject(1), &"x".repeat(DISCLOSURE_MAX_BYTES)); 40];
+    let error = ledger.append(1, start(), heavy).await.unwrap_err();
+    assert!(matches!(error, AppendError::Refused { why: Refused::BatchSize, .. }), "{error}");
     assert_eq!(ledger.size(), 1);
     assert_eq!(ledger.append(1, start(), vec![draft(1)]).await.unwrap().first, 1);
+    drop(ledger);
+    assert!(report(dir.path()).holds());
 }
 
 #[tokio::test]

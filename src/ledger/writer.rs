@@ -10,6 +10,7 @@ use super::{
     hash::Hash,
     publish::Publisher,
     reader::{Head, Shared},
+    snapshot,
     store::Store,
     time::Micros,
 };
@@ -29,6 +30,8 @@ pub(crate) type Answer = oneshot::Sender<Result<Committed, AppendError>>;
 pub(crate) enum Command {
     /// Append entries.
     Append(Job, Answer),
+    /// Make a snapshot of the state at a size.
+    Snapshot { size: u64, state: Vec<u8>, answer: oneshot::Sender<Result<Vec<u8>, AppendError>> },
     /// Bring in the key that lies in the folder as the next one.
     Rotate(Box<ed25519_dalek::SigningKey>, Micros, Answer),
 }
@@ -54,6 +57,7 @@ impl<S: Store + 'static> Writer<S> {
             while let Some(command) = next.take() {
                 match command {
                     Command::Append(job, answer) => next = self.batch(job, answer, &mut commands),
+                    Command::Snapshot { size, state, answer } => drop(answer.send(self.snapshot(size, &state))),
                     Command::Rotate(key, time, answer) => {
                         let rotated = self.core.rotate(*key, time);
                         self.publish(rotated.as_ref().ok().map(|done| (done.size, done.root, &*done.head)));
@@ -78,7 +82,7 @@ impl<S: Store + 'static> Writer<S> {
                     jobs.push(job);
                     answers.push(answer);
                 }
-                Ok(command @ Command::Rotate(..)) => other = Some(command),
+                Ok(command @ (Command::Rotate(..) | Command::Snapshot { .. })) => other = Some(command),
                 Err(_) => break,
             }
         }
@@ -89,6 +93,18 @@ impl<S: Store + 'static> Writer<S> {
             drop(answer.send(result));
         }
         other
+    }
+
+    fn snapshot(&self, size: u64, state: &[u8]) -> Result<Vec<u8>, AppendError> {
+        let actual = self.core.tip.size();
+        if size != actual {
+            return Err(AppendError::Conflict { expected: size, actual });
+        }
+        let signer =
+            self.core.signers.first().ok_or_else(|| AppendError::Failed("there is no key to sign with".into()))?;
+        let head = self.shared.head.borrow().note.clone();
+        snapshot::encode(&self.core.tip, self.core.store.place(), &head, state, signer)
+            .map_err(|error| AppendError::Failed(error.to_string()))
     }
 
     fn publish(&self, newest: Option<(u64, Hash, &str)>) {

@@ -30,7 +30,10 @@ impl Folder {
     /// Makes the folder if it isn't there and waits until nobody else changes its files.
     pub(super) fn lock(&self) -> Result<Lock, ProviderError> {
         let locked = || {
-            DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+            if !self.0.is_dir() {
+                DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+                self.0.parent().map_or(Ok(()), |above| File::open(above)?.sync_all())?;
+            }
             let file =
                 OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(self.path("lock"))?;
             file.lock()?;

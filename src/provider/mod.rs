@@ -20,6 +20,9 @@ mod ssh;
 pub mod throwaway;
 mod token;
 
+#[cfg(test)]
+mod tests;
+
 pub use registry::{NAMES, check_settings, open};
 pub use settings::SettingsProblem;
 

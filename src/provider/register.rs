@@ -58,11 +58,13 @@ impl<K> Default for Register<K> {
 }
 
 impl<K: PartialEq> Register<K> {
-    /// Opens a door or sets its end anew. Keys that are void stay void.
+    /// Opens a door or sets its end anew. Keys that are void stay void; those that would outlive the new end become so.
     pub(super) fn open(&mut self, order: &Order) {
+        let end = order.not_after.timestamp();
         let door = self.door(order);
         door.open = true;
-        door.not_after = order.not_after.timestamp();
+        door.not_after = end;
+        door.keys.iter_mut().for_each(|key| key.void |= key.not_after > end);
     }
 
     /// Cuts the `n`th key: those before it are void. The same `n` again replaces what was cut under it.

@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod cli;
 mod crash;
 mod faults;
 mod house;
@@ -16,8 +17,12 @@ mod playground_browser;
 mod playground_fake;
 mod provider_conformance;
 mod provider_postgres;
+mod provider_postgres_faults;
+mod provider_settings;
 mod provider_ssh;
+mod provider_throwaway;
 mod provider_token;
+mod restart;
 mod secrets;
 mod story;
 mod support;

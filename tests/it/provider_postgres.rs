@@ -7,11 +7,11 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use countersign::provider::{Credential, Item, Order, Provider, ProviderError, SessionEnd};
+use countersign::provider::{self, Credential, Item, Order, Provider, ProviderError, SessionEnd, Surroundings};
 use serde_json::json;
 
 use crate::support::{
-    door::{Place, TAG, ending_in, now, order, part},
+    door::{Place, TAG, ending_in, map, now, order, part},
     postgres::{Server, psql},
     process::{run, until},
 };
@@ -83,8 +83,17 @@ impl Live {
     /// What it said when it ended.
     fn last_words(mut self) -> String {
         let _ = self.child.stdin.as_mut().unwrap().write_all(b"SELECT 'still here';\n");
-        let output = self.child.wait_with_output().unwrap();
-        String::from_utf8_lossy(&output.stderr).into_owned()
+        self.child.wait().unwrap();
+        let mut words = String::new();
+        std::io::Read::read_to_string(self.child.stderr.as_mut().unwrap(), &mut words).unwrap();
+        words
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -102,10 +111,8 @@ async fn a_grant_lives_and_ends() {
          extract(epoch FROM rolvaliduntil)::bigint, shobj_description(oid, 'pg_authid') FROM pg_authid WHERE rolname = '{id}'"
     ));
     let end = order.not_after.timestamp();
-    let mark = format!(r#"{{"countersign": "{id}", "exp":{end},"log":"{TAG}","request":4821}}"#);
+    let mark = format!(r#"{{"countersign":"{id}","exp":{end},"log":"{TAG}","request":4821,"resource":"prod-db"}}"#);
     assert_eq!(about, format!("t|f|f|f|f|4|t|{end}|{mark}"));
-    let parsed: serde_json::Value = serde_json::from_str(&mark).unwrap();
-    assert_eq!(parsed["request"], 4821);
 
     let credential = scene.provider.credential(&order, 1).await.unwrap();
     assert_eq!(credential.public_id, format!("cs_{TAG}_4821:1"));
@@ -189,7 +196,6 @@ async fn what_a_holder_leaves_behind_does_not_keep_the_role() {
     psql(&elsewhere, "SET ROLE NONE; SELECT lo_create(4343)").unwrap();
     // Somebody means it well and grants something to the role by name.
     psql(&url(&credential), &format!("GRANT SELECT ON app.notes TO {id}")).unwrap();
-    scene.server.sql(&format!("GRANT CONNECT ON DATABASE \"other db\" TO {id}"));
     scene.server.sql(&format!("ALTER DEFAULT PRIVILEGES FOR ROLE app_rw GRANT SELECT ON TABLES TO {id}"));
 
     scene.provider.revoke(&order).await.unwrap();
@@ -198,6 +204,35 @@ async fn what_a_holder_leaves_behind_does_not_keep_the_role() {
     assert_eq!(scene.server.sql("SELECT x FROM mine"), "7", "nothing is lost");
     assert_eq!(scene.server.sql("SELECT count(*) FROM pg_largeobject_metadata m JOIN pg_roles r ON r.oid = m.lomowner WHERE r.rolname = 'app_rw'"), "1");
     assert_eq!(scene.server.sql("SELECT count(*) FROM pg_shdepend d WHERE refclassid = 'pg_authid'::regclass AND refobjid NOT IN (SELECT oid FROM pg_roles)"), "0");
+}
+
+#[tokio::test]
+async fn a_role_that_only_a_superuser_can_drop_is_harmless_until_then() {
+    let scene = Scene::new();
+    scene.server.sql("CREATE DATABASE \"other db\"");
+    let order = order("prod-db", 1);
+    let id = &order.external_id;
+    let credential = scene.granted(&order).await;
+    let live = Live::open(&url(&credential));
+    scene.server.sql(&format!("GRANT CREATE ON DATABASE \"other db\" TO {id}; GRANT SELECT ON orders TO {id}"));
+    for _ in 0..2 {
+        let refused = scene.provider.revoke(&order).await.unwrap_err();
+        let words = format!("run as a superuser in \"orders\" `DROP OWNED BY \"{id}\";`");
+        assert!(refused.to_string().ends_with(&words), "{refused}");
+        assert!(matches!(refused, ProviderError::Permanent(_)));
+    }
+    assert!(live.last_words().contains("terminating connection"));
+    assert!(psql(&url(&credential), COUNT).is_err());
+    assert_eq!(
+        scene.server.sql(&format!(
+            "SELECT rolcanlogin, pg_has_role('{id}', 'app_rw', 'MEMBER') FROM pg_roles WHERE rolname = '{id}'"
+        )),
+        "f|f"
+    );
+    assert_eq!(scene.provider.list(TAG).await.unwrap().len(), 1, "it is not called ended");
+    scene.server.sql(&format!("DROP OWNED BY \"{id}\";"));
+    scene.provider.revoke(&order).await.unwrap();
+    assert_eq!(scene.roles(), "0");
 }
 
 #[tokio::test]
@@ -217,6 +252,26 @@ async fn a_role_that_somebody_dropped_leaves_no_session() {
     assert!(live.last_words().contains("terminating connection"));
     assert_eq!(scene.provider.list(TAG).await.unwrap(), []);
     assert_eq!(other.ask("SELECT 'untouched'"), "untouched");
+}
+
+#[tokio::test]
+async fn a_damaged_register_keeps_no_door_open() {
+    let scene = Scene::new();
+    let order = order("prod-db", 1);
+    let credential = scene.granted(&order).await;
+    std::fs::write(scene.place.dir.path().join("prod-db/roles.json"), "{ damaged").unwrap();
+    assert_eq!(scene.provider.list(TAG).await.unwrap().len(), 1);
+    scene.provider.revoke(&order).await.unwrap();
+    assert!(psql(&url(&credential), COUNT).is_err());
+    // What could not be undone is not done: the role is made, and looking finds it.
+    let refused = scene.provider.grant(&order).await.unwrap_err();
+    assert!(
+        matches!(&refused, ProviderError::Unknown(words) if words.contains("roles.json` is damaged")),
+        "{refused:?}"
+    );
+    assert_eq!(scene.provider.list(TAG).await.unwrap().len(), 1);
+    scene.provider.revoke(&order).await.unwrap();
+    assert_eq!(scene.roles(), "0");
 }
 
 #[tokio::test]
@@ -252,6 +307,22 @@ async fn check_prints_exactly_what_lacks() {
     assert_eq!(lacking().await, [words]);
     assert_eq!(scene.provider.grant(&order("prod-db", 1)).await.unwrap_err(), ProviderError::Permanent(words.into()));
     assert_eq!(scene.roles(), "0", "nothing half-made is left");
+}
+
+#[tokio::test]
+async fn a_wrong_clock_is_found() {
+    let server = Server::start();
+    let place = Place::new(&[("URL", &server.bot_url())]);
+    for (shift, words) in
+        [(-300, "s ahead of ours, so that it ends logins that much too early"), (300, "s behind ours")]
+    {
+        let surroundings =
+            Surroundings { now: Arc::new(move || now() + TimeDelta::seconds(shift)), ..place.surroundings() };
+        let settings = map(&json!({ "url_env": "URL", "role": "app_rw" }));
+        let provider = provider::open("postgres", "prod-db", &settings, &surroundings).unwrap();
+        let found = provider.check().await.unwrap().join("; ");
+        assert!(found.starts_with("the server's clock is ") && found.contains(words), "{found}");
+    }
 }
 
 #[tokio::test]
@@ -327,10 +398,10 @@ async fn nothing_secret_is_logged_or_said() {
     ] {
         let place = Place::new(&[("URL", &url.replace("{port}", &scene.server.port.to_string()))]);
         let provider = place.open("postgres", "prod-db", &json!({ "url_env": "URL", "role": "app_rw" }));
-        for error in [provider.check().await.unwrap_err(), provider.revoke(&order).await.unwrap_err()] {
-            assert!(error.to_string().contains(words), "{error}");
-            assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
-        }
+        let told = provider.check().await.map_or_else(|e| e.to_string(), |lacking| lacking.join("; "));
+        let refused = provider.revoke(&order).await.unwrap_err().to_string();
+        assert!(told.contains(words) && refused.contains(words), "{told} / {refused}");
+        assert!(!told.contains("s3cret") && !refused.contains("s3cret"), "{told} / {refused}");
     }
     let unset = Place::new(&[]).open("postgres", "prod-db", &json!({ "url_env": "URL", "role": "app_rw" }));
     assert_eq!(unset.check().await.unwrap(), ["the environment variable `URL` is not set: put the admin URL into it"]);
@@ -410,8 +481,21 @@ async fn a_role_that_is_not_ours_is_left_alone() {
     let scene = Scene::new();
     let order = order("prod-db", 1);
     scene.server.sql(&format!("CREATE ROLE {} LOGIN PASSWORD 'known'", order.external_id));
-    let refused = scene.provider.grant(&order).await.unwrap_err();
-    assert!(refused.to_string().contains("doesn't bear our mark"), "{refused}");
+    for refused in [scene.provider.grant(&order).await, scene.provider.revoke(&order).await] {
+        assert!(
+            matches!(&refused, Err(ProviderError::Permanent(words)) if words.contains("doesn't bear our mark")),
+            "{refused:?}"
+        );
+    }
+    assert_eq!(scene.roles(), "1");
+    assert_eq!(scene.provider.list(TAG).await.unwrap(), []);
+
+    // One of ours whose mark somebody took away is known by its number.
+    let ours = crate::support::door::order("prod-db", 2);
+    scene.provider.grant(&ours).await.unwrap();
+    scene.server.sql(&format!("COMMENT ON ROLE {} IS 'theirs now'", ours.external_id));
+    scene.provider.revoke(&ours).await.unwrap();
+    assert_eq!(scene.roles(), "1");
 }
 
 #[tokio::test]
@@ -430,7 +514,10 @@ async fn other_logs_and_other_roles_are_not_listed() {
     assert_eq!(ids(TAG).await, [ours.external_id]);
     assert_eq!(ids("abcdefgi").await, [theirs.external_id]);
     assert_eq!(ids("%%%%%%%%").await, Vec::<String>::new());
-    drop(scene.place);
+    // Another resource on the same server has the same roles before it and lists its own.
+    let place = Place::new(&[("PROD_DB_URL", &scene.server.bot_url())]);
+    let other = place.open("postgres", "stage-db", &json!({ "url_env": "PROD_DB_URL", "role": "app_rw" }));
+    assert_eq!(other.list(TAG).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::support::{
     door::{Place, TAG, ending_in, map, now, order, part},
     process::{run, said, until},
-    sshd::{Sshd, save},
+    sshd::{Sshd, save, whoami},
 };
 
 /// The files of a credential, saved where its labels say.
@@ -202,7 +202,7 @@ async fn the_revocation_list_is_one_openssh_reads() {
 async fn the_last_seconds_are_not_a_whole_session() {
     let scene = Scene::new(&json!({})).await;
     assert_eq!(scene.provider.describe().ends_sessions, SessionEnd::AtNotAfter);
-    let order = ending_in(&order("prod-host", 12), 8);
+    let order = ending_in(&order("prod-host", 12), 12);
     let files = scene.granted(&order).await;
     let client = || scene.sshd.client(&files.identity);
 
@@ -225,7 +225,7 @@ async fn the_last_seconds_are_not_a_whole_session() {
     let mut master = master.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     until("the connection is shared", || socket.exists());
 
-    until("the last seconds", || order.not_after - now() < TimeDelta::milliseconds(3200));
+    until("the last seconds", || order.not_after - now() < TimeDelta::milliseconds(4200));
     sessions.push(("one of the last seconds", started(client().arg("echo started; sleep 3145; echo survived"))));
     for (what, session) in &mut sessions {
         let status = session.child.wait().unwrap();
@@ -275,6 +275,34 @@ async fn ordinary_use_is_not_hindered() {
 }
 
 #[tokio::test]
+async fn files_can_be_copied() {
+    let scene = Scene::new(&json!({})).await;
+    let files = scene.granted(&order("prod-host", 12)).await;
+    let (from, to) = (files.dir.path().join("from here"), files.dir.path().join("to there"));
+    fs::write(&from, "the same bytes").unwrap();
+    let options = [
+        "-F",
+        "none",
+        "-q",
+        "-o",
+        "StrictHostKeyChecking=no",
+        "-o",
+        "UserKnownHostsFile=/dev/null",
+        "-o",
+        "BatchMode=yes",
+    ];
+    let port = scene.sshd.port.to_string();
+    // This sshd would serve files by itself (`internal-sftp`), as hardened servers do.
+    run(Command::new("scp")
+        .args(options)
+        .args(["-s", "-P", &port, "-o", "IdentityAgent=none", "-i"])
+        .arg(&files.identity)
+        .arg(&from)
+        .arg(format!("{}@127.0.0.1:{}", whoami(), to.display())));
+    assert_eq!(fs::read_to_string(to).unwrap(), "the same bytes");
+}
+
+#[tokio::test]
 async fn a_certificate_is_good_from_its_addresses_only() {
     let scene = Scene::new(&json!({ "source_addresses": ["192.0.2.0/24"] })).await;
     let files = scene.granted(&order("prod-host", 12)).await;
@@ -289,7 +317,7 @@ async fn the_command_that_is_shown_can_be_pasted() {
     let order = order("prod-host", 12);
     scene.provider.grant(&order).await.unwrap();
     let credential = scene.provider.credential(&order, 1).await.unwrap();
-    let settings = json!({ "host": "127.0.0.1", "user": crate::support::sshd::whoami(), "port": scene.sshd.port });
+    let settings = json!({ "host": "127.0.0.1", "user": whoami(), "port": scene.sshd.port });
     let shown = scene.place.open("ssh", "prod-host", &settings);
     let credential_shown = shown.credential(&order, 2).await.unwrap();
     drop(credential);
@@ -426,6 +454,11 @@ struct Session {
 }
 
 impl Session {
+    fn of(mut child: Child) -> Self {
+        let output = BufReader::new(child.stdout.take().unwrap());
+        Self { child, output }
+    }
+
     /// What it says until it ends.
     fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
@@ -434,19 +467,25 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 fn started(command: &mut Command) -> Session {
     started_typing(command, "")
 }
 
 fn started_typing(command: &mut Command, typed: &str) -> Session {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-    child.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
-    let mut output = BufReader::new(child.stdout.take().unwrap());
-    loop {
-        let mut line = String::new();
-        assert_ne!(output.read_line(&mut line).unwrap(), 0, "it ended before it started");
-        if line.trim_end().ends_with("started") {
-            return Session { child, output };
-        }
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut session = Session::of(child);
+    session.child.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
+    let mut line = String::new();
+    while !line.trim_end().ends_with("started") {
+        line.clear();
+        assert_ne!(session.output.read_line(&mut line).unwrap(), 0, "it ended before it started");
     }
+    session
 }

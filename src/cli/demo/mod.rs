@@ -98,7 +98,7 @@ fn greet(args: &Args, dir: &Path, running: &service::Running, database: &Databas
 fn write_config(dir: &Path, with_database: bool) -> Result<PathBuf, Stop> {
     let config = dir.join("bot-config");
     std::fs::create_dir_all(&config)?;
-    let resources = if with_database { format!("{RESOURCES}\n{DATABASE}") } else { RESOURCES.to_owned() };
+    let resources = if with_database { format!("{DATABASE}\n{RESOURCES}") } else { RESOURCES.to_owned() };
     for (file, text) in [("countersign.toml", SERVER), ("people.toml", PEOPLE), ("resources.toml", &resources)] {
         std::fs::write(config.join(file), text)?;
     }

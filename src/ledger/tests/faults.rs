@@ -5,14 +5,14 @@ use crate::ledger::{
     check::{Tip, Walk},
     core::Core,
     memory::{Failing, Memory},
-    store::Store,
+    store::{Place, Store},
 };
 
 fn opened(memory: &Memory, seed: u64) -> Core<Memory> {
     let mut store = memory.clone();
     let mut walk = Walk::new(Tip::default(), knows, 1);
     store
-        .replay(&mut |batches| {
+        .replay(Place::default(), &mut |batches| {
             walk.wave(batches);
             Ok(())
         })

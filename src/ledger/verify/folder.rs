@@ -12,7 +12,7 @@ use super::{
 };
 use crate::ledger::{
     check::{Tip, on_threads},
-    disk::{Layout, WAVE_FRAMES},
+    disk::Layout,
     fault::{Class, Fault, Faults},
     frame::{BatchRef, FRAME_MAX_BYTES, Raw, RecordRef},
     ids::SubjectId,
@@ -20,6 +20,7 @@ use crate::ledger::{
     line::Line,
     note::{Checkpoint, SignedNote},
     reader::opened,
+    replay::WAVE_FRAMES,
     vault::Vault,
 };
 
@@ -79,7 +80,7 @@ impl Walked<'_> {
             Ok(bytes) => bytes,
             Err(error) => return self.fault(Class::Io, format!("segment {number} can't be read: {error}")),
         };
-        let Some((first, pieces, end)) = journal::pieces(&bytes, number) else {
+        let Some((first, pieces, end)) = journal::pieces(&bytes, number, 0) else {
             return self.fault(Class::Frame, format!("segment {number} has a damaged header"));
         };
         if first != self.walk.tip.size() {

@@ -6,7 +6,7 @@ use postgres_protocol::escape::escape_identifier;
 use super::{
     super::ProviderError,
     faults::{Sent, fault, has_dependents, is_absent, is_forbidden},
-    rights,
+    mark, rights,
     session::{Address, Session, column},
 };
 
@@ -15,9 +15,22 @@ const END_WAIT_MILLIS: i64 = 1500;
 /// How often sessions that came in between are looked for again.
 const ROUNDS_MAX: usize = 3;
 
-/// Removes the role `id`, its sessions and its traces.
-pub(super) async fn close(session: &Session, address: &Address, id: &str, profile: &str) -> Result<(), ProviderError> {
-    let Some(oid) = oid_of(session, id).await? else { return Ok(()) };
+/// Removes the role `id`, its sessions and its traces. `known` are the numbers that our roles of this name had: a role
+/// with neither one of them nor our mark is somebody else's.
+pub(super) async fn close(
+    session: &Session,
+    address: &Address,
+    id: &str,
+    profile: &str,
+    known: &[u32],
+) -> Result<(), ProviderError> {
+    const ROLE: &str = "SELECT oid, coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_roles WHERE rolname = $1";
+    let found = session.rows(ROLE, &[&id]).await?;
+    let Some(role) = found.first() else { return Ok(()) };
+    let oid: u32 = column(role, 0)?;
+    if !known.contains(&oid) && !mark::is_of_role(column(role, 1)?, id) {
+        return Err(not_ours(id));
+    }
     let name = escape_identifier(id);
     match session.try_change(&format!("ALTER ROLE {name} NOLOGIN PASSWORD NULL")).await {
         Ok(()) => {}
@@ -29,7 +42,11 @@ pub(super) async fn close(session: &Session, address: &Address, id: &str, profil
         Ok(()) => {}
         Err(e) if has_dependents(&e) => {
             disown(session, address, oid, id, profile).await?;
-            session.change(&format!("DROP ROLE IF EXISTS {name}")).await?;
+            match session.try_change(&format!("DROP ROLE IF EXISTS {name}")).await {
+                Ok(()) => {}
+                Err(e) if has_dependents(&e) => return Err(stuck(session, oid, id, profile).await?),
+                Err(e) => return Err(explained(session, &e, profile).await),
+            }
         }
         Err(e) => return Err(explained(session, &e, profile).await),
     }
@@ -38,6 +55,14 @@ pub(super) async fn close(session: &Session, address: &Address, id: &str, profil
     }
     // Somebody may have been let in before the role was blocked and have been seen by nobody until now.
     end_sessions(session, oid, profile).await
+}
+
+/// A role has the name of one of ours and isn't.
+pub(super) fn not_ours(id: &str) -> ProviderError {
+    let name = escape_identifier(id);
+    ProviderError::Permanent(format!(
+        "there is a role {name} that doesn't bear our mark: it is left alone; look where it comes from"
+    ))
 }
 
 /// Ends the sessions of a role that is gone: it was dropped by somebody else, or by us just before we were killed.
@@ -90,16 +115,8 @@ async fn disown(session: &Session, address: &Address, oid: u32, id: &str, profil
     if let Err(e) = session.try_change(&format!("GRANT {name} TO CURRENT_USER")).await {
         return Err(explained(session, &e, profile).await);
     }
-    let traces = session
-        .rows(
-            "SELECT DISTINCT coalesce(b.datname, current_database())::text FROM pg_shdepend d \
-             LEFT JOIN pg_database b ON b.oid = d.dbid \
-             WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = $1",
-            &[&oid],
-        )
-        .await?;
-    for row in traces {
-        let there = address.with_database(column(&row, 0)?).connect().await?;
+    for database in traces(session, oid).await? {
+        let there = address.with_database(&database).connect().await?;
         for sql in [format!("REASSIGN OWNED BY {name} TO {heir}"), format!("DROP OWNED BY {name}")] {
             if let Err(e) = there.try_change(&sql).await {
                 return Err(explained(session, &e, profile).await);
@@ -107,6 +124,34 @@ async fn disown(session: &Session, address: &Address, oid: u32, id: &str, profil
         }
     }
     Ok(())
+}
+
+/// The databases in which something depends on a role; what is in none of them (a database's own rights) can be
+/// mended from ours.
+async fn traces(session: &Session, oid: u32) -> Result<Vec<String>, ProviderError> {
+    let rows = session
+        .rows(
+            "SELECT DISTINCT coalesce(b.datname, current_database())::text FROM pg_shdepend d \
+             LEFT JOIN pg_database b ON b.oid = d.dbid \
+             WHERE d.refclassid = 'pg_authid'::regclass AND d.refobjid = $1",
+            &[&oid],
+        )
+        .await?;
+    rows.iter().map(|row| column(row, 0)).collect()
+}
+
+/// Somebody granted the role something that only they or a superuser can take back. It can't log in any more; here it
+/// loses the profile too.
+async fn stuck(session: &Session, oid: u32, id: &str, profile: &str) -> Result<ProviderError, ProviderError> {
+    let name = escape_identifier(id);
+    session.change(&format!("REVOKE {} FROM {name}", escape_identifier(profile))).await?;
+    let places =
+        traces(session, oid).await?.iter().map(|place| escape_identifier(place)).collect::<Vec<_>>().join(", ");
+    Ok(ProviderError::Permanent(format!(
+        "the role {name} can't log in and has no session and no rights of {} any more, but it can't be dropped: somebody \
+         granted it something by name; run as a superuser in {places} `DROP OWNED BY {name};`",
+        escape_identifier(profile),
+    )))
 }
 
 /// The verdict on an error, with what to run if it is a matter of rights.

@@ -6,10 +6,15 @@
 //! end, sessions are ended by us. It binds logins by password only: in `pg_hba.conf` these roles need `scram-sha-256`,
 //! not `trust` or `peer`.
 //!
+//! What the profile may create, it keeps: a profile that can make functions can leave one behind that runs as the
+//! profile. Before version 15 a holder can also make another login a member of their own role; a session which that
+//! login opened is not ours to end.
+//!
 //! Our login needs no superuser: `CREATEROLE`, `pg_signal_backend` and the profile role `WITH ADMIN OPTION`.
 
 mod closing;
 mod faults;
+mod mark;
 mod rights;
 mod session;
 mod settings;
@@ -20,7 +25,6 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use postgres_protocol::escape::{escape_identifier, escape_literal};
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::json;
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
@@ -48,6 +52,7 @@ type Numbers = BTreeMap<String, Vec<u32>>;
 
 /// The provider.
 pub(super) struct Postgres {
+    resource: String,
     settings: PostgresSettings,
     url: Option<SecretString>,
     folder: Folder,
@@ -59,6 +64,7 @@ impl Postgres {
     pub(super) fn new(resource: &str, settings: PostgresSettings, surroundings: &Surroundings) -> Self {
         let url = surroundings.env.get(&settings.url_env).filter(|url| !url.expose_secret().is_empty()).cloned();
         Self {
+            resource: resource.to_owned(),
             settings,
             url,
             folder: Folder::new(&surroundings.dir, resource),
@@ -83,9 +89,11 @@ impl Postgres {
         work: impl FnOnce(Address, Session) -> W,
     ) -> Result<T, ProviderError> {
         let address = self.address()?;
-        let _place = self.places.acquire().await.map_err(|e| ProviderError::Retry(e.to_string()))?;
-        let session = address.connect().await?;
         let limit = Duration::from_secs(CALL_LIMIT_SECS);
+        let busy = || ProviderError::Retry(format!("too many calls to {} at once", address.words()));
+        let place = tokio::time::timeout(limit, self.places.acquire()).await;
+        let _place = place.map_err(|_| busy())?.map_err(|_| busy())?;
+        let session = address.connect().await?;
         let late = || ProviderError::Unknown(format!("{} took longer than {CALL_LIMIT_SECS} s", address.words()));
         let words_of = address.clone();
         let answer = tokio::time::timeout(limit, work(words_of, session)).await;
@@ -130,10 +138,8 @@ impl Postgres {
                 "CREATE ROLE {name} LOGIN NOINHERIT PASSWORD NULL VALID UNTIL {end} CONNECTION LIMIT {limit} IN ROLE {role};"
             )
         } else {
-            if !column::<&str>(&found, 2)?.starts_with(&mark_start(id)) {
-                return Err(ProviderError::Permanent(format!(
-                    "there is a role {name} that doesn't bear our mark: it is left alone; look where it comes from"
-                )));
+            if !mark::is_of_role(column(&found, 2)?, id) {
+                return Err(closing::not_ours(id));
             }
             format!(
                 "ALTER ROLE {name} LOGIN NOINHERIT VALID UNTIL {end} CONNECTION LIMIT {limit}; GRANT {role} TO {name};"
@@ -142,7 +148,7 @@ impl Postgres {
         let sql = format!(
             "{sql} ALTER ROLE {name} SET role = {}; COMMENT ON ROLE {name} IS {}",
             escape_literal(profile),
-            escape_literal(&mark(order)),
+            escape_literal(&mark::mark(order, &self.resource)),
         );
         if let Err(e) = session.try_change(&sql).await {
             return Err(closing::explained(session, &e, profile).await);
@@ -217,12 +223,16 @@ impl Provider for Postgres {
     }
 
     async fn check(&self) -> Result<Vec<String>, ProviderError> {
-        if self.url.is_none()
-            && let Err(lacking) = self.address()
-        {
-            return Ok(vec![lacking.to_string()]);
+        let found = self.call(|_, session| async move {
+            let mut lacking = rights::lacking(&session, &self.settings.role).await?;
+            lacking.extend(rights::wrong_clock(&session, (self.now)()).await?);
+            Ok(lacking)
+        });
+        match found.await {
+            // No URL, a wrong password, no such database: that is what is missing.
+            Err(ProviderError::Permanent(lacking)) => Ok(vec![lacking]),
+            found => found,
         }
-        self.call(|_, session| async move { rights::lacking(&session, &self.settings.role).await }).await
     }
 
     async fn grant(&self, order: &Order) -> Result<(), ProviderError> {
@@ -257,22 +267,24 @@ impl Provider for Postgres {
     async fn revoke(&self, order: &Order) -> Result<(), ProviderError> {
         checked(order)?;
         let id = order.external_id.clone();
-        let known = self.numbers().await?.remove(&id).unwrap_or_default();
+        // A damaged register must not keep a door open.
+        let known = self.numbers().await.unwrap_or_default().remove(&id).unwrap_or_default();
         let profile = &self.settings.role;
         self.call(|address, session| async move {
-            closing::close(&session, &address, &order.external_id, profile).await?;
+            closing::close(&session, &address, &order.external_id, profile, &known).await?;
             closing::end_orphans(&session, &known, profile).await
         })
         .await?;
-        self.note(move |numbers| numbers.remove(&id).is_some()).await
+        // A number that stays noted does no harm: it counts only while no role has it.
+        self.note(move |numbers| numbers.remove(&id).is_some()).await.or(Ok(()))
     }
 
     async fn list(&self, log_tag: &str) -> Result<Vec<Item>, ProviderError> {
         if !orders::is_log_tag(log_tag) {
             return Ok(Vec::new());
         }
-        let numbers = self.numbers().await?;
-        self.call(|_, session| async move { list(&session, log_tag, &numbers).await }).await
+        let numbers = self.numbers().await.unwrap_or_default();
+        self.call(|_, session| async move { list(&session, &self.resource, log_tag, &numbers).await }).await
     }
 
     async fn public(&self, _name: &str) -> Option<PublicDocument> {
@@ -280,14 +292,16 @@ impl Provider for Postgres {
     }
 }
 
-/// The roles that bear the tag, and the sessions of those that are gone.
-async fn list(session: &Session, log_tag: &str, numbers: &Numbers) -> Result<Vec<Item>, ProviderError> {
+/// The roles of this resource that bear the tag, and the sessions of those that are gone. A server has one set of
+/// roles for all its databases: those of other resources are theirs to list.
+async fn list(session: &Session, resource: &str, log_tag: &str, numbers: &Numbers) -> Result<Vec<Item>, ProviderError> {
     // In the order of names, `_` is followed by `` ` ``: the index is used, however many roles there are.
     let (from, to) = (format!("cs_{log_tag}_"), format!("cs_{log_tag}`"));
     let roles = session
         .rows(
             "SELECT rolname::text, CASE WHEN isfinite(rolvaliduntil) \
-             THEN floor(extract(epoch FROM rolvaliduntil))::bigint END \
+             THEN floor(extract(epoch FROM rolvaliduntil))::bigint END, \
+             coalesce(shobj_description(oid, 'pg_authid'), '') \
              FROM pg_roles WHERE rolname >= $1::text::name AND rolname < $2::text::name",
             &[&from, &to],
         )
@@ -296,7 +310,7 @@ async fn list(session: &Session, log_tag: &str, numbers: &Numbers) -> Result<Vec
     for row in roles {
         let external_id: String = column(&row, 0)?;
         let end: Option<i64> = column(&row, 1)?;
-        if orders::is_of_log(&external_id, log_tag) {
+        if orders::is_of_log(&external_id, log_tag) && mark::is_of_resource(column(&row, 2)?, resource) {
             items.push(Item { external_id, not_after: end.and_then(|end| DateTime::from_timestamp(end, 0)) });
         }
     }
@@ -317,17 +331,6 @@ async fn list(session: &Session, log_tag: &str, numbers: &Numbers) -> Result<Vec
         }
     }
     Ok(items)
-}
-
-/// What stands in the comment of a role of ours.
-fn mark(order: &Order) -> String {
-    let log = orders::log_tag(&order.external_id).unwrap_or_default();
-    let rest = json!({ "exp": order.not_after.timestamp(), "log": log, "request": order.request }).to_string();
-    format!("{}, {}", mark_start(&order.external_id), rest.trim_start_matches('{'))
-}
-
-fn mark_start(id: &str) -> String {
-    format!(r#"{{"countersign": "{id}""#)
 }
 
 /// A value of a connection string as libpq reads it.

@@ -1,5 +1,6 @@
 //! Whether our login has the rights it needs, and the exact statements that give them.
 
+use chrono::{DateTime, Utc};
 use postgres_protocol::escape::escape_identifier;
 
 use super::{
@@ -9,6 +10,8 @@ use super::{
 
 /// The oldest server whose `pg_terminate_backend` waits.
 const SERVER_MIN: i32 = 140_000;
+/// How far the server's clock may be from ours, in seconds.
+const CLOCK_DIFFERENCE_MAX_SECS: i64 = 30;
 
 /// What is missing for granting the profile role `role`: words with the SQL that mends it. Empty if nothing is.
 pub(super) async fn lacking(session: &Session, role: &str) -> Result<Vec<String>, ProviderError> {
@@ -60,6 +63,20 @@ pub(super) async fn lacking(session: &Session, role: &str) -> Result<Vec<String>
         Some(_) => {}
     }
     Ok(lacking)
+}
+
+/// Whether the server's clock and ours disagree: the second lock closes by the server's.
+pub(super) async fn wrong_clock(session: &Session, now: DateTime<Utc>) -> Result<Option<String>, ProviderError> {
+    let row = session.row("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", &[]).await?;
+    let theirs: i64 = column(&row, 0)?;
+    let ahead = theirs.saturating_sub(now.timestamp());
+    let (amount, side, when) =
+        if ahead > 0 { (ahead, "ahead of", "early") } else { (ahead.saturating_neg(), "behind", "late") };
+    Ok((amount > CLOCK_DIFFERENCE_MAX_SECS).then(|| {
+        format!(
+            "the server's clock is {amount} s {side} ours, so that it ends logins that much too {when}: set it by NTP"
+        )
+    }))
 }
 
 /// The profile role isn't there.

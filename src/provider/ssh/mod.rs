@@ -4,6 +4,11 @@
 //! (`RevokedKeys`); nothing is called there. A certificate's serial is the request's id and its key id is
 //! `<external id>:<n>:<holder>`, which is what sshd writes into its log.
 //!
+//! On a server: `TrustedUserCAKeys` names a copy of the public document `ca.pub`, `RevokedKeys` a copy of `krl` that is
+//! fetched every minute (sshd reads it at each login), and `AuthorizedPrincipalsFile` says which principals may be whom.
+//! Without the list, a grant that is ended early works until its own end. A key of the operator's (`ca_key_file`) signs
+//! for one ledger only: the list names requests by their number.
+//!
 //! Certificates end by themselves, to the second, and so do the sessions opened with them ([`session`]). What the
 //! holder of a shell account can leave behind there (a detached process, a cron job, a key of their own) no certificate
 //! can undo: give accounts that can't, or that are thrown away.
@@ -14,6 +19,9 @@ mod session;
 mod settings;
 mod subject;
 mod wire;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -11,9 +11,12 @@
 
 /// The command that lets a session run until `end`, in seconds since 1970.
 pub(super) fn until(end: i64) -> String {
-    const RUN: &str = r#"if [ -n "$SSH_ORIGINAL_COMMAND" ]; then set -- "${SHELL:-/bin/sh}" -c "$SSH_ORIGINAL_COMMAND"; else set -- "${SHELL:-/bin/sh}" -l; fi"#;
+    // A forced command keeps sshd from serving files itself: the program of the same package does it.
+    const FILES: &str = r#"cmd=$SSH_ORIGINAL_COMMAND; case $cmd in internal-sftp*) for f in /usr/lib/openssh/sftp-server /usr/libexec/openssh/sftp-server /usr/libexec/sftp-server /usr/lib/ssh/sftp-server; do if [ -x "$f" ]; then cmd="$f${cmd#internal-sftp}"; break; fi; done;; esac"#;
+    const RUN: &str =
+        r#"if [ -n "$cmd" ]; then set -- "${SHELL:-/bin/sh}" -c "$cmd"; else set -- "${SHELL:-/bin/sh}" -l; fi"#;
     const LIMIT: &str = r#"if [ "$left" -gt 1 ]; then exec timeout -s HUP -k 1 "$((left-1))" "$@"; else exec timeout -s KILL 1 "$@"; fi"#;
     const OVER: &str = r#"if [ "$left" -lt 1 ]; then echo "countersign: this access has ended" >&2; exit 1; fi"#;
     // `date` cuts off the fraction of the present second: one is taken away for it.
-    format!("exec /bin/sh -c 'left=$(({end}-1-$(date +%s))) || exit 1; {OVER}; {RUN}; {LIMIT}'")
+    format!("exec /bin/sh -c 'left=$(({end}-1-$(date +%s))) || exit 1; {OVER}; {FILES}; {RUN}; {LIMIT}'")
 }

@@ -7,6 +7,7 @@ pub mod jwt;
 pub mod life;
 pub mod postgres;
 pub mod process;
+pub mod proxy;
 pub mod small_disk;
 pub mod sshd;
 pub mod strace;

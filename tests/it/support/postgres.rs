@@ -1,9 +1,15 @@
-//! A real PostgreSQL for a test: its own copy of a cluster that is made once a checkout.
+//! A real database server for a test: its own copy of a cluster that is made once a checkout.
 //!
 //! In it: a superuser `admin`, a bot `csbot` with the rights the provider asks for and no more, a profile role `app_rw`
 //! and a database `orders` with a table `orders` that `app_rw` may read and change.
 
-use std::{fs, os::unix::process::CommandExt, path::PathBuf, process::Command};
+use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    os::unix::process::CommandExt,
+    path::PathBuf,
+    process::Command,
+};
 
 use tempfile::TempDir;
 
@@ -112,7 +118,10 @@ pub fn psql(url: &str, sql: &str) -> Result<String, String> {
 /// The cluster that the others are copies of.
 fn template() -> PathBuf {
     let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let template = place.join("postgres-template");
+    // Another server or other furniture is another template.
+    let mut kind = DefaultHasher::new();
+    (binary("postgres"), FURNITURE).hash(&mut kind);
+    let template = place.join(format!("postgres-template-{:016x}", kind.finish()));
     let lock = fs::File::create(place.join("postgres-template.lock")).unwrap();
     lock.lock().unwrap();
     if template.exists() {
@@ -146,13 +155,14 @@ fn template() -> PathBuf {
 }
 
 /// A folder that the server's user can enter.
-fn folder() -> TempDir {
+pub fn folder() -> TempDir {
     let dir = tempfile::Builder::new().prefix("countersign-pg-").tempdir_in("/tmp").unwrap();
     own(&dir);
     dir
 }
 
-fn own(dir: &TempDir) {
+/// Gives the folder and what is in it to the server's user.
+pub fn own(dir: &TempDir) {
     if let Some((uid, gid)) = fit_user() {
         run(Command::new("chown").arg("-R").arg(format!("{uid}:{gid}")).arg(dir.path()));
     }
@@ -163,13 +173,17 @@ fn copy(template: &std::path::Path, dir: &TempDir) {
     let _ = fs::remove_file(dir.path().join("data/postmaster.pid"));
 }
 
-/// PostgreSQL doesn't run as root.
+/// The server doesn't run as root.
 fn fit_user() -> Option<(u32, u32)> {
     process::is_root().then(|| process::user("postgres"))
 }
 
 /// A program of the server.
 fn binary(name: &str) -> String {
+    // Another version than the distribution's, to see whether it behaves alike.
+    if let Some(folder) = std::env::var_os("COUNTERSIGN_TEST_POSTGRES_BIN") {
+        return find_program(&[&PathBuf::from(folder).join(name).display().to_string()], "it");
+    }
     let places: Vec<String> = (13..=19).rev().map(|v| format!("/usr/lib/postgresql/{v}/bin/{name}")).collect();
     let places: Vec<&str> = places.iter().map(String::as_str).collect();
     find_program(&places, "postgresql")

@@ -42,12 +42,6 @@ impl Kept {
         let pipe = keeper.stdin.take();
         Self { keeper, pipe }
     }
-
-    /// Stops the server at once and waits for it.
-    pub fn stop(&mut self) {
-        drop(self.pipe.take());
-        self.keeper.wait().unwrap();
-    }
 }
 
 impl Drop for Kept {

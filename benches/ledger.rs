@@ -1,0 +1,323 @@
+//! The ledger against its peers, each in the same run: a bare file with `fdatasync`, `SQLite` in WAL with `synchronous=FULL`,
+//! bare SHA-256, sled's own open. Medians of five rounds, which take turns so that a slow minute of the machine hits all alike.
+//!
+//! `LEDGER_BENCH_ENTRIES` sets the size of the large log (1,000,000), `LEDGER_BENCH_APPENDS` the appends of a round (4,000).
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::cast_precision_loss,
+    reason = "a bench measures with the clock of the machine, and stops when something is wrong"
+)]
+
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Utc};
+use countersign::ledger::{Draft, Ledger, Options, verify};
+use rand::{SeedableRng as _, rngs::StdRng};
+use serde_json::{Map, json};
+use sha2::{Digest as _, Sha256};
+
+const ROUNDS: usize = 5;
+const LINE_BYTES: usize = 600;
+const BATCH: usize = 256;
+
+fn number(name: &str, otherwise: usize) -> usize {
+    std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+}
+
+fn knows(kind: &str) -> bool {
+    kind.starts_with("bench.")
+}
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(1_795_222_784_123_456).unwrap()
+}
+
+fn options() -> Options {
+    Options::new("example.com/bench", knows, now(), Box::new(StdRng::seed_from_u64(1)))
+}
+
+/// A draft whose line has about `LINE_BYTES` bytes.
+fn draft() -> Draft {
+    let mut body = Map::new();
+    body.insert("resource".into(), json!("prod-db"));
+    body.insert("words".into(), json!("the quick brown fox ".repeat(19)));
+    Draft { kind: "bench.happened".into(), body, disclosures: vec![] }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// Appends per second, and the p50 and p99 of one in microseconds.
+struct Rate {
+    each: f64,
+    p50: f64,
+    p99: f64,
+}
+
+fn rate(mut took: Vec<Duration>, whole: Duration) -> Rate {
+    took.sort_unstable();
+    let micros = |part: usize| took[(took.len() * part / 100).min(took.len() - 1)].as_secs_f64() * 1e6;
+    Rate { each: took.len() as f64 / whole.as_secs_f64(), p50: micros(50), p99: micros(99) }
+}
+
+/// Calls `append` from so many tasks at once.
+async fn callers<F, A>(count: usize, appends: usize, append: A) -> Rate
+where
+    F: Future<Output = ()> + Send,
+    A: Fn() -> F + Clone + Send + 'static,
+{
+    let began = Instant::now();
+    let tasks: Vec<_> = (0..count)
+        .map(|_| {
+            let append = append.clone();
+            tokio::spawn(async move {
+                let mut took = Vec::new();
+                for _ in 0..appends.div_ceil(count) {
+                    let began = Instant::now();
+                    append().await;
+                    took.push(began.elapsed());
+                }
+                took
+            })
+        })
+        .collect();
+    let mut took = Vec::new();
+    for task in tasks {
+        took.extend(task.await.unwrap());
+    }
+    rate(took, began.elapsed())
+}
+
+type Answer = tokio::sync::oneshot::Sender<()>;
+
+/// A peer with one writer thread behind a channel, as ours has: `commit` makes so many records durable.
+fn peer(mut commit: impl FnMut(usize) + Send + 'static, batch: usize) -> tokio::sync::mpsc::Sender<Answer> {
+    let (to, mut from) = tokio::sync::mpsc::channel::<Answer>(1_024);
+    std::thread::spawn(move || {
+        while let Some(first) = from.blocking_recv() {
+            let mut waiting = vec![first];
+            while waiting.len() < batch
+                && let Ok(next) = from.try_recv()
+            {
+                waiting.push(next);
+            }
+            commit(waiting.len());
+            for answer in waiting {
+                answer.send(()).unwrap();
+            }
+        }
+    });
+    to
+}
+
+async fn through(peer: tokio::sync::mpsc::Sender<Answer>, count: usize, appends: usize) -> Rate {
+    callers(count, appends, move || {
+        let peer = peer.clone();
+        async move {
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            peer.send(answer).await.unwrap();
+            answered.await.unwrap();
+        }
+    })
+    .await
+}
+
+fn bare_file(dir: &Path, preallocated: bool) -> tokio::sync::mpsc::Sender<Answer> {
+    let path = dir.join("bare");
+    let file = OpenOptions::new().create(true).truncate(true).write(true).open(path).unwrap();
+    if preallocated {
+        let zeros = vec![0; 1 << 20];
+        (0..64).for_each(|n| file.write_all_at(&zeros, n << 20).unwrap());
+        file.sync_all().unwrap();
+    }
+    let (record, mut at) = (vec![b'x'; LINE_BYTES], 0);
+    let commit = move |count: usize| {
+        let bytes = record.repeat(count);
+        file.write_all_at(&bytes, at).unwrap();
+        file.sync_data().unwrap();
+        at += bytes.len() as u64;
+    };
+    peer(commit, BATCH)
+}
+
+/// One row a transaction, a hash chain in the row, and triggers that forbid to change one: the best that a table can do.
+fn sqlite(dir: &Path) -> tokio::sync::mpsc::Sender<Answer> {
+    let db = rusqlite::Connection::open(dir.join("log.sqlite")).unwrap();
+    db.execute_batch(
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;
+         CREATE TABLE log (seq INTEGER PRIMARY KEY, prev BLOB NOT NULL, line BLOB NOT NULL);
+         CREATE TRIGGER no_update BEFORE UPDATE ON log BEGIN SELECT RAISE(ABORT, 'append only'); END;
+         CREATE TRIGGER no_delete BEFORE DELETE ON log BEGIN SELECT RAISE(ABORT, 'append only'); END;",
+    )
+    .unwrap();
+    let (mut prev, record) = (vec![0; 32], vec![b'x'; LINE_BYTES]);
+    let commit = move |_| {
+        let mut insert = db.prepare_cached("INSERT INTO log (prev, line) VALUES (?1, ?2)").unwrap();
+        insert.execute((&prev, &record)).unwrap();
+        prev = Sha256::new().chain_update(&prev).chain_update(&record).finalize().to_vec();
+    };
+    peer(commit, 1)
+}
+
+async fn ours(dir: &Path, count: usize, appends: usize) -> Rate {
+    let ledger = Arc::new(Ledger::open(dir, options()).unwrap());
+    let inner = Arc::clone(&ledger);
+    callers(count, appends, move || {
+        let ledger = Arc::clone(&inner);
+        async move { drop(ledger.append_next(now(), vec![draft()]).await.unwrap()) }
+    })
+    .await
+}
+
+fn appends(runtime: &tokio::runtime::Runtime, here: &Path) {
+    let count = number("LEDGER_BENCH_APPENDS", 4_000);
+    println!("| callers | who | appends/s | ratio of ours to it | p50 µs | p99 µs |\n|---|---|---|---|---|---|");
+    for tasks in [1, 64, 512] {
+        let names = ["ours", "bare file, growing", "bare file, preallocated", "SQLite, WAL, FULL"];
+        let mut rates: [Vec<Rate>; 4] = Default::default();
+        for _ in 0..ROUNDS {
+            for (who, rates) in rates.iter_mut().enumerate() {
+                let dir = tempfile::tempdir_in(here).unwrap();
+                let appends = if tasks == 1 || who == 3 { count } else { count * 8 };
+                rates.push(runtime.block_on(async {
+                    match who {
+                        0 => ours(dir.path(), tasks, appends).await,
+                        1 => through(bare_file(dir.path(), false), tasks, appends).await,
+                        2 => through(bare_file(dir.path(), true), tasks, appends).await,
+                        _ => through(sqlite(dir.path()), tasks, appends).await,
+                    }
+                }));
+            }
+        }
+        let of = |rates: &[Rate], pick: fn(&Rate) -> f64| median(rates.iter().map(pick).collect());
+        let mine = of(&rates[0], |rate| rate.each);
+        for (name, rates) in names.iter().zip(&rates) {
+            let each = of(rates, |rate| rate.each);
+            let (p50, p99) = (of(rates, |rate| rate.p50), of(rates, |rate| rate.p99));
+            println!("| {tasks} | {name} | {each:.0} | {:.2} | {p50:.0} | {p99:.0} |", mine / each);
+        }
+    }
+}
+
+fn size_of(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(found) = std::fs::symlink_metadata(path) else { return 0 };
+    if !found.is_dir() {
+        return found.blocks() * 512;
+    }
+    std::fs::read_dir(path).unwrap().map(|entry| size_of(&entry.unwrap().path())).sum()
+}
+
+fn resident_bytes() -> u64 {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4_096
+}
+
+fn timed<T>(each: impl Fn() -> T) -> f64 {
+    let once = || {
+        let began = Instant::now();
+        drop(each());
+        began.elapsed().as_secs_f64()
+    };
+    median((0..ROUNDS).map(|_| once()).collect())
+}
+
+/// Bare SHA-256 over the same bytes, on two threads.
+fn hashing(path: &Path) -> f64 {
+    let bytes = std::fs::read(path).unwrap();
+    let lines: Vec<&[u8]> = bytes.split(|b| *b == b'\n').collect();
+    timed(|| {
+        std::thread::scope(|scope| {
+            for half in lines.chunks(lines.len().div_ceil(2)) {
+                scope.spawn(|| half.iter().fold(0u8, |all, line| all ^ Sha256::digest(line)[0]));
+            }
+        });
+    })
+}
+
+fn large(runtime: &tokio::runtime::Runtime, here: &Path) {
+    let entries = number("LEDGER_BENCH_ENTRIES", 1_000_000) as u64;
+    let data: PathBuf = here.join("large");
+    let began = Instant::now();
+    let ledger = Ledger::open(&data, options()).unwrap();
+    runtime.block_on(async {
+        while ledger.size() < entries {
+            let at = ledger.size();
+            let drafts = (at..entries.min(at + BATCH as u64)).map(|_| draft()).collect();
+            ledger.append(at, now(), drafts).await.unwrap();
+        }
+    });
+    let line = ledger.reader().get(entries - 1).unwrap().line.len() as f64;
+    println!(
+        "\n{entries} entries of {line} bytes written in {:.1} s, in batches of {BATCH}",
+        began.elapsed().as_secs_f64()
+    );
+    drop(ledger);
+    println!("\n| store | bytes an entry | of the line |\n|---|---|---|");
+    let mut all = 0.0;
+    for store in ["journal", "sled", "nodes", "public"] {
+        let each = size_of(&data.join(store)) as f64 / entries as f64;
+        all += each;
+        println!("| {store} | {each:.0} | {:.2} |", each / line);
+    }
+    println!("| all | {all:.0} | {:.2} |", all / line);
+
+    let export = here.join("export");
+    countersign::ledger::export::export(&data, &export, false, knows).unwrap();
+    let bare = hashing(&export.join("log.jsonl"));
+    let verified = |path: &Path| {
+        timed(|| {
+            let mut options = verify::VerifyOptions::new(knows);
+            options.threads = 2;
+            let report = verify::verify(path, options).unwrap();
+            assert!(report.holds() && report.size == entries);
+        })
+    };
+    println!("\n| two threads | seconds | of bare SHA-256 |\n|---|---|---|\n| bare SHA-256 | {bare:.2} | 1 |");
+    for (name, path) in [("verify, lines", export.join("log.jsonl")), ("verify, public copy", data.join("public"))] {
+        let took = verified(&path);
+        println!("| {name} | {took:.2} | 1/{:.1} |", took / bare);
+    }
+    let took = verified(&data);
+    println!("| verify, folder with its public copy | {took:.2} | 1/{:.1} |", took / bare);
+    std::fs::rename(data.join("public"), here.join("public")).unwrap();
+    let took = verified(&data);
+    println!("| verify, journal alone | {took:.2} | 1/{:.1} |", took / bare);
+    std::fs::rename(here.join("public"), data.join("public")).unwrap();
+    starts(runtime, &data);
+}
+
+fn starts(_runtime: &tokio::runtime::Runtime, data: &Path) {
+    let sled = timed(|| sled::Config::new().path(data.join("sled")).cache_capacity(32 << 20).open().unwrap());
+    let open = timed(|| Ledger::open(data, options()).unwrap());
+    println!(
+        "\n| start | seconds |\n|---|---|\n| sled's own open | {sled:.2} |\n| ours, without a snapshot | {open:.2} |"
+    );
+    let ledger = Ledger::open(data, options()).unwrap();
+    println!("\nresident with {} entries: {} MB", ledger.size(), resident_bytes() >> 20);
+    let (size, reader) = (ledger.size(), ledger.reader());
+    let proofs = 2_000;
+    let took = timed(|| (0..proofs).for_each(|n| drop(reader.prove(n * 499_979 % size).unwrap())));
+    println!("one inclusion proof: {:.1} µs", took * 1e6 / proofs as f64);
+}
+
+fn main() {
+    // `cargo test --benches` asks for a run without measuring.
+    if !std::env::args().any(|word| word == "--bench") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let here = tempfile::tempdir().unwrap();
+    appends(&runtime, here.path());
+    large(&runtime, here.path());
+}

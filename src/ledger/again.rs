@@ -1,0 +1,59 @@
+//! Each parser with its writer behind it: what it accepts is written again, so that fuzzing (`fuzz/`) can hold it to its
+//! promise that there is one text for one thing. Not for use by the service.
+
+use super::{
+    canon, frame,
+    line::{Line, Parts, build},
+    note::{Checkpoint, SignedNote},
+    proof::{self, Proof},
+    tiles,
+};
+
+/// An entry's line.
+#[must_use]
+pub fn entry(bytes: &[u8]) -> Option<Vec<u8>> {
+    let line = Line::read(bytes).ok()?;
+    let mut body = Vec::new();
+    canon::write(&serde_json::from_slice(line.body).ok()?, &mut body).ok()?;
+    let digests: Vec<String> = line.each_digest().map(|one| String::from_utf8_lossy(one).into_owned()).collect();
+    let time = line.time.text()?;
+    Some(build(Parts { digests: &digests, body: &body, kind: line.kind, prev: &line.prev, seq: line.seq, time: &time }))
+}
+
+/// The text of a signed head, without its signatures.
+#[must_use]
+pub fn head(bytes: &[u8]) -> Option<Vec<u8>> {
+    let note = SignedNote::parse(std::str::from_utf8(bytes).ok()?).ok()?;
+    let head = Checkpoint::parse(&note.text).ok()?;
+    Some(head.text().into_bytes())
+}
+
+/// A proof with an `extra` line.
+#[must_use]
+pub fn proof(bytes: &[u8]) -> Option<Vec<u8>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let proof = Proof::parse(text).ok()?;
+    let (_, note) = text.split_once("\n\n")?;
+    Some(proof::write(proof.index, &proof.path, &proof.extra?, note).into_bytes())
+}
+
+/// A bundle of as many entries as it holds.
+#[must_use]
+pub fn bundle(bytes: &[u8]) -> Option<Vec<u8>> {
+    let lines = (0..=tiles::TILE_WIDTH).find_map(|count| tiles::entries(bytes, count))?;
+    tiles::bundle(lines.into_iter())
+}
+
+/// A journal frame.
+#[must_use]
+pub fn frame(bytes: &[u8]) -> Option<Vec<u8>> {
+    let raw = frame::Raw::at(bytes).filter(frame::Raw::intact)?;
+    frame::encode(&raw.decode()?.to_batch())
+}
+
+/// A frame whose checksum was made right first: a fuzzer does not guess one.
+#[must_use]
+pub fn payload(bytes: &[u8]) -> Option<Vec<u8>> {
+    let batch = frame::decode_payload(bytes)?.to_batch();
+    Some(frame::encode(&batch)?.split_off(frame::FRAME_HEADER_BYTES))
+}

@@ -1,0 +1,110 @@
+//! Reading a journal from front to back, or from a place on: strictly, for the start. `verify` reads it leniently.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    frame::{BatchRef, Raw},
+    journal::{self, End, Piece, SEGMENT_HEADER_BYTES},
+    store::{Place, Stopped},
+};
+
+/// How many frames are checked together at the start.
+pub const WAVE_FRAMES: usize = 4_096;
+
+/// A damaged journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damage {
+    /// Index of the entry from which on it is damaged.
+    pub index: u64,
+    /// One sentence.
+    pub words: String,
+}
+
+/// What takes the batches, some at a time.
+pub type Wave<'a> = &'a mut dyn FnMut(&[BatchRef<'_>]) -> Result<(), Stopped>;
+
+/// One reading of a journal, and what it leaves.
+#[derive(Debug)]
+pub struct Replay {
+    dir: PathBuf,
+    /// Entries so far.
+    pub size: u64,
+    /// The last segment and where it ends, once it is known.
+    pub end: Option<(u64, End)>,
+    /// What is wrong with it.
+    pub damage: Option<Damage>,
+}
+
+impl Replay {
+    /// A reading of the journal in a folder.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), size: 0, end: None, damage: None }
+    }
+
+    /// Hands the batches from a place on to `wave`, and stops at the first damage, or when told to.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn run(&mut self, from: Place, wave: Wave<'_>) -> io::Result<()> {
+        let segments = journal::segments(&self.dir)?;
+        let mut last: Option<(u64, End)> = None;
+        for (due, (number, path)) in (0..).zip(&segments) {
+            if last.is_some_and(|(_, end)| end.torn()) {
+                self.damaged(format!("the segment before segment {due} is damaged at its end"));
+                return Ok(());
+            }
+            if *number != due {
+                self.damaged(format!("segment {due} is missing"));
+                return Ok(());
+            }
+            if due < from.segment {
+                continue;
+            }
+            let at = if due == from.segment { from.offset } else { SEGMENT_HEADER_BYTES as u64 };
+            let Some(end) = self.segment(*number, path, at, wave)? else { return Ok(()) };
+            last = Some((*number, end));
+        }
+        self.end = last;
+        Ok(())
+    }
+
+    fn segment(&mut self, number: u64, path: &Path, from: u64, wave: Wave<'_>) -> io::Result<Option<End>> {
+        let bytes = std::fs::read(path)?;
+        let from = usize::try_from(from).unwrap_or(usize::MAX);
+        let Some((_, pieces, end)) = journal::pieces(&bytes, number, from) else {
+            self.damaged(format!("segment {number} has a damaged header"));
+            return Ok(None);
+        };
+        let good: Vec<Raw<'_>> = pieces
+            .iter()
+            .map_while(|piece| match piece {
+                Piece::Frame(raw) => Some(*raw),
+                Piece::Broken(_) | Piece::Gap { .. } => None,
+            })
+            .collect();
+        for raws in good.chunks(WAVE_FRAMES) {
+            let batches: Vec<_> = raws.iter().map_while(Raw::decode).collect();
+            self.size = batches.last().map_or(self.size, |last| last.first + last.records.len() as u64);
+            if wave(&batches).is_err() {
+                return Ok(None);
+            }
+            if batches.len() < raws.len() {
+                self.damaged(format!("segment {number} holds a frame that is no batch"));
+                return Ok(None);
+            }
+        }
+        if good.len() < pieces.len() || end.beyond_one_frame() {
+            self.damaged(format!("segment {number} is damaged between its frames"));
+            return Ok(None);
+        }
+        Ok(Some(end))
+    }
+
+    fn damaged(&mut self, words: String) {
+        self.damage = Some(Damage { index: self.size, words });
+    }
+}

@@ -1,0 +1,138 @@
+//! Keys that come and go, and heads that are kept elsewhere.
+
+use super::{lab::Log, *};
+use crate::ledger::verify::{Anchor, Freshness};
+
+fn signer(seed: u8) -> Signer {
+    Signer::new("example.com/test", SigningKey::from_bytes(&[seed; 32]))
+}
+
+fn classes(report: &verify::Report) -> Vec<Class> {
+    let mut found: Vec<Class> = report.found().iter().map(|fault| fault.class).collect();
+    found.dedup();
+    found
+}
+
+/// A log of 30 entries whose key was rotated after 10 to the one of seed 7, and the old signer.
+async fn rotated(dir: &Path) -> (Log, Signer) {
+    let data = dir.join("clean");
+    let ledger = filled(&data, 10).await;
+    let pem = std::fs::read_to_string(data.join("signing-key.pem")).unwrap();
+    let old = <SigningKey as ed25519_dalek::pkcs8::DecodePrivateKey>::from_pkcs8_pem(&pem).unwrap();
+    ledger.rotate_key(Zeroizing::new([7; 32]), start() + TimeDelta::hours(1)).await.unwrap();
+    for n in 12..30 {
+        ledger.append_next(start() + TimeDelta::hours(2), vec![draft(n)]).await.unwrap();
+    }
+    drop(ledger);
+    assert!(report(&data).holds());
+    (Log::read(&data), Signer::new("example.com/test", old))
+}
+
+fn written(log: &Log) -> verify::Report {
+    let dir = tempfile::tempdir().unwrap();
+    log.write(dir.path());
+    report(dir.path())
+}
+
+#[tokio::test]
+async fn an_old_key_signs_nothing_after_its_rotation() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, old) = rotated(dir.path()).await;
+    assert!(written(&log).holds());
+    // The heads after the retirement, signed by the retired key over the true entries.
+    let mut forged = log.clone();
+    forged.resign(20, &[&old]);
+    assert_eq!(classes(&written(&forged)), [Class::Key]);
+    // With both keys, the head counts: a live one signed it.
+    forged.resign(20, &[&old, &signer(7)]);
+    assert!(written(&forged).holds());
+}
+
+#[tokio::test]
+async fn a_key_comes_in_only_with_the_word_of_an_older_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, old) = rotated(dir.path()).await;
+    for signers in [&[&signer(7)][..], &[&old][..]] {
+        let mut forged = log.clone();
+        let at = forged.batches.iter().position(|batch| batch.size() == 11).unwrap();
+        let mut tree = tree::Frontier::default();
+        for record in forged.batches[..=at].iter().flat_map(|batch| &batch.records) {
+            tree.push(leaf_hash(&record.line), |_| ());
+        }
+        let head = Checkpoint { origin: "example.com/test".into(), size: 11, root: tree.root() };
+        forged.batches[at].head = note::sign(&head, signers.iter().copied());
+        assert_eq!(classes(&written(&forged)), [Class::Key]);
+    }
+}
+
+#[tokio::test]
+async fn a_stranger_cannot_bring_their_key_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = rotated(dir.path()).await;
+    // The stranger swaps the key that came in for their own, and signs everything after it.
+    let at = 10;
+    let (theirs, line) = (signer(66).verifier().to_string(), log.line(at));
+    let key = line.split("\"key\":\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    log.edit(at, &key, &theirs);
+    log.rechain(at + 1);
+    log.resign(11, &[&signer(66)]);
+    assert!(classes(&written(&log)).contains(&Class::Key));
+}
+
+#[tokio::test]
+async fn a_pinned_key_must_be_the_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("log");
+    drop(filled(&data, 3).await);
+    let mut options = VerifyOptions::new(knows);
+    options.key = Some(signer(66).verifier().clone());
+    assert_eq!(classes(&verify::verify(&data, options).unwrap()), [Class::Key]);
+}
+
+#[tokio::test]
+async fn anchors_of_all_shapes() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("log");
+    let ledger = filled(&data, 20).await;
+    let half = ledger.reader().head_from(10).unwrap().unwrap();
+    let head = ledger.head().note;
+    drop(ledger);
+    let with = |texts: &[&str]| {
+        let mut options = VerifyOptions::new(knows);
+        options.anchors = texts.iter().map(|text| Anchor::parse(text).unwrap()).collect();
+        verify::verify(&data, options).unwrap()
+    };
+    assert_eq!(with(&[]).freshness, Freshness::Unproven);
+    assert_eq!(with(&[&head]).freshness, Freshness::Anchored { size: 20, after: 0 });
+    assert_eq!(with(&[&half.1]).freshness, Freshness::Anchored { size: half.0, after: 20 - half.0 });
+    assert_eq!(with(&[&half.1, &head]).freshness, Freshness::Anchored { size: 20, after: 0 });
+    // The line in the chat, among other words, with and without its signature.
+    let line = Anchor::line(&head).unwrap();
+    assert_eq!(with(&[&format!("ledger head `{line}` at noon")]).freshness, Freshness::Anchored { size: 20, after: 0 });
+    let (bare, _) = line.rsplit_once(' ').unwrap();
+    assert_eq!(with(&[bare]).freshness, Freshness::Anchored { size: 20, after: 0 });
+    // One that speaks of another log, one that nobody signed, one of a longer log, two that contradict each other.
+    let root = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    for (texts, class) in [
+        (vec![format!("example.com/other 20 {root}")], Class::Origin),
+        (vec![line.replace("example.com/test 20", "example.com/test 19")], Class::Signature),
+        (
+            vec![note::sign(&Checkpoint { origin: "example.com/test".into(), size: 20, root: [0; 32] }, [&signer(66)])],
+            Class::Signature,
+        ),
+        (vec![format!("example.com/test 21 {root}")], Class::Behind),
+        (vec![format!("example.com/test 20 {root}")], Class::Fork),
+        (vec![bare.to_owned(), format!("example.com/test 20 {root}")], Class::Fork),
+    ] {
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let found = with(&texts);
+        assert!(classes(&found).contains(&class), "{found}");
+        assert_eq!(found.freshness, Freshness::Contradicted);
+    }
+    assert!(Anchor::parse("nothing of the kind").is_err());
+    let json = serde_json::to_value(with(&[&head])).unwrap();
+    assert_eq!(
+        (&json["holds"], &json["freshness"]["state"], &json["size"]),
+        (&json!(true), &json!("anchored"), &json!(20))
+    );
+}

@@ -1,0 +1,50 @@
+//! Clean logs of many sizes never raise a false alarm, in whatever form they come.
+
+use super::*;
+
+async fn clean(size: u64) {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("log");
+    let ledger = Ledger::open(&data, options(1)).unwrap();
+    while ledger.size() < size {
+        let at = ledger.size();
+        let drafts = (at..size.min(at + 256)).map(draft).collect();
+        ledger.append(at, start(), drafts).await.unwrap();
+    }
+    let head = ledger.head();
+    drop(ledger);
+    let export = dir.path().join("export");
+    export::export(&data, &export, false, knows).unwrap();
+    for path in [data.clone(), data.join("public"), export.clone(), export.join("log.jsonl")] {
+        let report = report(&path);
+        assert!(report.holds() && report.size == size, "{}: {report}", path.display());
+        assert_eq!(report.root, hex::encode(head.root));
+    }
+    assert_eq!(Ledger::open(&data, options(2)).unwrap().head(), head);
+}
+
+#[tokio::test]
+async fn small_ones() {
+    for size in [1, 2, 255, 256, 257] {
+        clean(size).await;
+    }
+}
+
+#[tokio::test]
+async fn one_of_65536() {
+    clean(65_536).await;
+}
+
+#[tokio::test]
+async fn one_of_65537() {
+    clean(65_537).await;
+}
+
+#[test]
+fn an_empty_one() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(journal::Journal::create(&dir.path().join("journal"), Sizes::default()).unwrap());
+    let report = report(dir.path());
+    assert!(report.holds() && report.size == 0, "{report}");
+    assert_eq!(Ledger::open(dir.path(), options(1)).unwrap().size(), 1);
+}

@@ -1,0 +1,38 @@
+//! Our mark on a role: a comment in JSON, which says whose it is and when it ends also to those who don't know us.
+
+use serde::{Deserialize, Serialize};
+
+use super::super::{Order, orders};
+
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    /// The external id.
+    countersign: String,
+    log: String,
+    request: u64,
+    resource: String,
+    /// The end in seconds since 1970.
+    exp: i64,
+}
+
+/// The comment for a role.
+pub(super) fn mark(order: &Order, resource: &str) -> String {
+    let mark = Mark {
+        countersign: order.external_id.clone(),
+        log: orders::log_tag(&order.external_id).unwrap_or_default().to_owned(),
+        request: order.request,
+        resource: resource.to_owned(),
+        exp: order.not_after.timestamp(),
+    };
+    serde_json::json!(mark).to_string()
+}
+
+/// Whether a comment is our mark for this role.
+pub(super) fn is_of_role(comment: &str, id: &str) -> bool {
+    serde_json::from_str::<Mark>(comment).is_ok_and(|mark| mark.countersign == id)
+}
+
+/// Whether a comment is our mark for a role of this resource.
+pub(super) fn is_of_resource(comment: &str, resource: &str) -> bool {
+    serde_json::from_str::<Mark>(comment).is_ok_and(|mark| mark.resource == resource)
+}

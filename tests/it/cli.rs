@@ -1,0 +1,223 @@
+//! What the command line says: help, mistakes, exit codes.
+
+use std::path::Path;
+
+use insta::assert_snapshot as is;
+use serde_json::Value;
+
+use crate::support::demo::{self, Demo, countersign};
+
+const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bot-config");
+
+/// A copy of the sample config with some words replaced.
+fn config(changes: &[(&str, &str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["countersign.toml", "resources.toml", "people.toml"] {
+        let mut text = std::fs::read_to_string(Path::new(SAMPLE).join(file)).unwrap();
+        for (_, from, to) in changes.iter().filter(|(name, _, _)| *name == file) {
+            assert!(text.contains(from), "{file} has no {from}");
+            text = text.replacen(from, to, 1);
+        }
+        std::fs::write(dir.path().join(file), text).unwrap();
+    }
+    dir
+}
+
+fn with_config(command: &str, dir: &Path) -> (i32, String, String) {
+    let path = dir.to_string_lossy();
+    let (code, said, errors) = countersign(&[command, "--config", &path]);
+    (code, said.replace(&*path, "DIR"), errors.replace(&*path, "DIR"))
+}
+
+#[test]
+fn help_names_every_command_and_each_shows_an_example() {
+    let (code, said, _) = countersign(&["--help"]);
+    assert_eq!(code, 0);
+    is!(said, @"
+    Access that is asked for in chat, countersigned, short, and provable for ever
+
+    Usage: countersign <COMMAND>
+
+    Commands:
+      demo    Live the whole story in a browser: a throwaway ledger, several people to be, providers
+              that work on the spot
+      run     Run the service
+      check   Check the config and every provider's credentials and rights
+      verify  Check a ledger, a public copy, an export or a proof, with nothing but its files
+      prove   Write the proof that an entry is in the ledger (c2sp.org/tlog-proof@v1)
+      export  Write a ledger out in the C2SP tlog-tiles layout, with `log.jsonl`
+      log     Read the ledger
+      help    Print this message or the help of the given subcommand(s)
+
+    Options:
+      -h, --help     Print help
+      -V, --version  Print version
+    ");
+    for command in ["demo", "run", "check", "verify", "prove", "export", "log"] {
+        let (code, said, _) = countersign(&[command, "--help"]);
+        assert_eq!(code, 0);
+        assert!(said.contains(&format!("Example: countersign {command}")), "{said}");
+    }
+}
+
+#[test]
+fn usage_mistakes_are_exit_code_2() {
+    for args in [&["demmo"][..], &["verify"], &["prove", "x"], &["demo", "--listen", "here"], &[]] {
+        assert_eq!(countersign(args).0, 2, "{args:?}");
+    }
+}
+
+#[test]
+fn the_sample_passes_check() {
+    let (code, said, errors) = with_config("check", Path::new(SAMPLE));
+    is!(format!("{code}\n{said}{errors}"), @"
+    0
+    DIR: 3 resources, 4 people
+    ");
+}
+
+#[test]
+fn five_mistakes_are_five_reports_with_file_and_line() {
+    let dir = config(&[
+        ("countersign.toml", "lapse_after", "lapse_afer"),
+        ("resources.toml", "group:dba", "group:dbas"),
+        ("resources.toml", "\"2h\"", "\"two hours\""),
+        ("resources.toml", "\"ssh\"", "\"shh\""),
+        ("people.toml", "[\"guard\"]", "[\"gaurd\"]"),
+    ]);
+    let (code, said, errors) = with_config("check", dir.path());
+    is!(format!("{code}\n{said}{errors}"), @r#"
+    1
+    countersign.toml:21:1: unknown key `lapse_afer`
+        |
+     21 | lapse_afer = "8h"
+        | ^
+      hint: did you mean `lapse_after`?
+
+    people.toml:38:12: there is no person `gaurd`
+        |
+     38 | members = ["gaurd"]
+        |            ^
+      hint: did you mean `guard`?
+
+    resources.toml:8:17: there is no group `dbas`
+       |
+     8 | approvers    = ["group:dbas"]
+       |                 ^
+      hint: did you mean `group:dba`?
+
+    resources.toml:12:16: `max_duration` is no duration: a duration looks like `30m`, `1h30m`, `2h` or `1d`
+        |
+     12 | max_duration = "two hours"
+        |                ^
+
+    resources.toml:24:16: there is no provider `shh`
+        |
+     24 | provider     = "shh"
+        |                ^
+      hint: did you mean `ssh`?
+
+    5 problems in DIR
+    "#);
+}
+
+#[test]
+fn a_config_folder_that_is_not_there() {
+    let (code, _, errors) = with_config("run", Path::new("/nonexistent"));
+    is!(format!("{code}\n{errors}"), @"
+    1
+    there is no config folder DIR
+      hint: `bot-config/` in the source is a complete sample to start from; `--config DIR` names another folder
+    ");
+}
+
+#[test]
+fn the_playground_is_never_served_beyond_loopback() {
+    let dir = config(&[("countersign.toml", "127.0.0.1:7070", "0.0.0.0:0")]);
+    let (code, _, errors) = with_config("run", dir.path());
+    is!(format!("{code}\n{errors}"), @"
+    1
+    the playground lets whoever opens it be anybody, so it listens on loopback only, and `0.0.0.0:0` is not: set `http.listen` to 127.0.0.1, or take the `[playground]` table out
+    ");
+}
+
+#[test]
+fn nothing_to_verify_is_said_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_string_lossy();
+    let (code, said, errors) = countersign(&["verify", &path]);
+    is!(format!("{code}\n{said}{errors}").replace(&*path, "DIR"), @"
+    1
+    DIR is neither a ledger's folder, nor a public copy, an export, a list of entries or a proof
+    ");
+    let (code, _, errors) = countersign(&["verify", "/nonexistent"]);
+    is!(format!("{code}\n{errors}"), @"
+    1
+    it can't be read: No such file or directory (os error 2)
+    ");
+    let (code, _, errors) = countersign(&["log", "--ledger", &path]);
+    is!(format!("{code}\n{errors}").replace(&*path, "DIR"), @"
+    1
+    there is no ledger in DIR
+    ");
+    let (code, _, errors) = countersign(&["verify", &path, "--anchor", "no anchor at all"]);
+    is!(format!("{code}\n{errors}"), @"
+    1
+    --anchor: there is no checkpoint in it, and no line of the form `origin size root signature`
+    ");
+}
+
+#[tokio::test]
+async fn a_ledger_is_read_proved_exported_and_verified_beside_the_running_service() {
+    let dir = demo::folder();
+    let demo = Demo::start(dir.path());
+    demo.says("ana", "prod-host 5m a reason to read").await;
+    let id = demo.newest_request().to_string();
+    let ledger = demo.ledger();
+    let ledger = ledger.to_string_lossy();
+
+    let (code, said, _) =
+        countersign(&["log", "--ledger", &ledger, "--last", "1", "reason to read", "access.requested"]);
+    assert_eq!(code, 0);
+    assert!(said.contains("access.requested") && said.contains("reason=\"a reason to read\""), "{said}");
+
+    let opened: Value = demo.entries()[0].clone();
+    let key = opened["body"]["key"].as_str().unwrap();
+    let (code, proof, errors) = countersign(&["prove", &id, "--ledger", &ledger]);
+    assert_eq!(code, 0, "{errors}");
+    let file = dir.path().join("proof");
+    std::fs::write(&file, &proof).unwrap();
+    let file = file.to_string_lossy();
+    let (code, said, errors) = countersign(&["verify", &file, "--key", key]);
+    assert_eq!(code, 0, "{said}{errors}");
+    std::fs::write(&*file, proof.replacen("index ", "index 1", 1)).unwrap();
+    assert_eq!(countersign(&["verify", &file, "--key", key]).0, 1);
+    let (code, _, errors) = countersign(&["prove", "99999", "--ledger", &ledger]);
+    assert_eq!(code, 1);
+    assert!(errors.contains("there is no entry 99999"), "{errors}");
+
+    let (code, report, _) = countersign(&["verify", &ledger, "--json"]);
+    let report: Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(
+        (code, &report["holds"], &report["freshness"]["state"]),
+        (0, &Value::Bool(true), &Value::from("unproven"))
+    );
+    // A head kept elsewhere makes it a plain yes; one of another log contradicts it.
+    let head = report["head"].as_str().unwrap().to_owned();
+    let kept = dir.path().join("checkpoint");
+    std::fs::write(&kept, &head).unwrap();
+    let (code, said, _) = countersign(&["verify", &ledger, "--anchor", &kept.to_string_lossy()]);
+    assert_eq!(code, 0, "{said}");
+    assert!(said.contains("verified, and anchored"), "{said}");
+    let (code, said, _) = countersign(&["verify", &ledger, "--anchor", &head.replace("demo", "other")]);
+    assert_eq!(code, 1, "{said}");
+
+    let checkpoint = demo.get("/log/checkpoint").await;
+    assert!(checkpoint.starts_with("countersign.example/demo\n"), "{checkpoint}");
+    let out = dir.path().join("out");
+    let (code, _, errors) = countersign(&["export", &ledger, "--to", &out.to_string_lossy()]);
+    assert_eq!(code, 0, "{errors}");
+    assert_eq!(countersign(&["verify", &out.to_string_lossy()]).0, 0);
+    assert_eq!(countersign(&["export", &ledger, "--to", &out.to_string_lossy()]).0, 1, "it is not empty");
+    assert!(demo.stop().success());
+}
