@@ -1,7 +1,7 @@
 //! What people get wrong, and what others try: each is answered to the one who did it, with what to do next; it is
 //! recorded; nothing is granted by it and nothing is lost.
 
-use std::{collections::BTreeSet, process::Command, sync::Arc};
+use std::{collections::BTreeSet, fmt::Write as _, process::Command, sync::Arc};
 
 use countersign::ledger::{Disclosed, Entry};
 use serde_json::Value;
@@ -65,7 +65,8 @@ impl Scene {
         assert_eq!(seqs(before), seqs(&effects(&entries)), "a refused message changes nothing");
         assert_eq!(said.tone, "refused", "{said:?}");
         let what = named(what, request);
-        self.told += &format!("{who}: {what}\n  {}: {}\n", code.as_str().unwrap(), named(&said.text, request));
+        let said_to = named(&said.text, request);
+        writeln!(self.told, "{who}: {what}\n  {}: {said_to}", code.as_str().unwrap()).unwrap();
     }
 }
 
@@ -303,7 +304,7 @@ async fn a_reason_of_100_kb_is_refused_and_stays_in_the_input() {
     let said = answer(&page);
     assert_eq!(said.tone, "refused");
     insta::assert_snapshot!(said.text, @"The reason has 104999 characters and a card has room for 1000. Shorten it, or link to a ticket.");
-    assert!(page.contains(&format!("value=\"{}\"", line)), "it stays in the input");
+    assert!(page.contains(&format!("value=\"{line}\"")), "it stays in the input");
     let entries = opened(&scene.demo.ledger());
     assert_eq!(sealed(of_key(&entries, &key("ana", &message)), "text"), line.trim(), "it is recorded whole");
     assert_eq!(effects(&entries), Vec::new());

@@ -55,7 +55,7 @@ async fn on_a_full_disk_nothing_is_granted_until_there_is_room() {
     assert!(!happened(&now, "request.approved", id) && !happened(&now, "grant.ordered", id));
 
     disk.free();
-    until_done(&demo, "cleo", &format!("approve {id} looks right")).await;
+    until_done(&demo, "cleo", &format!("approve {id} looks right"));
     until("the grant is issued", || happened(&entries(&disk.seen()), "grant.issued", id));
     assert!(!demo.presses("ana", "show", id).await.secret.is_empty());
     assert_verifies(&disk.seen());
@@ -68,7 +68,7 @@ fn newest(entries: &[serde_json::Value]) -> u64 {
 }
 
 /// Says something until it is done: each time it was not, that was said.
-async fn until_done(demo: &Demo, who: &str, line: &str) {
+fn until_done(demo: &Demo, who: &str, line: &str) {
     let handle = tokio::runtime::Handle::current();
     tokio::task::block_in_place(|| {
         until("the ledger takes it", || {
