@@ -282,3 +282,18 @@ async fn a_new_key_takes_over_and_a_person_is_erased() {
     demo.stop();
     assert_eq!(countersign(&["verify", &ledger]).0, 0);
 }
+
+/// What is deployed is what the binary understands.
+#[test]
+fn the_systemd_unit_starts_the_binary_as_it_is() {
+    let unit = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/countersign.service")).unwrap();
+    let told = |line: &&str| !line.is_empty() && !line.starts_with('#') && !line.starts_with('[');
+    for line in unit.lines().filter(told) {
+        assert!(line.split_once('=').is_some_and(|(key, _)| key.chars().all(char::is_alphanumeric)), "{line}");
+    }
+    let (_, start) = unit.split_once("ExecStart=/usr/local/bin/countersign ").unwrap();
+    let args: Vec<&str> = start.lines().next().unwrap().split(' ').collect();
+    let (code, _, errors) = countersign(&args);
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("there is no config folder /etc/countersign"), "{errors}");
+}
