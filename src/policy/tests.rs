@@ -63,8 +63,9 @@ fn whom_nobody_knows_may_nothing_even_by_a_group() {
 #[test]
 fn a_group_is_its_whole_name() {
     let verdict = facts().may_approve("ana", "bea", "db", span());
-    assert!(matches!(&verdict, Verdict::No { words, .. } if words.starts_with("you are no approver of `db`")), "{verdict:?}");
-}
+    assert!(
+        matches!(&verdict, Verdict::No { words, .. } if words.starts_with("you are no approver of `db`")),
+        "{verdict:?}"
     );
 }
 
