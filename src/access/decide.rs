@@ -83,14 +83,14 @@ fn person(
         Action::Cancel { request } => {
             let request = own(state, actor, find(state, *request)?)?;
             if request.phase != Phase::Pending {
-                return Err(wrong_phase(request));
+                return Err(wrong_phase(state, actor, request));
             }
             Ok(vec![Event::RequestCancelled { request: request.id, message }])
         }
         Action::Done { request } => {
             let request = own(state, actor, find(state, *request)?)?;
             if !holds(request) {
-                return Err(wrong_phase(request));
+                return Err(wrong_phase(state, actor, request));
             }
             Ok(vec![ending(request.id, Cause::Returned, actor, message, "")])
         }
@@ -111,10 +111,12 @@ fn person(
                 | Phase::Denied
                 | Phase::Cancelled
                 | Phase::Lapsed
-                | Phase::Failed => Err(wrong_phase(request)),
+                | Phase::Failed => Err(wrong_phase(state, actor, request)),
             }
         }
-        Action::Read { request } => find(state, *request).map(|_| Vec::new()),
+        // One that is finished for long is read from the ledger.
+        Action::Read { request } if request.0 < state.size() => Ok(Vec::new()),
+        Action::Read { request } => Err(Refusal::NoRequest(*request)),
         Action::Mine | Action::List | Action::Verify | Action::Help => Ok(Vec::new()),
     }
 }
@@ -221,7 +223,7 @@ fn may_decide(
         return Err(Refusal::OwnRequest { whom: whom(rules, &request.resource, &actor.name) });
     }
     if request.phase != Phase::Pending {
-        return Err(wrong_phase(request));
+        return Err(wrong_phase(state, actor, request));
     }
     let Some(terms) = request.leaf.clone() else { return Err(Refusal::NoRequest(request.id)) };
     let gone = || Refusal::Rules(format!("{} can't be decided any more: who asked for it was erased", request.id));
@@ -258,7 +260,7 @@ fn revoke(
     }
     allowed(rules.may_revoke(&actor.name, state.name(request.requester), &request.resource))?;
     if !holds(request) {
-        return Err(wrong_phase(request));
+        return Err(wrong_phase(state, actor, request));
     }
     let reason = reason_of(reason, "`/access revoke 17 the incident is over`")?;
     Ok(vec![ending(request.id, Cause::Revoked, actor, message, &reason)])
@@ -388,7 +390,7 @@ fn no_resource(rules: &dyn Rules, name: &str) -> Refusal {
     let hint = match near {
         Some((_, known)) => format!(". Did you mean `{known}`?"),
         None if names.is_empty() => ". None is configured".to_owned(),
-        None => format!(". There are {}", join(names.iter().take(10).map(|name| format!("`{name}`")))),
+        None => format!(". Try {}", join(names.iter().take(10).map(|name| format!("`{name}`")))),
     };
     Refusal::NoResource { name: name.chars().filter(|c| *c != '`').take(80).collect(), hint }
 }
@@ -409,19 +411,25 @@ fn join(items: impl IntoIterator<Item = String>) -> String {
     if items.is_empty() { last } else { format!("{} or {last}", items.join(", ")) }
 }
 
-fn wrong_phase(request: &Request) -> Refusal {
+/// Why something can't be done to a request in its phase, with what this person can do instead.
+fn wrong_phase(state: &State, actor: &Actor, request: &Request) -> Refusal {
+    let (words, id) = (phase_words(request), request.id.0);
+    let own = is_own(state, actor, request);
     let hint = match request.phase {
-        Phase::Pending => format!("{}. Nothing is open yet", phase_words(request)),
-        Phase::Live { .. } => format!(
-            "{}. `/access done {1}` gives it back, `/access revoke {1} <reason>` ends it",
-            phase_words(request),
-            request.id.0
-        ),
+        Phase::Pending if own => format!("{words}, so nothing is open yet. `/access cancel {id}` withdraws it"),
+        Phase::Pending => format!("{words}, so nothing is open yet. `/access deny {id} <reason>` denies it"),
+        Phase::Live { .. } if own => format!("{words}. `/access done {id}` gives it back"),
+        Phase::Live { .. } => {
+            format!("{words}, so it was decided already. `/access revoke {id} <reason>` ends it")
+        }
         Phase::Approved { .. } | Phase::Ordered { .. } | Phase::Deferred { .. } | Phase::Ending { .. } => {
-            format!("{}. `/access show {}` tells more", phase_words(request), request.id.0)
+            format!("{words}. `/access show {id}` tells more")
+        }
+        Phase::Ended { .. } | Phase::Denied | Phase::Cancelled | Phase::Lapsed | Phase::Failed if own => {
+            format!("{words}. Ask again if it is needed")
         }
         Phase::Ended { .. } | Phase::Denied | Phase::Cancelled | Phase::Lapsed | Phase::Failed => {
-            format!("{}. Ask again if it is needed", phase_words(request))
+            format!("{words}, so there is nothing left to do. `/access show {id}` tells more")
         }
     };
     Refusal::WrongPhase { request: request.id, state: hint }

@@ -22,12 +22,12 @@ impl State {
                 if let Some(name) = name.known() {
                     self.by_name.insert(name.to_owned(), *subject);
                 }
-                self.subjects.insert(*subject, Subject { sort: *sort, name: name.clone() });
+                self.subjects.insert(*subject, Subject { entries: vec![*seq], sort: *sort, name: name.clone() });
             }
-            Event::SubjectErased { subject } => self.forget(*subject),
+            Event::SubjectErased { subject } => self.forget(*subject, *seq),
             Event::MessageReceived { key, .. } => self.remember(key, *seq, *time),
             Event::MessageRefused { message, words, .. } => {
-                self.note_seen(*message, |seen| seen.refused = Some(words.text().to_owned()));
+                self.note_seen(*message, |seen| seen.refused = Some((*seq, words.text().to_owned())));
             }
             Event::AccessRequested { .. } => self.add_request(stored),
             Event::Ledger(_) | Event::Heartbeat {} | Event::ClockStepped { .. } | Event::ServiceStarted { .. } => {}
@@ -90,6 +90,7 @@ impl State {
                 unsure: false,
                 credentials: 0,
                 not_after: None,
+                entries: vec![stored.seq],
                 history: vec![Happening { seq: stored.seq, at: stored.time, event: stored.event.clone() }],
                 cards: std::collections::BTreeMap::new(),
                 told: std::collections::BTreeSet::new(),
@@ -106,6 +107,7 @@ impl State {
         }
         self.unschedule(id);
         if let Some(request) = self.requests.get_mut(&id) {
+            request.entries.push(stored.seq);
             request.step(stored);
         }
         self.schedule(id);
@@ -141,7 +143,12 @@ impl State {
     fn remember(&mut self, key: &str, message: u64, at: DateTime<Utc>) {
         self.seen.insert(key.to_owned(), Seen { message, at, refused: None, request: None });
         self.seen_by_time.insert((at, key.to_owned()));
-        let oldest_kept = at - TimeDelta::seconds(SEEN_KEPT_SECS);
+        self.forget_seen(at);
+    }
+
+    /// Forgets the messages that are too old to be delivered again.
+    pub(super) fn forget_seen(&mut self, now: DateTime<Utc>) {
+        let oldest_kept = now - TimeDelta::seconds(SEEN_KEPT_SECS);
         while let Some((first, _)) = self.seen_by_time.first()
             && *first < oldest_kept
         {
@@ -167,11 +174,12 @@ impl State {
         }
     }
 
-    fn forget(&mut self, subject: super::SubjectId) {
-        if let Some(Subject { name, .. }) = self.subjects.get_mut(&subject)
-            && let Personal::Known(name) = std::mem::take(name)
-        {
-            self.by_name.remove(&name);
+    fn forget(&mut self, subject: super::SubjectId, seq: u64) {
+        if let Some(Subject { name, entries, .. }) = self.subjects.get_mut(&subject) {
+            entries.push(seq);
+            if let Personal::Known(name) = std::mem::take(name) {
+                self.by_name.remove(&name);
+            }
         }
         for request in self.requests.values_mut() {
             request.forget(subject);

@@ -23,7 +23,7 @@ pub enum Refusal {
     #[error("there is no request `{0}`. `/access list` shows what is pending or live")]
     NoRequest(RequestId),
     /// No reason was given.
-    #[error("a reason is needed, for the people concerned and for the log: {0}")]
+    #[error("a reason is needed, for the people concerned and for the log, for example {0}")]
     NoReason(&'static str),
     /// The reason is too long for a card.
     #[error("the reason has {chars} characters and a card has room for {most}. Shorten it, or link to a ticket")]

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use super::{Cause, Chat, Event, Notice, Personal, RequestId, Sort, Span, SubjectId, Target};
 
 /// Finished requests are kept in memory up to this many; older ones are read from the ledger when somebody asks.
-pub const FINISHED_KEPT_MAX: usize = 10_000;
+pub const FINISHED_KEPT_MAX: usize = 1_000;
 /// How long a message's key is remembered, so that the same message delivered again is answered and not done again.
 pub const SEEN_KEPT_SECS: i64 = 15 * 60;
 
@@ -166,6 +166,8 @@ pub struct Request {
     pub not_after: Option<DateTime<Utc>>,
     /// Its history, oldest first; bounded by its life, retries only count.
     pub history: Vec<Happening>,
+    /// The indexes of all entries that are about it, the first its own.
+    pub entries: Vec<u64>,
     /// The messages that show it.
     pub cards: BTreeMap<Posted, String>,
     /// Who was told what.
@@ -175,6 +177,8 @@ pub struct Request {
 /// Somebody, or an account of nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
+    /// The indexes of the entries that are about it.
+    pub entries: Vec<u64>,
     /// Which of the two.
     pub sort: Sort,
     /// The principal's name, or `chat:account`.
@@ -188,8 +192,8 @@ pub struct Seen {
     pub message: u64,
     /// When it came.
     pub at: DateTime<Utc>,
-    /// Why it was refused, if it was.
-    pub refused: Option<String>,
+    /// Why it was refused, if it was, and the index of the entry that says so.
+    pub refused: Option<(u64, String)>,
     /// Which request it was about.
     pub request: Option<RequestId>,
 }
@@ -303,6 +307,28 @@ impl State {
     pub fn tries(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> impl Iterator<Item = RequestId> {
         let from = Bound::Excluded((after, RequestId(u64::MAX)));
         self.tries.range((from, Bound::Included((until, RequestId(u64::MAX))))).map(|(_, id)| *id)
+    }
+
+    /// The entries that make this state, in order: folded into an empty one, and no others, they make it again, but for
+    /// how many there are ([`State::resume_at`]). They are few where the history is long, and they are indexes only, so
+    /// that a snapshot of the state holds nothing personal.
+    #[must_use]
+    pub fn essence(&self) -> Vec<u64> {
+        let seen = self
+            .seen
+            .values()
+            .flat_map(|seen| std::iter::once(seen.message).chain(seen.refused.as_ref().map(|(seq, _)| *seq)));
+        let subjects = self.subjects.values().flat_map(|subject| &subject.entries).copied();
+        let requests = self.requests.values().flat_map(|request| &request.entries).copied();
+        let all: BTreeSet<u64> = seen.chain(subjects).chain(requests).collect();
+        all.into_iter().collect()
+    }
+
+    /// Says how long the ledger is of which the essence was folded, and when its newest entry was written.
+    pub fn resume_at(&mut self, size: u64, last_time: DateTime<Utc>) {
+        self.size = size;
+        self.last_time = Some(last_time);
+        self.forget_seen(last_time);
     }
 
     /// Tells a request the leaf hash of its entry, once the batch that carries it is on the disk.

@@ -46,7 +46,7 @@ pub fn stopping() -> Reply {
 /// The same message once more.
 #[must_use]
 pub fn again(state: &State, seen: &Seen) -> Reply {
-    if let Some(words) = &seen.refused {
+    if let Some((_, words)) = &seen.refused {
         return reply(Tone::Refused, vec![marked(&sentence(words))]);
     }
     let mut line = plain("This was done already, and was not done again.");

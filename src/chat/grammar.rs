@@ -75,7 +75,10 @@ fn bare(line: &str) -> Result<Action, Refusal> {
     let looks_like_request = second.parse::<Span>().is_ok();
     if !looks_like_request && let Some(word) = slip(first) {
         let usage = WORDS.iter().find(|(known, _, _)| *known == word).map_or("", |(_, usage, _)| usage);
-        return Err(Refusal::Words(format!("`{}` is no word i know. Did you mean {usage}?", shorten(first))));
+        return Err(Refusal::Words(format!(
+            "`{}` is no word Countersign knows. Did you mean {usage}?",
+            shorten(first)
+        )));
     }
     request(line)
 }
@@ -121,7 +124,7 @@ fn alone(word: &str, rest: &str, action: Action) -> Result<Action, Refusal> {
         return Ok(action);
     }
     let usage = WORDS.iter().find(|(known, _, _)| *known == word).map_or("", |(_, usage, _)| usage);
-    Err(Refusal::Words(format!("there is more than i understand after `{word}`: write just {usage}")))
+    Err(Refusal::Words(format!("there is more than Countersign understands after `{word}`. Write just {usage}")))
 }
 
 fn slip(word: &str) -> Option<&'static str> {

@@ -16,6 +16,7 @@ use std::{
     io::IsTerminal as _,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{Parser, Subcommand};
@@ -142,5 +143,10 @@ fn start_logging() {
 
 /// The runtime every command that serves runs on.
 fn block_on<T>(work: impl Future<Output = Result<T, Stop>>) -> Result<T, Stop> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    /// A check of the history that is under way behind the service is no reason to wait for at the end.
+    const LAST_WORK_MAX: Duration = Duration::from_secs(1);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_timeout(LAST_WORK_MAX);
+    outcome
 }

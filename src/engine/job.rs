@@ -4,8 +4,9 @@ use tokio::sync::oneshot;
 
 use super::doors::Call;
 use crate::{
-    access::{Action, Chat, Command, FailureClass, Message, Notice, RequestId, SubjectId},
+    access::{Action, Chat, Command, FailureClass, Message, Notice, Request, RequestId, SubjectId},
     chat::{ChatError, Reply, card::Card},
+    ledger::OpenError,
     provider::Credential,
 };
 
@@ -55,6 +56,15 @@ pub enum Job {
     },
     /// A card or a notice that could not be posted is due again.
     Redo(RequestId),
+    /// A request that is finished for long was looked up in the ledger.
+    Found {
+        /// It, if there is such a request.
+        found: Result<Box<Request>, RequestId>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// The history before the snapshot does not verify.
+    Broken(OpenError),
     /// Finish what is queued, and stop.
     Stop(oneshot::Sender<()>),
 }

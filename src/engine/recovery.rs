@@ -2,11 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use rand::SeedableRng;
+use serde::{Deserialize, Serialize};
 
 use super::{Fatal, Setup, codec, job::Job, writer::Writer};
 use crate::{
-    access::{Event, State},
+    access::{Event, Request, RequestId, State},
     chat::answer,
     ledger::{self, Ledger, OpenError},
 };
@@ -25,10 +27,44 @@ const HELD_MAX: usize = 10_000;
 pub fn open(setup: &Setup) -> Result<(Arc<Ledger>, State), Fatal> {
     let ledger = Ledger::open(&setup.data, options(setup))?;
     let mut state = State::new(log_tag(&ledger.log_id()));
-    for entry in ledger.entries(0, ledger.size())? {
+    let mut from = 0;
+    if let Some((size, bytes)) = ledger.snapshot()
+        && let Some(resumed) = resume(&ledger, state.clone(), size, bytes)
+    {
+        (from, state) = (size, resumed);
+    }
+    for entry in ledger.entries(from, ledger.size())? {
         state.evolve(&codec::stored(entry?)?);
     }
     Ok((Arc::new(ledger), state))
+}
+
+/// What a snapshot keeps of the state: only which entries make it.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    v: u32,
+    last_time: DateTime<Utc>,
+    essence: Vec<u64>,
+}
+
+/// The version of [`Kept`], and of what the core folds: a snapshot of another version is not used.
+const KEPT_VERSION: u32 = 1;
+
+/// The state for a snapshot.
+pub fn kept(state: &State) -> Option<Vec<u8>> {
+    serde_json::to_vec(&Kept { v: KEPT_VERSION, last_time: state.last_time()?, essence: state.essence() }).ok()
+}
+
+/// The state from a snapshot; `None` if it does not fit, which costs only time.
+fn resume(ledger: &Ledger, mut state: State, size: u64, bytes: &[u8]) -> Option<State> {
+    let kept: Kept = serde_json::from_slice(bytes).ok().filter(|kept: &Kept| kept.v == KEPT_VERSION)?;
+    let reader = ledger.reader();
+    for seq in kept.essence {
+        // This part of the history was not walked at the start, so each entry has to prove that it is in it.
+        state.evolve(&codec::stored(reader.get_proved(seq).ok()?).ok()?);
+    }
+    state.resume_at(size, kept.last_time);
+    Some(state)
 }
 
 fn options(setup: &Setup) -> ledger::Options {
@@ -38,6 +74,25 @@ fn options(setup: &Setup) -> ledger::Options {
         setup.clock.now(),
         Box::new(rand::rngs::StdRng::from_rng(&mut rand::rng())),
     )
+}
+
+/// One request, folded from the entries that are about it, up to its end. Blocks, for as long as it lived.
+pub fn request(ledger: &Ledger, id: RequestId) -> Option<Request> {
+    let mut state = State::default();
+    for entry in ledger.entries(id.0, ledger.size()).ok()? {
+        let stored = codec::stored(entry.ok()?).ok()?;
+        let own = stored.seq == id.0;
+        if own && !matches!(stored.event, Event::AccessRequested { .. }) {
+            return None;
+        }
+        if own || stored.event.request() == Some(id) {
+            state.evolve(&stored);
+        }
+        if state.request(id).is_some_and(|request| request.phase.finished()) {
+            break;
+        }
+    }
+    state.request(id).cloned()
 }
 
 /// Names the log in external ids: 40 bits of its id in base 32.

@@ -22,7 +22,7 @@ use crate::{
         decide, hear, settle,
     },
     chat::{Reply, answer},
-    ledger::{Draft, Ledger},
+    ledger::{Draft, Ledger, OpenError},
     provider::Credential,
 };
 
@@ -35,6 +35,8 @@ const BATCH_EVENTS_MAX: usize = 224;
 const BATCH_TEXT_BYTES_MAX: usize = 512 * 1024;
 /// The timer looks at the clock at least so often, so that a clock that was set is noticed.
 const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_secs(1);
+/// The state is kept for the next start each time so many entries have come.
+const KEPT_EVERY_ENTRIES: u64 = 4096;
 /// How long a stop waits for providers that are at work.
 const DRAIN_MAX: Duration = Duration::from_secs(8);
 /// An idle service signs a head at least so often.
@@ -58,6 +60,10 @@ pub struct Writer {
     /// Whether a clock that is behind has been recorded and has not caught up yet.
     step_recorded: bool,
     pub(super) stopping: Option<oneshot::Sender<()>>,
+    /// What the check of the old history found.
+    broken: Option<OpenError>,
+    /// The size at which the state was last kept for the next start.
+    kept: u64,
 }
 
 /// What is decided together and becomes durable together.
@@ -79,6 +85,8 @@ impl Writer {
         to_self: mpsc::Sender<Job>,
     ) -> Self {
         let followed = setup.clock.now();
+        let kept = ledger.snapshot().map_or(0, |(size, _)| size);
+        check_history(&ledger, &to_self);
         Self {
             setup,
             shared,
@@ -91,6 +99,8 @@ impl Writer {
             followed,
             step_recorded: false,
             stopping: None,
+            broken: None,
+            kept,
         }
     }
 
@@ -118,6 +128,7 @@ impl Writer {
             self.follow_tries();
         }
         self.drain().await?;
+        self.keep(1).await;
         self.shut().await;
         Ok(())
     }
@@ -152,7 +163,25 @@ impl Writer {
             next = self.held.pop_front().or_else(|| self.jobs.try_recv().ok());
         }
         self.look_at_clock(&mut batch);
-        self.finish(batch).await
+        // What was decided on a history that does not hold is not written.
+        if let Some(error) = self.broken.take() {
+            return Err(error.into());
+        }
+        self.finish(batch).await?;
+        self.keep(KEPT_EVERY_ENTRIES).await;
+        Ok(())
+    }
+
+    /// Keeps the state for the next start, if so many entries came since it was kept. It is a cache: nothing depends on it.
+    async fn keep(&mut self, every: u64) {
+        let size = self.state.size();
+        let Some(ledger) = self.ledger.clone().filter(|_| size >= self.kept + every) else { return };
+        self.kept = size;
+        if let Some(state) = recovery::kept(&self.state)
+            && let Err(error) = ledger.save_snapshot(size, state).await
+        {
+            tracing::warn!(%error, "the state could not be kept for the next start, which will take longer");
+        }
     }
 
     /// The next job, or nothing when a deadline or a look at the clock is due.
@@ -200,6 +229,14 @@ impl Writer {
             Job::Redo(request) => {
                 batch.touched.insert(request);
             }
+            Job::Found { found, reply } => {
+                let answer = match found {
+                    Ok(request) => answer::one(&self.state, &request),
+                    Err(id) => answer::refused(&Refusal::NoRequest(id)),
+                };
+                batch.owed.push((reply, Owed::Ready(answer)));
+            }
+            Job::Broken(error) => self.broken = Some(error),
             Job::Stop(done) => self.stopping = Some(done),
         }
     }
@@ -385,6 +422,9 @@ impl Writer {
                 });
                 return;
             }
+            Owed::Read { action: Action::Read { request }, .. } if self.state.request(request).is_none() => {
+                return self.look_up(request, reply);
+            }
             Owed::Read { action, about, who } => self.read(&action, about, who.as_deref()),
         };
         let _ = reply.send(answer);
@@ -407,6 +447,17 @@ impl Writer {
             | Action::Revoke { .. }
             | Action::Show { .. } => answer::done(&self.state, action, about),
         }
+    }
+
+    /// Looks a request up that is out of memory.
+    fn look_up(&self, id: RequestId, reply: oneshot::Sender<Reply>) {
+        let Some(ledger) = self.ledger.clone() else { return };
+        let to_self = self.to_self.clone();
+        tokio::task::spawn_blocking(move || {
+            let found = recovery::request(&ledger, id).map(Box::new).ok_or(id);
+            // A writer that is gone answers nobody.
+            let _ = to_self.blocking_send(Job::Found { found, reply });
+        });
     }
 
     fn follow_tries(&mut self) {
@@ -435,4 +486,20 @@ impl Writer {
             let _ = done.send(());
         }
     }
+}
+
+/// Checks what is before the snapshot the ledger was opened from, while it is in use. A finding stops the service.
+fn check_history(ledger: &Arc<Ledger>, to_self: &mpsc::Sender<Job>) {
+    if ledger.snapshot().is_none() {
+        return;
+    }
+    let (ledger, to_self) = (Arc::downgrade(ledger), to_self.clone());
+    tokio::task::spawn_blocking(move || {
+        let Some(ledger) = ledger.upgrade() else { return };
+        // One thread: the service is at work beside it.
+        if let Err(error) = ledger.check_history(1, &mut |_| ()) {
+            drop(ledger);
+            let _ = to_self.blocking_send(Job::Broken(error));
+        }
+    });
 }

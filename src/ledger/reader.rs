@@ -195,6 +195,25 @@ impl Reader {
         self.entries(index, index + 1)?.next().unwrap_or(Err(missing))
     }
 
+    /// One entry, proved to be under the newest head: for what was not walked at the start, because a snapshot was there.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn get_proved(&self, index: u64) -> Result<Entry, ReadError> {
+        self.proved(index, &self.head()).map(|(entry, _)| entry)
+    }
+
+    fn proved(&self, index: u64, head: &Head) -> Result<(Entry, Vec<Hash>), ReadError> {
+        let entry = self.get(index)?;
+        self.shared.derived.wait(head.size).map_err(ReadError::Io)?;
+        let path = tree::inclusion(&self.shared.nodes, index, head.size)?;
+        if tree::included(&entry.leaf, index, head.size, &path, &head.root) {
+            Ok((entry, path))
+        } else {
+            Err(self.damaged(index))
+        }
+    }
+
     /// Remembers that the index must be built again.
     fn damaged(&self, index: u64) -> ReadError {
         // If the mark can't be made, the reading still fails, which is what matters.
@@ -235,12 +254,7 @@ impl Reader {
     /// [`ReadError`].
     pub fn prove(&self, index: u64) -> Result<String, ReadError> {
         let head = self.head();
-        let entry = self.get(index)?;
-        self.shared.derived.wait(head.size).map_err(ReadError::Io)?;
-        let path = tree::inclusion(&self.shared.nodes, index, head.size)?;
-        if !tree::included(&entry.leaf, index, head.size, &path, &head.root) {
-            return Err(self.damaged(index));
-        }
+        let (entry, path) = self.proved(index, &head)?;
         Ok(proof::write(index, &path, &entry.line, &head.note))
     }
 

@@ -125,7 +125,10 @@ impl Rules for Facts {
         match &guarded.requesters {
             None if self.people.contains(who) => yes(resource, "anybody"),
             Some(list) if self.is_in(who, list) => yes(resource, "requesters"),
-            None | Some(_) => no(format!("`{resource}` is not for you to ask for: its `requesters` don't name you")),
+            None | Some(_) => no(format!(
+                "you may not ask for `{resource}`: its `requesters` don't name you. Whoever looks after `resources.toml` \
+                 can add you"
+            )),
         }
     }
 
@@ -170,5 +173,9 @@ impl Rules for Facts {
 fn whom(approvers: &[String], but: &str) -> String {
     const NAMED_MAX: usize = 10;
     let names: Vec<&str> = approvers.iter().map(String::as_str).filter(|name| *name != but).take(NAMED_MAX).collect();
-    if names.is_empty() { "Nobody else is either".into() } else { format!("Ask {}", names.join(" or ")) }
+    match names.split_last() {
+        None => "Nobody else may either: ask whoever looks after the config".into(),
+        Some((only, [])) => format!("Ask {only}"),
+        Some((last, others)) => format!("Ask {} or {last}", others.join(", ")),
+    }
 }

@@ -69,27 +69,27 @@ enum Death {
 }
 
 /// Lives one story; how many of its steps the process died in.
-async fn live(life: &mut Life, door: Door, close: Close, death: Death) -> u32 {
+async fn live(life: &mut Life, target: Door, close: Close, death: Death) -> u32 {
     let (mut died, mut shown) = (0, None);
-    for step in story(door, close) {
-        let doom = match death {
+    for step in story(target, close) {
+        let fatal = match death {
             // The seconds of a short grant are for using it, not for two starts.
             Death::Inside(_) if close == Close::Expired && step.presses_button(SHOW) => None,
-            Death::Inside(doom) => Some(doom),
+            Death::Inside(fatal) => Some(fatal),
             Death::Never | Death::BetweenSteps => None,
         };
-        let (dead, answer) = life.step(&step, doom).await;
+        let (dead, answer) = life.step(&step, fatal).await;
         died += u32::from(dead);
         if matches!(death, Death::BetweenSteps) && close != Close::Expired {
             life.dies_between_steps();
         }
         if step.presses_button(SHOW) {
             let answer = answer.expect("the credential is shown in the end");
-            opens(life, door, &answer).await;
+            opens(life, target, &answer).await;
             shown = Some(answer);
         }
     }
-    is_shut(life, door, close, &shown.unwrap()).await;
+    is_shut(life, target, close, &shown.unwrap()).await;
     died
 }
 
@@ -141,10 +141,10 @@ async fn is_shut(life: &Life, door: Door, close: Close, shown: &Answer) {
 
 /// Who one is with the line that was shown. The database may have another port since.
 fn psql(life: &Life, shown: &Answer) -> Result<String, String> {
-    let line = shown.part("run this");
-    let port = line.split("port=").nth(1).unwrap().split_whitespace().next().unwrap();
-    let line = line.replace(&format!("port={port}"), &format!("port={}", life.demo().database_port()));
-    let output = Command::new("sh").args(["-c", &format!("{line} -Atc 'select current_user'")]).output().unwrap();
+    let words = shown.part("run this");
+    let port = words.split("port=").nth(1).unwrap().split_whitespace().next().unwrap();
+    let words = words.replace(&format!("port={port}"), &format!("port={}", life.demo().database_port()));
+    let output = Command::new("sh").args(["-c", &format!("{words} -Atc 'select current_user'")]).output().unwrap();
     if output.status.success() { Ok(String::from_utf8_lossy(&output.stdout).into_owned()) } else { Err(said(&output)) }
 }
 

@@ -7,8 +7,10 @@
     reason = "a test that fails by panicking is doing its work"
 )]
 
+mod bad_input;
 mod cli;
 mod crash;
+mod faults;
 mod house;
 mod playground;
 mod playground_browser;
@@ -20,5 +22,7 @@ mod provider_settings;
 mod provider_ssh;
 mod provider_throwaway;
 mod provider_token;
+mod restart;
+mod secrets;
 mod story;
 mod support;

@@ -94,6 +94,15 @@ fn check(world: &World) {
     }
     assert_eq!(refolded, world.state, "the state is the fold of the log");
 
+    let mut resumed = State::new("testlogs");
+    for seq in world.state.essence() {
+        resumed.evolve(&world.log[usize::try_from(seq).unwrap()]);
+    }
+    resumed.resume_at(world.state.size(), world.state.last_time().unwrap());
+    let mut held = world.state.clone();
+    held.resume_at(world.state.size(), world.state.last_time().unwrap());
+    assert_eq!(resumed, held, "the essence of a state makes it again");
+
     let mut requester: BTreeMap<RequestId, SubjectId> = BTreeMap::new();
     let mut asked: BTreeMap<RequestId, (u32, u64)> = BTreeMap::new();
     let mut approvals: BTreeMap<RequestId, Vec<SubjectId>> = BTreeMap::new();

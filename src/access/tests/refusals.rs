@@ -6,7 +6,7 @@ use super::*;
 fn what_can_not_be_asked() {
     let mut world = World::new();
     is!(world.says("ana", ask("dbb", 1800)), @"refused: there is no resource `dbb`. Did you mean `db`?");
-    is!(world.says("ana", ask("something-else", 1800)), @"refused: there is no resource `something-else`. There are `api` or `db`");
+    is!(world.says("ana", ask("something-else", 1800)), @"refused: there is no resource `something-else`. Try `api` or `db`");
     is!(world.says("ana", ask("db", 7201)), @"refused: `db` is given for 2h at most, and this asks for 2h1s. Ask for `2h`");
     let ask_for = |reason: &str| Action::Request {
         resource: "db".into(),
@@ -14,8 +14,8 @@ fn what_can_not_be_asked() {
         reason: reason.into(),
         plan: vec![],
     };
-    is!(world.says("ana", ask_for("  ")), @"refused: a reason is needed, for the people concerned and for the log: `/access prod-db 30m fixing INC-42`");
-    is!(world.says("ana", ask_for("?!…")), @"refused: a reason is needed, for the people concerned and for the log: `/access prod-db 30m fixing INC-42`");
+    is!(world.says("ana", ask_for("  ")), @"refused: a reason is needed, for the people concerned and for the log, for example `/access prod-db 30m fixing INC-42`");
+    is!(world.says("ana", ask_for("?!…")), @"refused: a reason is needed, for the people concerned and for the log, for example `/access prod-db 30m fixing INC-42`");
     is!(world.says("ana", ask_for(&"x".repeat(100_000))), @"refused: the reason has 100000 characters and a card has room for 1000. Shorten it, or link to a ticket");
     is!(world.says("zoe", ask("db", 60)), @"refused: i don't know this account. Ask whoever looks after `people.toml` to add it");
     world.rules.askers = vec!["bea"];
@@ -50,7 +50,7 @@ fn who_may_not_decide() {
     is!(world.says("dan", deny(id)), @"refused: you are no approver");
     is!(world.says("zoe", approve(id)), @"refused: i don't know this account. Ask whoever looks after `people.toml` to add it");
     is!(world.says("bea", approve(RequestId(999))), @"refused: there is no request `#999`. `/access list` shows what is pending or live");
-    is!(world.says("bea", Action::Deny { request: id, reason: " ".into() }), @"refused: a reason is needed, for the people concerned and for the log: `/access deny 17 use the replica instead`");
+    is!(world.says("bea", Action::Deny { request: id, reason: " ".into() }), @"refused: a reason is needed, for the people concerned and for the log, for example `/access deny 17 use the replica instead`");
     is!(world.says("bea", Action::Cancel { request: id }), @"refused: #3 is not yours: only ana can do that");
     assert_eq!(*world.phase(id), Phase::Pending);
 }
@@ -60,11 +60,11 @@ fn what_is_finished_stays_finished() {
     let mut world = World::new();
     let id = world.asked();
     world.says("bea", deny(id));
-    is!(world.says("cas", approve(id)), @"refused: #3 was denied. Ask again if it is needed");
+    is!(world.says("cas", approve(id)), @"refused: #3 was denied, so there is nothing left to do. `/access show 3` tells more");
     is!(world.says("ana", Action::Cancel { request: id }), @"refused: #3 was denied. Ask again if it is needed");
     is!(world.says("ana", Action::Done { request: id }), @"refused: #3 was denied. Ask again if it is needed");
     is!(world.says("ana", Action::Show { request: id }), @"refused: #3 was denied. Ask again if it is needed");
-    is!(world.says("cas", Action::Revoke { request: id, reason: "why".into() }), @"refused: #3 was denied. Ask again if it is needed");
+    is!(world.says("cas", Action::Revoke { request: id, reason: "why".into() }), @"refused: #3 was denied, so there is nothing left to do. `/access show 3` tells more");
     assert_eq!(*world.phase(id), Phase::Denied);
 }
 
@@ -72,8 +72,8 @@ fn what_is_finished_stays_finished() {
 fn a_second_click_says_what_it_is_now() {
     let mut world = World::new();
     let id = world.live();
-    is!(world.says("bea", approve(id)), @"refused: #3 is live. `/access done 3` gives it back, `/access revoke 3 <reason>` ends it");
-    is!(world.says("cas", approve(id)), @"refused: #3 is live. `/access done 3` gives it back, `/access revoke 3 <reason>` ends it");
+    is!(world.says("bea", approve(id)), @"refused: #3 is live, so it was decided already. `/access revoke 3 <reason>` ends it");
+    is!(world.says("cas", approve(id)), @"refused: #3 is live, so it was decided already. `/access revoke 3 <reason>` ends it");
 }
 
 #[test]

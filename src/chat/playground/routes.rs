@@ -275,11 +275,11 @@ impl Desk {
         let (status, text) = match problem {
             Unread::TooLong => (
                 StatusCode::PAYLOAD_TOO_LARGE,
-                "that is more than a chat message can hold (1 MiB); nothing was done, say it shorter",
+                "That is more than a chat message can hold (1 MiB). Nothing was done; say it shorter.",
             ),
             Unread::NotOurs => (
                 StatusCode::BAD_REQUEST,
-                "that is not a form of this page; nothing was done, reload the page and try again",
+                "That is not a form of this page. Nothing was done; reload the page and try again.",
             ),
         };
         let reply = Reply { tone: Tone::Refused, lines: vec![plain(text)], secret: Vec::new(), keep_input: true };

@@ -26,6 +26,9 @@ impl Binaries {
         let mut folders: Vec<PathBuf> = env::var_os("PATH").iter().flat_map(env::split_paths).collect();
         folders.extend(SHELVES.iter().flat_map(|(shelf, before, after)| versions(shelf.as_ref(), before, after)));
         folders.extend(said_by("pg_config", "--bindir").await.map(PathBuf::from));
+        // Links are followed, so that people are told where the programs really are.
+        let real = |folder: PathBuf| folder.join("postgres").canonicalize().ok()?.parent().map(Path::to_owned);
+        let mut folders: Vec<PathBuf> = folders.into_iter().filter_map(real).collect();
         folders.retain(|folder| ["postgres", "initdb", "pg_ctl"].iter().all(|name| folder.join(name).is_file()));
         for folder in folders {
             let Some(said) = said_by(folder.join("postgres"), "--version").await else { continue };

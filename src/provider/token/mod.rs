@@ -93,8 +93,8 @@ impl Provider for Token {
 
     fn plan(&self) -> Vec<String> {
         vec![
-            format!("sign a token for audience `{}` that names its holder", self.0.audience),
-            "it expires when the time is up; if it is revoked earlier, `revoked.json` says so".to_owned(),
+            format!("sign a token for audience {} that names its holder", self.0.audience),
+            "it expires when the time is up; if it is revoked earlier, revoked.json says so".to_owned(),
         ]
     }
 

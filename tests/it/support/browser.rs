@@ -11,7 +11,11 @@ use std::{
     time::Duration,
 };
 
-use fantoccini::{Client, ClientBuilder, Locator, elements::Element};
+use fantoccini::{
+    Client, ClientBuilder, Locator,
+    elements::Element,
+    error::{CmdError, ErrorStatus},
+};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -214,17 +218,23 @@ impl Window {
 
     /// Clicks the element, once it is there.
     pub async fn click(&self, css: &str) {
-        self.find(css).await.click().await.unwrap();
+        while !fresh(self.find(css).await.click().await) {}
     }
 
     /// Types into the element, once it is there.
     pub async fn types(&self, css: &str, keys: &str) {
-        self.find(css).await.send_keys(keys).await.unwrap();
+        while !fresh(self.find(css).await.send_keys(keys).await) {}
     }
 
     /// The visible text of the element, once it is there.
     pub async fn text(&self, css: &str) -> String {
-        self.find(css).await.text().await.unwrap()
+        loop {
+            let text = self.find(css).await.text().await;
+            if let Ok(text) = text {
+                return text;
+            }
+            fresh(text.map(drop));
+        }
     }
 
     /// All that can be read on the page.
@@ -259,5 +269,15 @@ impl Window {
     /// Closes the browser.
     pub async fn close(self) {
         self.client.close().await.unwrap();
+    }
+}
+
+/// Whether it was done. An element that news has replaced since it was found is looked for again; nothing else may fail.
+#[track_caller]
+fn fresh(done: Result<(), CmdError>) -> bool {
+    match done {
+        Ok(()) => true,
+        Err(CmdError::Standard(error)) if error.error == ErrorStatus::StaleElementReference => false,
+        Err(error) => panic!("{error}"),
     }
 }

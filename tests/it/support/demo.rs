@@ -1,7 +1,7 @@
 //! The true binary, lived with over HTTP: started, killed, started again, its ledger read with its own commands.
 
 use std::{
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead as _, BufReader},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -9,7 +9,12 @@ use std::{
     time::Duration,
 };
 
+use countersign::{
+    access::Event,
+    ledger::{Entry, history},
+};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::process::until;
 
@@ -31,6 +36,7 @@ pub struct Demo {
     pub greeting: String,
     dir: PathBuf,
     errors: Arc<Mutex<String>>,
+    output: Arc<Mutex<String>>,
     http: reqwest::Client,
 }
 
@@ -61,9 +67,16 @@ impl Demo {
     }
 
     pub fn start_with(dir: &Path, env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(BINARY)
-            .args(["demo", "--listen", "127.0.0.1:0", "--keep"])
+        Self::start_by(dir, env, &[], &[])
+    }
+
+    /// The same with words before the command, which run it, and with more arguments.
+    pub fn start_by(dir: &Path, env: &[(&str, &str)], runner: &[String], more: &[&str]) -> Self {
+        let mut words = runner.iter().map(String::as_str).chain([BINARY, "demo", "--listen", "127.0.0.1:0", "--keep"]);
+        let mut child = Command::new(words.next().unwrap())
+            .args(words)
             .arg(dir)
+            .args(more)
             .envs(env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -85,10 +98,16 @@ impl Demo {
                 panic!("the demo ended at its start ({status}): {}", errors.lock().unwrap());
             }
         }
-        std::thread::spawn(move || drop(stdout.read_to_end(&mut Vec::new())));
+        let output = Arc::new(Mutex::new(greeting.clone()));
+        let sink = Arc::clone(&output);
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                sink.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
         let url = greeting.split("Open ").nth(1).unwrap().split("/ and").next().unwrap().to_owned();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
-        Self { child, url, greeting, dir: dir.to_owned(), errors, http }
+        Self { child, url, greeting, dir: dir.to_owned(), errors, output, http }
     }
 
     pub fn pid(&self) -> u32 {
@@ -98,6 +117,11 @@ impl Demo {
     /// What it has logged so far.
     pub fn logged(&self) -> String {
         self.errors.lock().unwrap().clone()
+    }
+
+    /// What it has printed so far.
+    pub fn printed(&self) -> String {
+        self.output.lock().unwrap().clone()
     }
 
     pub fn ledger(&self) -> PathBuf {
@@ -138,8 +162,12 @@ impl Demo {
     }
 
     async fn post(&self, who: &str, what: &str, form: &[(&str, &str)]) -> reqwest::Result<Answer> {
-        let page = self.http.post(format!("{}/as/{who}/{what}", self.url)).form(form).send().await?.text().await?;
-        Ok(answer(&page))
+        Ok(answer(&self.post_page(who, what, form).await?))
+    }
+
+    /// Sends a form; the whole page that comes back.
+    pub async fn post_page(&self, who: &str, what: &str, form: &[(&str, &str)]) -> reqwest::Result<String> {
+        self.http.post(format!("{}/as/{who}/{what}", self.url)).form(form).send().await?.text().await
     }
 
     /// Kills it as the power does.
@@ -229,7 +257,8 @@ pub fn assert_verifies(ledger: &Path) {
     assert_eq!(code, 0, "{said}{errors}");
 }
 
-fn answer(page: &str) -> Answer {
+/// The answer on a page.
+pub fn answer(page: &str) -> Answer {
     let section = page.split("<section class=\"answer\"").nth(1).unwrap_or_else(|| panic!("no answer in {page}"));
     let section = section.split("</section>").next().unwrap();
     let between = |text: &str, start: &str, end: &str| {
@@ -243,6 +272,26 @@ fn answer(page: &str) -> Answer {
         text: plain(&between(section, "<div class=\"lines\">", "</div>")),
         secret: secret.collect(),
     }
+}
+
+/// What a message is called in the ledger.
+pub fn key(who: &str, message: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in ["playground", who, message] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    let mut key = hex::encode(hash.finalize());
+    key.truncate(32);
+    key
+}
+
+/// The entries of a ledger's folder with what is sealed in them, whether a process uses it or not.
+pub fn opened(ledger: &Path) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    let read = history::entries(ledger, Event::knows, |entry| entries.push(entry));
+    read.unwrap_or_else(|e| panic!("{e}"));
+    entries
 }
 
 /// Markup to text: tags out, entities back.

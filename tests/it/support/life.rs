@@ -2,12 +2,10 @@
 
 use std::{collections::BTreeMap, os::unix::process::ExitStatusExt as _, path::PathBuf};
 
-use countersign::{access::Event, ledger::history};
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::{
-    demo::{self, Answer, Demo, assert_verifies, happened, nonce},
+    demo::{self, Answer, Demo, assert_verifies, happened, key, nonce},
     postgres::psql,
     process::until,
     strace::{Doom, Strace},
@@ -94,12 +92,7 @@ impl Life {
 
     /// The entries in the folder, whether the process lives or not.
     pub fn entries(&self) -> Vec<Value> {
-        let mut entries = Vec::new();
-        let read = history::entries(&self.ledger(), Event::knows, |entry| {
-            entries.push(serde_json::from_slice(&entry.line).unwrap());
-        });
-        read.unwrap_or_else(|e| panic!("{e}"));
-        entries
+        demo::opened(&self.ledger()).iter().map(|entry| serde_json::from_slice(&entry.line).unwrap()).collect()
     }
 
     /// Does a step to its end, and if it was killed over it, starts again and does the step again with the same
@@ -256,18 +249,6 @@ impl Life {
         assert!(self.demo.take().unwrap().stop().success());
         assert_verifies(&ledger);
     }
-}
-
-/// A message's name in the ledger.
-fn key(who: &str, message: &str) -> String {
-    let mut hash = Sha256::new();
-    for part in ["playground", who, message] {
-        hash.update((part.len() as u64).to_be_bytes());
-        hash.update(part);
-    }
-    let mut key = hex::encode(hash.finalize());
-    key.truncate(32);
-    key
 }
 
 /// The index of the message with a key.

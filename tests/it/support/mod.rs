@@ -8,5 +8,6 @@ pub mod life;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod small_disk;
 pub mod sshd;
 pub mod strace;

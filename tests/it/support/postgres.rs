@@ -180,6 +180,10 @@ fn fit_user() -> Option<(u32, u32)> {
 
 /// A program of the server.
 fn binary(name: &str) -> String {
+    // Another version than the distribution's, to see whether it behaves alike.
+    if let Some(folder) = std::env::var_os("COUNTERSIGN_TEST_POSTGRES_BIN") {
+        return find_program(&[&PathBuf::from(folder).join(name).display().to_string()], "it");
+    }
     let places: Vec<String> = (13..=19).rev().map(|v| format!("/usr/lib/postgresql/{v}/bin/{name}")).collect();
     let places: Vec<&str> = places.iter().map(String::as_str).collect();
     find_program(&places, "postgresql")
