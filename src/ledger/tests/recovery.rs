@@ -27,7 +27,7 @@ fn mended(dir: &Path, head: &Head) -> Ledger {
 fn used(dir: &Path) -> (std::path::PathBuf, Vec<u8>, usize) {
     let path = dir.join("journal/00000000.seg");
     let bytes = std::fs::read(&path).unwrap();
-    let end = journal::pieces(&bytes, 0, 0).unwrap().2.at;
+    let end = journal::pieces(&bytes, 0).unwrap().2.at;
     (path, bytes, end)
 }
 
