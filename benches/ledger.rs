@@ -294,21 +294,59 @@ fn large(runtime: &tokio::runtime::Runtime, here: &Path) {
     let took = verified(&data);
     println!("| verify, journal alone | {took:.2} | 1/{:.1} |", took / bare);
     std::fs::rename(here.join("public"), data.join("public")).unwrap();
-    starts(runtime, &data);
+    starts(&data);
 }
 
-fn starts(_runtime: &tokio::runtime::Runtime, data: &Path) {
-    let sled = timed(|| sled::Config::new().path(data.join("sled")).cache_capacity(32 << 20).open().unwrap());
-    let open = timed(|| Ledger::open(data, options()).unwrap());
-    println!(
-        "\n| start | seconds |\n|---|---|\n| sled's own open | {sled:.2} |\n| ours, without a snapshot | {open:.2} |"
-    );
+/// What a process of its own does, so that its memory and its time are its own: open, and say what that took.
+fn child(what: &str, data: &Path) {
+    let began = Instant::now();
+    if what == "sled" {
+        let db = sled::Config::new().path(data.join("sled")).cache_capacity(32 << 20).open().unwrap();
+        println!("{} 0 0", began.elapsed().as_secs_f64());
+        drop(db);
+        return;
+    }
     let ledger = Ledger::open(data, options()).unwrap();
-    println!("\nresident with {} entries: {} MB", ledger.size(), resident_bytes() >> 20);
+    let took = began.elapsed().as_secs_f64();
+    assert_eq!(ledger.snapshot().is_some(), what == "snapshot");
+    let resident = resident_bytes() >> 20;
     let (size, reader) = (ledger.size(), ledger.reader());
+    let began = Instant::now();
     let proofs = 2_000;
-    let took = timed(|| (0..proofs).for_each(|n| drop(reader.prove(n * 499_979 % size).unwrap())));
-    println!("one inclusion proof: {:.1} µs", took * 1e6 / proofs as f64);
+    (0..proofs).for_each(|n| drop(reader.prove(n * 499_979 % size).unwrap()));
+    let each = began.elapsed().as_secs_f64() * 1e6 / proofs as f64;
+    println!("{took} {resident} {each}");
+    if what == "save" {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(ledger.save_snapshot(size, vec![7; 1 << 20])).unwrap();
+    }
+}
+
+/// Medians of what the children say: seconds, megabytes, microseconds a proof.
+fn children(what: &str, data: &Path, rounds: usize) -> [f64; 3] {
+    let once = || {
+        let mut program = std::process::Command::new(std::env::current_exe().unwrap());
+        let done =
+            program.arg("--bench").env("LEDGER_BENCH_CHILD", what).env("LEDGER_BENCH_DATA", data).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let words = String::from_utf8(done.stdout).unwrap();
+        words.split_whitespace().map(|word| word.parse().unwrap()).collect::<Vec<f64>>()
+    };
+    let all: Vec<Vec<f64>> = (0..rounds).map(|_| once()).collect();
+    [0, 1, 2].map(|n| median(all.iter().map(|one| one[n]).collect()))
+}
+
+fn starts(data: &Path) {
+    println!("\n| start | seconds | resident MB | one proof µs |\n|---|---|---|---|");
+    for (name, what, rounds) in [
+        ("sled's own open", "sled", ROUNDS),
+        ("ours, without a snapshot", "plain", ROUNDS),
+        ("ours, and a snapshot is made", "save", 1),
+        ("ours, from the snapshot", "snapshot", ROUNDS),
+    ] {
+        let [seconds, resident, proof] = children(what, data, rounds);
+        println!("| {name} | {seconds:.3} | {resident:.0} | {proof:.1} |");
+    }
 }
 
 fn main() {
@@ -316,8 +354,13 @@ fn main() {
     if !std::env::args().any(|word| word == "--bench") {
         return;
     }
+    if let (Ok(what), Some(data)) = (std::env::var("LEDGER_BENCH_CHILD"), std::env::var_os("LEDGER_BENCH_DATA")) {
+        return child(&what, Path::new(&data));
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let here = tempfile::tempdir().unwrap();
-    appends(&runtime, here.path());
+    if number("LEDGER_BENCH_APPENDS", 1) > 0 {
+        appends(&runtime, here.path());
+    }
     large(&runtime, here.path());
 }

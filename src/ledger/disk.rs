@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    derive::{Derived, Deriver},
     disclosure::SubjectKey,
     frame::{BatchRef, encode},
     hash::{Hash, leaf_hash},
@@ -158,6 +159,7 @@ pub struct DiskStore {
     layout: Layout,
     sizes: Sizes,
     journal: Option<Journal>,
+    deriver: Option<Deriver>,
     size: u64,
     /// The last segment and where it ends, once it is known.
     end: Option<(u64, End)>,
@@ -196,7 +198,7 @@ impl DiskStore {
         })?;
         let nodes = NodeFile::open(&layout.nodes()).map_err(failed("the node file"))?;
         let vault = Vault::open(&layout.keys()).map_err(failed("the folder of keys"))?;
-        Ok(Self { layout, sizes, journal: None, size: 0, end: None, index, nodes, vault, damage: None })
+        Ok(Self { layout, sizes, journal: None, deriver: None, size: 0, end: None, index, nodes, vault, damage: None })
     }
 
     /// Size of the journal's files.
@@ -247,6 +249,8 @@ impl DiskStore {
         };
         let journal = resumed().or_else(|error| self.spare(error).and_then(|()| resumed()));
         self.journal = Some(journal.map_err(failed("the journal"))?);
+        let deriver = Deriver::start(self.size, self.index.clone(), self.nodes.clone());
+        self.deriver = Some(deriver.map_err(failed("the index"))?);
         Ok(())
     }
 
@@ -271,10 +275,16 @@ impl DiskStore {
         }
     }
 
-    fn derive(&self, commit: &Commit<'_>) -> Result<(), StoreError> {
-        let stored = super::tree::stored_count(commit.batch.first);
-        self.nodes.write(stored, commit.nodes).map_err(failed("the node file"))?;
-        Ok(self.index.apply(commit.batch)?)
+    fn deriver(&self) -> Result<&Deriver, StoreError> {
+        self.deriver.as_ref().ok_or_else(|| StoreError::Failed("the index is not open".into()))
+    }
+
+    /// How far the derived is, once the journal is open for writing.
+    ///
+    /// # Errors
+    /// When it isn't.
+    pub fn derived(&self) -> Result<Derived, StoreError> {
+        self.deriver().map(Deriver::derived)
     }
 }
 
@@ -295,11 +305,15 @@ impl Store for DiskStore {
         if expected != self.size {
             return Err(StoreError::Conflict { expected, actual: self.size });
         }
+        if let Some(fault) = self.derived()?.fault() {
+            return Err(StoreError::Failed(fault));
+        }
         let frame =
             encode(commit.batch).ok_or_else(|| StoreError::Failed("the batch is too large for a frame".into()))?;
         self.write(&frame, commit.batch.first)?;
         self.size = commit.batch.size();
-        Ok(self.derive(commit).map_or_else(|error| Kept::Lame(error.to_string()), |()| Kept::Whole))
+        let handed = self.deriver()?.take(commit.batch.clone(), commit.nodes.to_vec());
+        Ok(handed.map_or_else(Kept::Lame, |()| Kept::Whole))
     }
 
     fn key(&mut self, subject: SubjectId) -> Result<Option<SubjectKey>, StoreError> {

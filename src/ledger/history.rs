@@ -64,7 +64,7 @@ pub(super) fn walk<E: From<HistoryError>>(
     let mut walk = Walk::new(Tip::default(), knows, threads);
     for (number, path) in segments {
         let bytes = std::fs::read(path).map_err(HistoryError::from)?;
-        let (_, pieces, _) = journal::pieces(&bytes, number, 0).ok_or(HistoryError::Damaged(number))?;
+        let (_, pieces, _) = journal::pieces(&bytes, number).ok_or(HistoryError::Damaged(number))?;
         let batches = pieces.iter().map(|piece| match piece {
             Piece::Frame(raw) => raw.decode(),
             Piece::Broken(_) | Piece::Gap { .. } => None,

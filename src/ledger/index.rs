@@ -6,7 +6,7 @@
 //!
 //! | key | value |
 //! |---|---|
-//! | `e` seq part | a piece of the line |
+//! | `e` seq part | a piece of a group of lines, the first of which has that index |
 //! | `s` seq ordinal part | a piece of a sealed disclosure, its subject before it |
 //! | `u` subject seq | nothing: where a person's disclosures are |
 //! | `h` size | the signed head of that size: the mark of what is indexed |
@@ -131,9 +131,11 @@ impl Index {
     /// # Errors
     /// What sled says.
     pub fn apply(&self, batch: &Batch) -> Result<(), IndexError> {
+        for (first, group) in groups(batch) {
+            put(&self.db, b'e', &first.to_be_bytes(), &group)?;
+        }
         for (seq, record) in (batch.first..).zip(&batch.records) {
             let seq = seq.to_be_bytes();
-            put(&self.db, b'e', &seq, &record.line)?;
             for (ordinal, sealed) in (0u32..).zip(&record.sealed) {
                 let at = [&seq[..], &ordinal.to_be_bytes()].concat();
                 put(&self.db, b's', &at, &[&sealed.subject.0[..], &sealed.bytes].concat())?;
@@ -145,14 +147,17 @@ impl Index {
 
     /// The records of a range, in order. What is missing is simply not there.
     pub fn records(&self, from: u64, to: u64) -> impl Iterator<Item = Result<(u64, Record), IndexError>> + use<> {
-        let range = |letter| {
-            let bound = |seq: u64| key(letter, &[&seq.to_be_bytes()]);
-            Pieces { range: self.db.range(bound(from)..bound(to.max(from))) }
-        };
-        let mut sealed = range(b's').peekable();
-        range(b'e').map(move |found| {
-            let (at, line) = found?;
-            let seq = number(&at)?;
+        let bound = |letter, seq: u64| key(letter, &[&seq.to_be_bytes()]);
+        let pieces = |range| Pieces { range: self.db.range::<Vec<u8>, _>(range) };
+        let to = to.max(from);
+        let mut sealed = pieces(bound(b's', from)..bound(b's', to)).peekable();
+        let start = self.group_of(from);
+        let groups = start.map(|start| pieces(bound(b'e', start)..bound(b'e', to)));
+        let (groups, error) = groups.map_or_else(|error| (None, Some(Err(error))), |groups| (Some(groups), None));
+        let lines = groups.into_iter().flatten().flat_map(ungroup);
+        let wanted = lines.filter(move |line| line.as_ref().map_or(true, |(seq, _)| (from..to).contains(seq)));
+        error.into_iter().chain(wanted).map(move |found| {
+            let (seq, line) = found?;
             let mut record = Record { line, sealed: Vec::new() };
             while let Some(next) =
                 sealed.next_if(|next| next.as_ref().is_ok_and(|(at, _)| at.starts_with(&seq.to_be_bytes())))
@@ -164,6 +169,13 @@ impl Index {
             }
             Ok((seq, record))
         })
+    }
+
+    /// Where the group begins that holds an entry.
+    fn group_of(&self, seq: u64) -> Result<u64, IndexError> {
+        let (from, to) = (key(b'e', &[]), key(b'e', &[&seq.to_be_bytes(), &[u8::MAX]]));
+        let Some((key, _)) = guarded(|| self.db.range(from..=to).next_back().transpose())? else { return Ok(seq) };
+        number(key.get(1..9).unwrap_or_default())
     }
 
     /// The indexes of the entries that hold disclosures of a person.
@@ -195,6 +207,42 @@ impl Index {
         let Some((key, note)) = guarded(|| self.db.range(from..to).next_back().transpose())? else { return Ok(None) };
         Ok(Some((number(key.get(1..).unwrap_or_default())?, note.to_vec())))
     }
+}
+
+/// The lines of a batch in groups that fit into one piece each, or are one long line: fewer records in sled are less memory,
+/// less disk and less work. Each line has its length in four bytes before it.
+fn groups(batch: &Batch) -> Vec<(u64, Vec<u8>)> {
+    let mut groups: Vec<(u64, Vec<u8>)> = Vec::new();
+    for (seq, record) in (batch.first..).zip(&batch.records) {
+        let length = u32::try_from(record.line.len()).unwrap_or(u32::MAX).to_le_bytes();
+        match groups.last_mut().filter(|(_, group)| group.len() + length.len() + record.line.len() <= PIECE_MAX_BYTES) {
+            Some((_, group)) => group.extend_from_slice(&length),
+            None => groups.push((seq, length.to_vec())),
+        }
+        if let Some((_, group)) = groups.last_mut() {
+            group.extend_from_slice(&record.line);
+        }
+    }
+    groups
+}
+
+type Numbered = Result<(u64, Vec<u8>), IndexError>;
+
+/// The lines of a group, with their indexes.
+fn ungroup(group: Result<(Vec<u8>, Vec<u8>), IndexError>) -> Vec<Numbered> {
+    let torn = || vec![Err(IndexError("a group is torn".into()))];
+    let (first, group) = match group.and_then(|(at, group)| Ok((number(&at)?, group))) {
+        Ok(read) => read,
+        Err(error) => return vec![Err(error)],
+    };
+    let (mut lines, mut rest) = (Vec::new(), group.as_slice());
+    while let Some((length, after)) = rest.split_first_chunk::<4>() {
+        let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
+        let Some((line, after)) = after.split_at_checked(length) else { return torn() };
+        lines.push(Ok((first + lines.len() as u64, line.to_vec())));
+        rest = after;
+    }
+    if rest.is_empty() { lines } else { torn() }
 }
 
 fn number(bytes: &[u8]) -> Result<u64, IndexError> {

@@ -109,15 +109,27 @@ impl End {
     }
 }
 
-/// The pieces of a segment's bytes from an offset on, and how it ends. `None` when the header is not that of this segment.
+/// The index of the first entry of a segment, from the start of its bytes. `None` when the header is not that of this segment.
 #[must_use]
-pub fn pieces(bytes: &[u8], number: u64, from: usize) -> Option<(u64, Vec<Piece<'_>>, End)> {
+pub fn first_of(bytes: &[u8], number: u64) -> Option<u64> {
     let (head, _) = bytes.split_first_chunk::<SEGMENT_HEADER_BYTES>()?;
     let first = u64::from_le_bytes(*head.get(16..)?.first_chunk()?);
-    if *head != header(number, first) {
-        return None;
-    }
-    let (mut found, mut at, mut budget) = (Vec::new(), from.max(SEGMENT_HEADER_BYTES), SEARCH_MAX_BYTES);
+    (*head == header(number, first)).then_some(first)
+}
+
+/// The index of its first entry, the pieces of a whole segment's bytes, and how it ends. `None` when the header is not that
+/// of this segment.
+#[must_use]
+pub fn pieces(bytes: &[u8], number: u64) -> Option<(u64, Vec<Piece<'_>>, End)> {
+    let first = first_of(bytes, number)?;
+    let (found, end) = pieces_from(bytes.get(SEGMENT_HEADER_BYTES..)?, SEGMENT_HEADER_BYTES);
+    Some((first, found, end))
+}
+
+/// The pieces of the bytes that stand at an offset of a segment, and how it ends.
+#[must_use]
+pub fn pieces_from(bytes: &[u8], offset: usize) -> (Vec<Piece<'_>>, End) {
+    let (mut found, mut at, mut budget) = (Vec::new(), 0, SEARCH_MAX_BYTES);
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
         match Raw::at(rest) {
@@ -140,7 +152,7 @@ pub fn pieces(bytes: &[u8], number: u64, from: usize) -> Option<(u64, Vec<Piece<
                 at += bytes;
                 found.push(Piece::Gap { bytes });
             }
-            None => return Some((first, found, End { at, until })),
+            None => return (found, End { at: offset + at, until: offset + until }),
         }
     }
 }

@@ -12,7 +12,7 @@
 //! | `frame`, `journal`, `index`, `nodes`, `disk` | the journal that is the truth; what is derived from it | Storage |
 //! | `store`, `memory`, `core` | the commit protocol over any store | Storage |
 //! | `open`, `check`, `fault` | the start, and the one check of a log | Storage, Verifying |
-//! | `writer`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
+//! | `writer`, `derive`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
 //! | [`verify`], [`export`] | what outsiders use | Verifying |
 
 #[doc(hidden)]
@@ -20,6 +20,7 @@ pub mod again;
 mod canon;
 mod check;
 mod core;
+mod derive;
 mod disclosure;
 mod disk;
 mod draft;
@@ -121,12 +122,15 @@ impl Ledger {
             return Err(OpenError::KeyMissing(opening.layout.signing_key()));
         };
         let verifier = signer.verifier().clone();
+        let derived = core.store.derived()?;
+        derived.wait(core.tip.size()).map_err(OpenError::Io)?;
         let note = core.store.index.newest_head().map_err(store::StoreError::from)?;
         let note = note.ok_or_else(|| OpenError::Io("the index has no head".into()))?;
         let head =
             Head { size: core.tip.size(), root: core.tip.tree.root(), note: note.into(), time: core.tip.time.to_utc() };
         let index = core.store.index.clone();
-        let publisher = Publisher::start(opening.layout.clone(), index.clone(), core.store.nodes.clone())?;
+        let publisher =
+            Publisher::start(opening.layout.clone(), index.clone(), core.store.nodes.clone(), derived.clone())?;
         publisher.head(head.size, Arc::clone(&head.note));
         let shared = Arc::new(Shared {
             layout: opening.layout.clone(),
@@ -136,6 +140,7 @@ impl Ledger {
             head: watch::Sender::new(head),
             log_id: log.log_id,
             published: publisher.shared(),
+            derived,
         });
         let (commands, waiting) = mpsc::channel(QUEUE_MAX_JOBS);
         let writer = Writer { core, shared: Arc::clone(&shared), publisher }.start(waiting)?;

@@ -12,6 +12,7 @@ use std::{
 };
 
 use super::{
+    derive::Derived,
     disk::Layout,
     hash::Hash,
     index::Index,
@@ -51,7 +52,7 @@ impl Publisher {
     ///
     /// # Errors
     /// When there can be no thread.
-    pub fn start(layout: Layout, index: Index, nodes: NodeFile) -> io::Result<Self> {
+    pub fn start(layout: Layout, index: Index, nodes: NodeFile, derived: Derived) -> io::Result<Self> {
         let shared = Arc::new(Published::default());
         let work = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("ledger-publish".into()).spawn(move || {
@@ -61,7 +62,8 @@ impl Publisher {
             let mut pause = Duration::ZERO;
             while let Some((size, head)) = work.next(pause) {
                 pause = PAUSE;
-                let mend = if mended { Ok(()) } else { copy.mend(published, size) };
+                let there = derived.wait(size).map_err(io::Error::other);
+                let mend = there.and_then(|()| if mended { Ok(()) } else { copy.mend(published, size) });
                 let done = mend.and_then(|()| copy.publish(published, size, &head));
                 mended |= done.is_ok();
                 let mut due = work.due.lock().unwrap_or_else(PoisonError::into_inner);

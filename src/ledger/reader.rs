@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use super::{
+    derive::Derived,
     disclosure::{self, Disclosed, Disclosure},
     disk::Layout,
     frame::Record,
@@ -104,6 +105,7 @@ pub(crate) struct Shared {
     pub head: watch::Sender<Head>,
     pub log_id: Hash,
     pub published: Arc<Published>,
+    pub derived: Derived,
 }
 
 /// A reader of the ledger. Clones are cheap; reading goes on beside writing and sees what is durable.
@@ -150,7 +152,9 @@ impl Reader {
         self.shared.layout.reserve().exists()
     }
 
-    fn index(&self) -> Result<Index, ReadError> {
+    /// The index, once it has the first `size` entries, which must be durable.
+    fn index(&self, size: u64) -> Result<Index, ReadError> {
+        self.shared.derived.wait(size).map_err(ReadError::Io)?;
         self.shared.index.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or(ReadError::Closed)
     }
 
@@ -166,7 +170,7 @@ impl Reader {
     ) -> Result<impl Iterator<Item = Result<Entry, ReadError>> + use<>, ReadError> {
         let to = to.min(self.size());
         let reader = self.clone();
-        let mut records = self.index()?.records(from, to);
+        let mut records = self.index(to)?.records(from, to);
         let mut due = from..to;
         Ok(std::iter::from_fn(move || {
             let seq = due.next()?;
@@ -201,6 +205,7 @@ impl Reader {
 
     fn proved(&self, index: u64, head: &Head) -> Result<(Entry, Vec<Hash>), ReadError> {
         let entry = self.get(index)?;
+        self.shared.derived.wait(head.size).map_err(ReadError::Io)?;
         let path = tree::inclusion(&self.shared.nodes, index, head.size)?;
         if tree::included(&entry.leaf, index, head.size, &path, &head.root) {
             Ok((entry, path))
@@ -240,7 +245,7 @@ impl Reader {
     /// # Errors
     /// [`ReadError`].
     pub fn of_subject(&self, subject: SubjectId) -> Result<Vec<u64>, ReadError> {
-        Ok(self.index()?.of_subject(subject).collect::<Result<_, _>>()?)
+        Ok(self.index(self.size())?.of_subject(subject).collect::<Result<_, _>>()?)
     }
 
     /// The proof, as `c2sp.org/tlog-proof@v1` text, that the entry is under the newest head. The line itself is in `extra`.
@@ -261,6 +266,7 @@ impl Reader {
         if new > self.size() {
             return Err(ReadError::NoSuchEntry { index: new - 1, size: self.size() });
         }
+        self.shared.derived.wait(new).map_err(ReadError::Io)?;
         Ok(tree::consistency(&self.shared.nodes, old, new)?)
     }
 
@@ -269,7 +275,7 @@ impl Reader {
     /// # Errors
     /// [`ReadError`].
     pub fn head_from(&self, size: u64) -> Result<Option<(u64, String)>, ReadError> {
-        let Some(note) = self.index()?.head_from(size)? else { return Ok(None) };
+        let Some(note) = self.index(self.size())?.head_from(size)? else { return Ok(None) };
         let head = SignedNote::parse(&note).and_then(|note| Checkpoint::parse(&note.text));
         Ok(head.ok().map(|head| (head.size, note)))
     }

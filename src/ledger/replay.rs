@@ -1,7 +1,8 @@
 //! Reading a journal from front to back, or from a place on: strictly, for the start. `verify` reads it leniently.
 
 use std::{
-    io,
+    fs::File,
+    io::{self, Read as _, Seek as _},
     path::{Path, PathBuf},
 };
 
@@ -73,12 +74,16 @@ impl Replay {
     }
 
     fn segment(&mut self, number: u64, path: &Path, from: u64, wave: Wave<'_>) -> io::Result<Option<End>> {
-        let bytes = std::fs::read(path)?;
-        let from = usize::try_from(from).unwrap_or(usize::MAX);
-        let Some((_, pieces, end)) = journal::pieces(&bytes, number, from) else {
+        let mut file = File::open(path)?;
+        let (mut head, mut bytes) = (Vec::new(), Vec::new());
+        file.by_ref().take(SEGMENT_HEADER_BYTES as u64).read_to_end(&mut head)?;
+        if journal::first_of(&head, number).is_none() {
             self.damaged(format!("segment {number} has a damaged header"));
             return Ok(None);
-        };
+        }
+        file.seek(io::SeekFrom::Start(from))?;
+        file.read_to_end(&mut bytes)?;
+        let (pieces, end) = journal::pieces_from(&bytes, usize::try_from(from).unwrap_or(usize::MAX));
         let good: Vec<Raw<'_>> = pieces
             .iter()
             .map_while(|piece| match piece {

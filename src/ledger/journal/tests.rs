@@ -12,7 +12,7 @@ fn firsts(dir: &Path) -> Vec<u64> {
     let mut all = Vec::new();
     for (number, path) in segments(dir).unwrap() {
         let bytes = std::fs::read(path).unwrap();
-        let (_, found, end) = pieces(&bytes, number, 0).unwrap();
+        let (_, found, end) = pieces(&bytes, number).unwrap();
         assert!(!end.torn());
         for piece in found {
             let Piece::Frame(raw) = piece else { panic!("{piece:?}") };
@@ -37,7 +37,7 @@ fn rolls_into_segments_and_full_ones_are_cut() {
     let (_, sealed) = all.split_last().unwrap();
     for (number, path) in sealed {
         let bytes = std::fs::read(path).unwrap();
-        let (_, _, end) = pieces(&bytes, *number, 0).unwrap();
+        let (_, _, end) = pieces(&bytes, *number).unwrap();
         assert_eq!(end.at, bytes.len());
     }
 }
@@ -56,7 +56,7 @@ fn a_torn_frame_is_cut_and_written_over() {
         let mut torn = bytes.clone();
         torn[at] ^= 1;
         std::fs::write(&path, &torn).unwrap();
-        let (_, found, end) = pieces(&torn, 0, 0).unwrap();
+        let (_, found, end) = pieces(&torn, 0).unwrap();
         assert_eq!((found.len(), end.at, end.torn(), end.beyond_one_frame()), (1, second, true, false));
         let mut journal = Journal::resume(dir.path(), SIZES, 0, end).unwrap();
         journal.append(&frame(1, 10), 1).unwrap();
@@ -64,11 +64,11 @@ fn a_torn_frame_is_cut_and_written_over() {
         assert_eq!(firsts(dir.path()), [0, 1]);
     }
     bytes[SEGMENT_HEADER_BYTES + 20] ^= 1;
-    let (_, found, end) = pieces(&bytes, 0, 0).unwrap();
+    let (_, found, end) = pieces(&bytes, 0).unwrap();
     assert!(matches!(found[..], [Piece::Broken(_), Piece::Frame(_)]), "damage in the middle is not a torn end");
     assert!(!end.torn());
     bytes[SEGMENT_HEADER_BYTES] ^= 1;
-    let (_, found, _) = pieces(&bytes, 0, 0).unwrap();
+    let (_, found, _) = pieces(&bytes, 0).unwrap();
     assert!(matches!(found[..], [Piece::Gap { .. }, Piece::Frame(_)]));
 }
 
@@ -77,13 +77,13 @@ fn another_segments_header_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(Journal::create(dir.path(), SIZES).unwrap());
     let bytes = std::fs::read(dir.path().join(segment_name(0))).unwrap();
-    assert!(pieces(&bytes, 0, 0).is_some());
-    assert!(pieces(&bytes, 1, 0).is_none());
-    assert!(pieces(&bytes[..20], 0, 0).is_none());
+    assert!(pieces(&bytes, 0).is_some());
+    assert!(pieces(&bytes, 1).is_none());
+    assert!(pieces(&bytes[..20], 0).is_none());
     for at in 0..28 {
         let mut flipped = bytes.clone();
         flipped[at] ^= 1;
-        assert!(pieces(&flipped, 0, 0).is_none(), "{at}");
+        assert!(pieces(&flipped, 0).is_none(), "{at}");
     }
 }
 
@@ -94,6 +94,6 @@ fn a_file_of_false_beginnings_ends() {
     fake.extend_from_slice(&(8 * 1024 * 1024u32).to_le_bytes());
     fake.extend_from_slice(&[1; 4]);
     bytes.extend(fake.repeat(1024 * 1024));
-    let (_, found, end) = pieces(&bytes, 0, 0).unwrap();
+    let (_, found, end) = pieces(&bytes, 0).unwrap();
     assert!(found.is_empty() && end.torn());
 }

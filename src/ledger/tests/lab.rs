@@ -28,7 +28,7 @@ impl Log {
         let mut batches = Vec::new();
         for (number, path) in journal::segments(&dir.join("journal")).unwrap() {
             let bytes = std::fs::read(path).unwrap();
-            for piece in pieces(&bytes, number, 0).unwrap().1 {
+            for piece in pieces(&bytes, number).unwrap().1 {
                 let Piece::Frame(raw) = piece else { panic!("{piece:?}") };
                 batches.push(raw.decode().unwrap().to_batch());
             }

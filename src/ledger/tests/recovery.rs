@@ -27,7 +27,7 @@ fn mended(dir: &Path, head: &Head) -> Ledger {
 fn used(dir: &Path) -> (std::path::PathBuf, Vec<u8>, usize) {
     let path = dir.join("journal/00000000.seg");
     let bytes = std::fs::read(&path).unwrap();
-    let end = journal::pieces(&bytes, 0, 0).unwrap().2.at;
+    let end = journal::pieces(&bytes, 0).unwrap().2.at;
     (path, bytes, end)
 }
 
@@ -76,9 +76,11 @@ async fn the_node_file_is_only_a_cache() {
 async fn damage_in_the_index_is_seen_while_reading_and_mended_by_the_next_start() {
     let (dir, head) = closed().await;
     let db = sled::open(dir.path().join("sled")).unwrap();
-    let key = [&b"e"[..], &17u64.to_be_bytes(), &[0]].concat();
-    let mut value = db.get(&key).unwrap().unwrap().to_vec();
-    value[30] ^= 1;
+    let holds = |value: &[u8]| value.windows(10).any(|w| w == b"\"seq\":17,\"");
+    let (key, value) = db.iter().map(Result::unwrap).find(|(key, value)| key[0] == b'e' && holds(value)).unwrap();
+    let mut value = value.to_vec();
+    let at = value.windows(10).position(|w| w == b"\"seq\":17,\"").unwrap();
+    value[at + 20] ^= 1;
     db.insert(&key, value).unwrap();
     drop(db);
     let ledger = Ledger::open(dir.path(), options(2)).unwrap();

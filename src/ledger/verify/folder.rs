@@ -80,7 +80,7 @@ impl Walked<'_> {
             Ok(bytes) => bytes,
             Err(error) => return self.fault(Class::Io, format!("segment {number} can't be read: {error}")),
         };
-        let Some((first, pieces, end)) = journal::pieces(&bytes, number, 0) else {
+        let Some((first, pieces, end)) = journal::pieces(&bytes, number) else {
             return self.fault(Class::Frame, format!("segment {number} has a damaged header"));
         };
         if first != self.walk.tip.size() {
