@@ -20,7 +20,7 @@ use super::process::until;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_countersign");
 
-/// A folder for `--keep` that other users may enter, as those of a database must.
+/// A folder for `--keep` that other users may enter, as `PostgreSQL`'s must.
 pub fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
