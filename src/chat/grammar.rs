@@ -151,3 +151,6 @@ fn shorten(word: &str) -> String {
     }
     said
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,11 @@
 
 mod check;
 mod demo;
+mod erase;
 mod export;
 mod log;
 mod prove;
+mod rotate;
 mod run;
 mod service;
 mod verify;
@@ -47,6 +49,10 @@ enum Command {
     Export(export::Args),
     /// Read the ledger
     Log(log::Args),
+    /// Make all that the ledger holds of a person unreadable; every proof stays valid
+    Erase(erase::Args),
+    /// Replace the key that signs the ledger
+    RotateKey(rotate::Args),
 }
 
 /// Why a command did not do what it was asked.
@@ -82,6 +88,8 @@ pub fn main() -> ExitCode {
         Command::Prove(args) => prove::main(&args),
         Command::Export(args) => export::main(&args),
         Command::Log(args) => log::main(&args),
+        Command::Erase(args) => erase::main(&args),
+        Command::RotateKey(args) => rotate::main(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,10 @@
-//! `verify`: checks what lies at a path with nothing but its files.
+//! `verify`: checks what lies at a path, or what a server serves, with nothing but the bytes.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io::{self, Read as _},
+    path::Path,
+    time::Duration,
+};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -9,10 +13,12 @@ use crate::{
     access::Event,
     ledger::{
         Progress, VerifierKey,
-        verify::{Anchor, Report, VerifyOptions, verify},
+        verify::{Anchor, Fetch, Report, VerifyOptions, verify, verify_public},
     },
 };
 
+/// A server that has not answered by then has not answered.
+const ANSWER_SECS_MAX: u64 = 30;
 /// A check that is shorter than this needs no bar.
 const BAR_FROM_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -24,8 +30,9 @@ That takes a memory elsewhere: give one with --anchor, or the check says that fr
 Example: countersign verify data --anchor checkpoint-from-monday.txt"
 )]
 pub struct Args {
-    /// What to check
-    path: PathBuf,
+    /// What to check: a path, or the URL of a public copy such as `https://countersign.example.com/log/`
+    #[arg(value_name = "PATH|URL")]
+    path: String,
     /// A head that was kept elsewhere: a checkpoint file, or the line that was posted in the chat; may be repeated
     #[arg(long, value_name = "FILE|LINE")]
     anchor: Vec<String>,
@@ -49,7 +56,11 @@ pub fn main(args: &Args) -> Outcome {
     let bar = ProgressBar::hidden();
     let shown = bar.clone();
     options.progress = Box::new(move |progress| show(&shown, progress));
-    let report = verify(&args.path, options).map_err(|error| Stop::Finding(error.to_string()));
+    let report = if args.path.starts_with("http://") || args.path.starts_with("https://") {
+        Ok(verify_public(&Served::at(&args.path), options))
+    } else {
+        verify(Path::new(&args.path), options).map_err(|error| Stop::Finding(error.to_string()))
+    };
     bar.finish_and_clear();
     tell(&report?, args.json)
 }
@@ -89,4 +100,35 @@ fn show(bar: &ProgressBar, progress: Progress) {
         bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());
     }
     bar.set_position(progress.done_bytes);
+}
+
+/// A public copy that is served over HTTP.
+struct Served {
+    base: String,
+    agent: ureq::Agent,
+}
+
+impl Served {
+    fn at(url: &str) -> Self {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(ANSWER_SECS_MAX)))
+            .http_status_as_error(false)
+            .build();
+        Self { base: url.trim_end_matches('/').to_owned(), agent: config.into() }
+    }
+}
+
+impl Fetch for Served {
+    fn fetch(&self, path: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        let answer = self.agent.get(format!("{}/{path}", self.base)).call().map_err(io::Error::other)?;
+        match answer.status().as_u16() {
+            200 => {
+                let mut bytes = Vec::new();
+                answer.into_body().into_reader().take(limit as u64 + 1).read_to_end(&mut bytes)?;
+                Ok(Some(bytes))
+            }
+            404 | 410 => Ok(None),
+            other => Err(io::Error::other(format!("the server answers {other}"))),
+        }
+    }
 }

@@ -179,3 +179,6 @@ fn whom(approvers: &[String], but: &str) -> String {
         Some((last, others)) => format!("Ask {} or {last}", others.join(", ")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::support::{
     demo::{self, Answer, Demo, answer, assert_verifies, key, nonce, opened},
-    process::run,
+    process::{run, until},
 };
 
 const BURST: usize = 2_000;
@@ -375,6 +375,7 @@ async fn markup_and_sql_are_words_like_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_is_somebody_who_is_not_there() {
     let scene = Scene::start();
+    until("the start is recorded", || scene.demo.entries().iter().any(|entry| entry["kind"] == "service.started"));
     let before = scene.demo.entries().len();
     let form = [("line", "prod-db 10m why"), ("message", "abc"), ("view", "c/approvals")];
     for who in ["zoe", "Ana", "ana%20", "%3Cb%3E"] {

@@ -39,21 +39,23 @@ fn help_names_every_command_and_each_shows_an_example() {
     Usage: countersign <COMMAND>
 
     Commands:
-      demo    Live the whole story in a browser: a throwaway ledger, several people to be, providers
-              that work on the spot
-      run     Run the service
-      check   Check the config and every provider's credentials and rights
-      verify  Check a ledger, a public copy, an export or a proof, with nothing but its files
-      prove   Write the proof that an entry is in the ledger (c2sp.org/tlog-proof@v1)
-      export  Write a ledger out in the C2SP tlog-tiles layout, with `log.jsonl`
-      log     Read the ledger
-      help    Print this message or the help of the given subcommand(s)
+      demo        Live the whole story in a browser: a throwaway ledger, several people to be, providers
+                  that work on the spot
+      run         Run the service
+      check       Check the config and every provider's credentials and rights
+      verify      Check a ledger, a public copy, an export or a proof, with nothing but its files
+      prove       Write the proof that an entry is in the ledger (c2sp.org/tlog-proof@v1)
+      export      Write a ledger out in the C2SP tlog-tiles layout, with `log.jsonl`
+      log         Read the ledger
+      erase       Make all that the ledger holds of a person unreadable; every proof stays valid
+      rotate-key  Replace the key that signs the ledger
+      help        Print this message or the help of the given subcommand(s)
 
     Options:
       -h, --help     Print help
       -V, --version  Print version
     ");
-    for command in ["demo", "run", "check", "verify", "prove", "export", "log"] {
+    for command in ["demo", "run", "check", "verify", "prove", "export", "log", "erase", "rotate-key"] {
         let (code, said, _) = countersign(&[command, "--help"]);
         assert_eq!(code, 0);
         assert!(said.contains(&format!("Example: countersign {command}")), "{said}");
@@ -220,4 +222,78 @@ async fn a_ledger_is_read_proved_exported_and_verified_beside_the_running_servic
     assert_eq!(countersign(&["verify", &out.to_string_lossy()]).0, 0);
     assert_eq!(countersign(&["export", &ledger, "--to", &out.to_string_lossy()]).0, 1, "it is not empty");
     assert!(demo.stop().success());
+}
+
+#[tokio::test]
+async fn a_served_log_is_verified_by_its_url() {
+    let dir = demo::folder();
+    let demo = Demo::start(dir.path());
+    demo.says("ana", "prod-host 5m a reason").await;
+    let url = format!("{}/log/", demo.url);
+    let (code, said, errors) = countersign(&["verify", &url]);
+    assert_eq!(code, 0, "{said}{errors}");
+    assert!(said.contains("freshness unproven"), "{said}");
+    let (code, said, errors) = countersign(&["verify", &format!("{}/nothing", demo.url)]);
+    assert_eq!(code, 1, "{said}{errors}");
+    demo.stop();
+    let (code, said, errors) = countersign(&["verify", &url]);
+    assert_eq!(code, 1, "nobody is there any more: {said}{errors}");
+}
+
+#[tokio::test]
+async fn a_new_key_takes_over_and_a_person_is_erased() {
+    let dir = demo::folder();
+    let demo = Demo::start(dir.path());
+    demo.says("ana", "prod-host 5m a private reason").await;
+    let id = demo.newest_request();
+    demo.says("cleo", &format!("deny {id} not today")).await;
+    let (ledger, config) = (demo.ledger(), dir.path().join("bot-config"));
+    let (ledger, config) = (ledger.to_string_lossy(), config.to_string_lossy());
+    let (code, _, errors) = countersign(&["rotate-key", "--config", &config]);
+    assert_eq!(code, 1);
+    assert!(errors.contains("another process is using the ledger"), "{errors}");
+    demo.stop();
+
+    let (code, said, errors) = countersign(&["rotate-key", "--config", &config]);
+    assert_eq!(code, 0, "{said}{errors}");
+    assert_eq!(countersign(&["verify", &ledger]).0, 0);
+    let kinds: Vec<Value> = demo::entries(ledger.as_ref().as_ref()).iter().map(|entry| entry["kind"].clone()).collect();
+    assert_eq!(kinds[kinds.len() - 2..], ["key.added", "key.retired"]);
+
+    let (code, _, errors) = countersign(&["erase", "nobody", "--config", &config]);
+    assert_eq!((code, errors.trim()), (1, "the ledger holds nothing that can be read of `nobody`"));
+    // Nobody types the name, so nothing is erased.
+    let (code, said, errors) = countersign(&["erase", "ana", "--config", &config]);
+    assert_eq!((code, errors.trim()), (1, "nothing was erased"));
+    assert!(said.contains("access.requested") && said.contains("message.received"), "{said}");
+    let (code, said, _) = countersign(&["erase", "ana", "--yes", "--config", &config]);
+    assert_eq!(code, 0, "{said}");
+    let (code, said, errors) = countersign(&["verify", &ledger]);
+    assert_eq!(code, 0, "{said}{errors}");
+    let (_, said, _) = countersign(&["log", "--ledger", &ledger]);
+    assert!(!said.contains("private reason") && !said.contains("\"ana\""), "{said}");
+    assert!(said.contains("not today"), "what others said stays: {said}");
+
+    let demo = Demo::start(dir.path());
+    let told = demo.says("ben", &format!("show {id}")).await;
+    assert!(told.text.contains("Reason: (erased)") && told.text.contains("@(erased)"), "{told:?}");
+    // The name may be used again, by somebody who has nothing to do with it.
+    assert_eq!(demo.says("ana", "prod-host 5m afresh").await.tone, "done");
+    demo.stop();
+    assert_eq!(countersign(&["verify", &ledger]).0, 0);
+}
+
+/// What is deployed is what the binary understands.
+#[test]
+fn the_systemd_unit_starts_the_binary_as_it_is() {
+    let unit = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/countersign.service")).unwrap();
+    let told = |line: &&str| !line.is_empty() && !line.starts_with('#') && !line.starts_with('[');
+    for line in unit.lines().filter(told) {
+        assert!(line.split_once('=').is_some_and(|(key, _)| key.chars().all(char::is_alphanumeric)), "{line}");
+    }
+    let (_, start) = unit.split_once("ExecStart=/usr/local/bin/countersign ").unwrap();
+    let args: Vec<&str> = start.lines().next().unwrap().split(' ').collect();
+    let (code, _, errors) = countersign(&args);
+    assert_eq!(code, 1, "{errors}");
+    assert!(errors.contains("there is no config folder /etc/countersign"), "{errors}");
 }

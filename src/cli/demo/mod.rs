@@ -98,8 +98,13 @@ fn greet(args: &Args, dir: &Path, running: &service::Running, database: &Databas
 fn write_config(dir: &Path, with_database: bool) -> Result<PathBuf, Stop> {
     let config = dir.join("bot-config");
     std::fs::create_dir_all(&config)?;
+    // The path is absolute, so that the other commands find the ledger with `--config`, wherever they are called.
+    let ledger = toml::Value::String(std::path::absolute(dir)?.join("ledger").to_string_lossy().into_owned());
+    let server = SERVER.replacen("\"ledger\"", &ledger.to_string(), 1);
     let resources = if with_database { format!("{DATABASE}\n{RESOURCES}") } else { RESOURCES.to_owned() };
-    for (file, text) in [("countersign.toml", SERVER), ("people.toml", PEOPLE), ("resources.toml", &resources)] {
+    for (file, text) in
+        [("countersign.toml", &server), ("people.toml", &PEOPLE.to_owned()), ("resources.toml", &resources)]
+    {
         std::fs::write(config.join(file), text)?;
     }
     Ok(config)

@@ -20,7 +20,7 @@ use super::process::until;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_countersign");
 
-/// A folder for `--keep` that other users may enter, as PostgreSQL's must.
+/// A folder for `--keep` that other users may enter, as `PostgreSQL`'s must.
 pub fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -106,7 +106,7 @@ impl Demo {
             }
         });
         let url = greeting.split("Open ").nth(1).unwrap().split("/ and").next().unwrap().to_owned();
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap();
+        let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         Self { child, url, greeting, dir: dir.to_owned(), errors, output, http }
     }
 
