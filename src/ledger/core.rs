@@ -144,7 +144,8 @@ impl<S: Store> Core<S> {
                 self.failed = Some("somebody else wrote to the ledger".into());
                 places.into_iter().map(|place| place.and(Err(AppendError::Conflict { expected, actual }))).collect()
             }
-            Err(StoreError::Failed(why)) => {
+            Err(error @ (StoreError::Failed(_) | StoreError::Full(_))) => {
+                let why = error.to_string();
                 self.failed = Some(why.clone());
                 places.into_iter().map(|place| place.and(Err(AppendError::Failed(why.clone())))).collect()
             }

@@ -174,7 +174,10 @@ pub struct DiskStore {
 }
 
 fn failed(what: &str) -> impl Fn(io::Error) -> StoreError {
-    move |error| StoreError::Failed(format!("{what}: {error}"))
+    move |error| {
+        let words = format!("{what}: {error}");
+        if error.kind() == io::ErrorKind::StorageFull { StoreError::Full(words) } else { StoreError::Failed(words) }
+    }
 }
 
 impl From<IndexError> for StoreError {

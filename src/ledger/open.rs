@@ -163,7 +163,10 @@ impl From<io::Error> for OpenError {
 
 impl From<StoreError> for OpenError {
     fn from(error: StoreError) -> Self {
-        Self::Io(error.to_string())
+        match error {
+            StoreError::Full(_) => Self::DiskFull,
+            StoreError::Conflict { .. } | StoreError::Failed(_) => Self::Io(error.to_string()),
+        }
     }
 }
 

@@ -30,6 +30,7 @@ struct Due {
     head: Option<(u64, Arc<str>)>,
     published: u64,
     fault: Option<String>,
+    resting: bool,
     closing: bool,
 }
 
@@ -81,8 +82,12 @@ impl Publisher {
 
     /// Hands over the newest head; returns at once.
     pub fn head(&self, size: u64, head: Arc<str>) {
-        self.shared.due.lock().unwrap_or_else(PoisonError::into_inner).head = Some((size, head));
-        self.shared.changed.notify_one();
+        let mut due = self.shared.due.lock().unwrap_or_else(PoisonError::into_inner);
+        due.head = Some((size, head));
+        // While it rests, there is nothing to wake it for: under load that would cost more than all it does.
+        if !due.resting {
+            self.shared.changed.notify_one();
+        }
     }
 
     /// What it shares.
@@ -110,9 +115,11 @@ impl Published {
 
     /// Waits for a head; nothing when it is time to go and all is published.
     fn next(&self, pause: Duration) -> Option<(u64, Arc<str>)> {
-        let due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
+        due.resting = true;
         let waited = self.changed.wait_timeout_while(due, pause, |due| !due.closing);
-        let (due, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let (mut due, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        due.resting = false;
         let mut due = self
             .changed
             .wait_while(due, |due| due.head.is_none() && !due.closing)

@@ -65,7 +65,9 @@ impl Replay {
             if due < from.segment {
                 continue;
             }
-            let at = if due == from.segment { from.offset } else { SEGMENT_HEADER_BYTES as u64 };
+            // The place before the first commit is before the header of the first segment.
+            let offset = if due == from.segment { from.offset } else { 0 };
+            let at = offset.max(SEGMENT_HEADER_BYTES as u64);
             let Some(end) = self.segment(*number, path, at, wave)? else { return Ok(()) };
             last = Some((*number, end));
         }

@@ -16,6 +16,9 @@ pub enum StoreError {
         /// What there is.
         actual: u64,
     },
+    /// The disk is full. Whether the write happened is unknown until the store is opened again.
+    #[error("the disk is full: {0}")]
+    Full(String),
     /// A write failed. Whether it happened is unknown until the store is opened again.
     #[error("{0}")]
     Failed(String),
