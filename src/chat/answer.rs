@@ -23,11 +23,12 @@ pub fn refused(refusal: &Refusal) -> Reply {
     reply(Tone::Refused, vec![marked(&sentence(&refusal.to_string()))])
 }
 
-/// The ledger can't be written. Nothing was done, and nothing will be until it can.
+/// The ledger can't be written, and nothing will be done until it can.
 #[must_use]
 pub fn ledger_down() -> Reply {
-    let words = "The ledger can't be written now, so nothing was done and nothing is granted. Try again in a minute; \
-                 whoever runs Countersign has been told in its log.";
+    // A write that failed may still have reached the disk: only the ledger itself can say, once it is open again.
+    let words = "The ledger can't be written now, and nothing is granted until it can. Look in a minute whether it is \
+                 there, and send it again if it isn't; whoever runs Countersign has been told in its log.";
     reply(Tone::Fault, vec![plain(words)])
 }
 

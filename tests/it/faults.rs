@@ -44,7 +44,7 @@ async fn on_a_full_disk_nothing_is_granted_until_there_is_room() {
         }
     }
     let refused = refused.expect("a full disk is noticed");
-    insta::assert_snapshot!(refused.text, @"The ledger can't be written now, so nothing was done and nothing is granted. Try again in a minute; whoever runs Countersign has been told in its log.");
+    insta::assert_snapshot!(refused.text, @"The ledger can't be written now, and nothing is granted until it can. Look in a minute whether it is there, and send it again if it isn't; whoever runs Countersign has been told in its log.");
     let before = entries(&disk.seen());
     let approved = demo.says("cleo", &format!("approve {id} looks right")).await;
     assert_eq!(approved.tone, "fault", "{approved:?}");
