@@ -118,7 +118,8 @@ impl Ledger {
     /// [`OpenError`]: each is one plain sentence.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
         let opening = open::open(dir, options)?;
-        let core = opening.core;
+        let mut core = opening.core;
+        core.follow();
         let (Some(signer), Some(log)) = (core.signers.first(), &core.tip.opened) else {
             return Err(OpenError::KeyMissing(opening.layout.signing_key()));
         };
