@@ -89,6 +89,9 @@ impl Engine {
         let (ledger, state) = tokio::task::spawn_blocking(move || recovery::open(&opening))
             .await
             .map_err(|panic| Fatal::Broken(panic.to_string()))??;
+        if let Some(newest) = state.last_time() {
+            setup.clock.not_before(newest);
+        }
         let (to_self, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
         let shared = Arc::new(Shared::new(setup.data.clone(), &ledger));
         let handle = Arc::new(Handle::new(Arc::clone(&setup), Arc::clone(&shared), to_self.clone()));

@@ -26,3 +26,4 @@ mod restart;
 mod secrets;
 mod story;
 mod support;
+mod web;

@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::support::{
     browser::{Driver, Look, Window},
     demo::{self, Demo, assert_verifies, countersign},
-    jwt,
+    jwt, postgres,
     process::{run, until},
 };
 
@@ -182,4 +182,31 @@ fn the_throwaway_database_dies_with_a_killed_demo() {
     let port = demo.database_port();
     demo.kill();
     until("the port is free", || std::net::TcpListener::bind(("127.0.0.1", port)).is_ok());
+}
+
+/// With a URL the demo's door is a database that is there already, and the demo says so.
+#[tokio::test]
+async fn the_demo_opens_a_database_that_is_there_already() {
+    let server = postgres::Server::start();
+    let dir = demo::folder();
+    let url = server.bot_url();
+    let more = ["--postgres-url-env", "ORDERS_URL"];
+    let demo = Demo::start_by(dir.path(), &[("ORDERS_URL", &url)], &[], &more);
+    assert!(demo.greeting.contains("postgres  the URL in ORDERS_URL"), "{}", demo.greeting);
+    demo.says("ana", "prod-db 5m looking at orders").await;
+    let id = demo.newest_request();
+    demo.presses("ben", "approve", id).await;
+    demo.until("grant.issued", id);
+    let shown = demo.presses("ana", "show", id).await;
+    assert_eq!(pasted(shown.part("run this"), "-Atc 'select current_user'").as_deref(), Ok("app_rw\n"));
+    assert_eq!(server.sql("select count(*) from pg_roles where rolname like 'cs\\_%'").trim(), "1");
+    demo.presses("ana", "done", id).await;
+    demo.until("grant.ended", id);
+    assert_eq!(server.sql("select count(*) from pg_roles where rolname like 'cs\\_%'").trim(), "0");
+    demo.stop();
+    let (code, _, errors) = countersign(&["demo", "--postgres-url-env", "NO_SUCH_VARIABLE"]);
+    assert_eq!(
+        (code, errors.trim()),
+        (1, "`--postgres-url-env NO_SUCH_VARIABLE`: there is no such environment variable")
+    );
 }
