@@ -18,7 +18,7 @@ use super::{
     kinds,
     line::{self, LINE_MAX_BYTES, Parts},
     note::{Checkpoint, Signer, sign},
-    store::{Commit, Kept, Store, StoreError},
+    store::{Commit, Store, StoreError},
     time::Micros,
 };
 
@@ -152,6 +152,13 @@ impl<S: Store> Core<S> {
         }
     }
 
+    /// Begins what follows from the last commit, after it was answered.
+    pub fn follow(&mut self) {
+        if let Err(error) = self.store.follow() {
+            self.failed = Some(error.to_string());
+        }
+    }
+
     /// Stages one job whole or not at all; gives its first index and its number of entries.
     fn stage(&mut self, job: Job, stage: &mut Stage) -> Result<(u64, usize), AppendError> {
         if let Some(expected) = job.expected.filter(|expected| *expected != stage.size) {
@@ -243,11 +250,8 @@ impl<S: Store> Core<S> {
         let head = Checkpoint { origin, size: stage.size, root: tree.root() };
         let note = sign(&head, &self.signers);
         let batch = Batch { first: self.tip.size(), records: stage.records.clone(), head: note };
-        let kept = self.store.append(self.tip.size(), &Commit { batch: &batch, nodes: &nodes })?;
+        self.store.append(self.tip.size(), &Commit { batch: &batch, nodes: &nodes })?;
         self.tip.advance(tree, stage.prev, stage.time, &batch.records, self.knows);
-        if let Kept::Lame(why) = kept {
-            self.failed = Some(why);
-        }
         for subject in &stage.erased {
             // The record stands; the next start destroys the key if it can't be done now.
             if let Err(error) = self.store.destroy_key(*subject) {

@@ -9,14 +9,14 @@ use std::{
 use super::{
     derive::{Derived, Deriver},
     disclosure::SubjectKey,
-    frame::{BatchRef, encode},
+    frame::{Batch, BatchRef, encode},
     hash::{Hash, leaf_hash},
     ids::SubjectId,
     index::{Index, IndexError},
     journal::{self, End, Journal, Sizes},
     nodes::NodeFile,
     replay::{Damage, Replay, Wave},
-    store::{Commit, Kept, Place, Store, StoreError},
+    store::{Commit, Place, Store, StoreError},
     vault::Vault,
 };
 
@@ -160,6 +160,8 @@ pub struct DiskStore {
     sizes: Sizes,
     journal: Option<Journal>,
     deriver: Option<Deriver>,
+    /// The last commit, until it is handed to the deriver.
+    pending: Option<(Batch, Vec<Hash>)>,
     size: u64,
     /// The last segment and where it ends, once it is known.
     end: Option<(u64, End)>,
@@ -201,7 +203,19 @@ impl DiskStore {
         })?;
         let nodes = NodeFile::open(&layout.nodes()).map_err(failed("the node file"))?;
         let vault = Vault::open(&layout.keys()).map_err(failed("the folder of keys"))?;
-        Ok(Self { layout, sizes, journal: None, deriver: None, size: 0, end: None, index, nodes, vault, damage: None })
+        Ok(Self {
+            layout,
+            sizes,
+            journal: None,
+            deriver: None,
+            pending: None,
+            size: 0,
+            end: None,
+            index,
+            nodes,
+            vault,
+            damage: None,
+        })
     }
 
     /// Size of the journal's files.
@@ -304,10 +318,11 @@ impl Store for DiskStore {
         self.journal.as_ref().map(Journal::place).unwrap_or_default()
     }
 
-    fn append(&mut self, expected: u64, commit: &Commit<'_>) -> Result<Kept, StoreError> {
+    fn append(&mut self, expected: u64, commit: &Commit<'_>) -> Result<(), StoreError> {
         if expected != self.size {
             return Err(StoreError::Conflict { expected, actual: self.size });
         }
+        self.follow()?;
         if let Some(fault) = self.derived()?.fault() {
             return Err(StoreError::Failed(fault));
         }
@@ -315,8 +330,15 @@ impl Store for DiskStore {
             encode(commit.batch).ok_or_else(|| StoreError::Failed("the batch is too large for a frame".into()))?;
         self.write(&frame, commit.batch.first)?;
         self.size = commit.batch.size();
-        let handed = self.deriver()?.take(commit.batch.clone(), commit.nodes.to_vec());
-        Ok(handed.map_or_else(Kept::Lame, |()| Kept::Whole))
+        self.pending = Some((commit.batch.clone(), commit.nodes.to_vec()));
+        Ok(())
+    }
+
+    fn follow(&mut self) -> Result<(), StoreError> {
+        match self.pending.take() {
+            Some((batch, nodes)) => self.deriver()?.take(batch, nodes).map_err(StoreError::Failed),
+            None => Ok(()),
+        }
     }
 
     fn key(&mut self, subject: SubjectId) -> Result<Option<SubjectKey>, StoreError> {

@@ -10,7 +10,7 @@ use super::{
     frame::{Raw, encode},
     ids::SubjectId,
     replay::Wave,
-    store::{Commit, Kept, Place, Store, StoreError},
+    store::{Commit, Place, Store, StoreError},
 };
 
 /// How a write fails.
@@ -68,7 +68,7 @@ impl Store for Memory {
         Place::default()
     }
 
-    fn append(&mut self, expected: u64, commit: &Commit<'_>) -> Result<Kept, StoreError> {
+    fn append(&mut self, expected: u64, commit: &Commit<'_>) -> Result<(), StoreError> {
         let actual = self.disk().size;
         if expected != actual {
             return Err(StoreError::Conflict { expected, actual });
@@ -78,7 +78,7 @@ impl Store for Memory {
             disk.frames.push(frame);
             disk.size = commit.batch.size();
         })?;
-        Ok(Kept::Whole)
+        Ok(())
     }
 
     fn key(&mut self, subject: SubjectId) -> Result<Option<SubjectKey>, StoreError> {

@@ -11,9 +11,10 @@
 //! | `hash`, `tree`, `note`, `proof`, `tiles` | RFC 6962 and C2SP, pure | Tree, head, signature |
 //! | `frame`, `journal`, `index`, `nodes`, `disk` | the journal that is the truth; what is derived from it | Storage |
 //! | `store`, `memory`, `core` | the commit protocol over any store | Storage |
-//! | `open`, `check`, `fault` | the start, and the one check of a log | Storage, Verifying |
+//! | `open`, `replay`, `snapshot`, `check`, `fault` | the start, and the one check of a log | Storage, Verifying |
 //! | `writer`, `derive`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
-//! | [`verify`], [`export`] | what outsiders use | Verifying |
+//! | [`verify`], [`history`], [`export`] | what outsiders use | Verifying |
+//! | `again` | the parsers with their writers behind them, for `fuzz/` | |
 
 #[doc(hidden)]
 pub mod again;
@@ -117,7 +118,8 @@ impl Ledger {
     /// [`OpenError`]: each is one plain sentence.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
         let opening = open::open(dir, options)?;
-        let core = opening.core;
+        let mut core = opening.core;
+        core.follow();
         let (Some(signer), Some(log)) = (core.signers.first(), &core.tip.opened) else {
             return Err(OpenError::KeyMissing(opening.layout.signing_key()));
         };

@@ -33,16 +33,6 @@ pub struct Commit<'a> {
     pub nodes: &'a [Hash],
 }
 
-/// What has become of a commit that is durable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kept {
-    /// Everything is in place.
-    Whole,
-    /// It is durable, but what is derived from it could not be brought up to date: nothing more can be appended until
-    /// the store is opened again.
-    Lame(String),
-}
-
 /// What stops a replay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stopped;
@@ -71,7 +61,15 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// [`StoreError::Conflict`], and nothing is changed; or [`StoreError::Failed`], and nobody knows.
-    fn append(&mut self, expected: u64, commit: &Commit<'_>) -> Result<Kept, StoreError>;
+    fn append(&mut self, expected: u64, commit: &Commit<'_>) -> Result<(), StoreError>;
+
+    /// Begins what follows from the last commit and nobody waits for. Called after it was answered.
+    ///
+    /// # Errors
+    /// Why it can't be begun: nothing more can be appended then.
+    fn follow(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// A person's sealing key.
     ///

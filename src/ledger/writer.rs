@@ -7,7 +7,6 @@ use tokio::sync::{mpsc, oneshot};
 use super::{
     core::{Core, Job},
     draft::{AppendError, Committed},
-    hash::Hash,
     publish::Publisher,
     reader::{Head, Shared},
     snapshot,
@@ -60,9 +59,10 @@ impl<S: Store + 'static> Writer<S> {
                     Command::Snapshot { size, state, answer } => drop(answer.send(self.snapshot(size, &state))),
                     Command::Rotate(key, time, answer) => {
                         let rotated = self.core.rotate(*key, time);
-                        self.publish(rotated.as_ref().ok().map(|done| (done.size, done.root, &*done.head)));
+                        let head = self.announce(rotated.as_ref().ok());
                         // Who has gone away does not need the answer.
                         drop(answer.send(rotated));
+                        self.follow(head);
                     }
                 }
                 if next.is_none() {
@@ -87,11 +87,11 @@ impl<S: Store + 'static> Writer<S> {
             }
         }
         let results = self.core.commit(jobs);
-        let newest = results.iter().rev().find_map(|result| result.as_ref().ok());
-        self.publish(newest.map(|done| (done.size, done.root, &*done.head)));
+        let head = self.announce(results.iter().rev().find_map(|result| result.as_ref().ok()));
         for (answer, result) in answers.into_iter().zip(results) {
             drop(answer.send(result));
         }
+        self.follow(head);
         other
     }
 
@@ -107,11 +107,20 @@ impl<S: Store + 'static> Writer<S> {
             .map_err(|error| AppendError::Failed(error.to_string()))
     }
 
-    fn publish(&self, newest: Option<(u64, Hash, &str)>) {
-        let Some((size, root, note)) = newest else { return };
-        let note: Arc<str> = note.into();
+    /// Lets readers see the newest head.
+    fn announce(&self, newest: Option<&Committed>) -> Option<(u64, Arc<str>)> {
+        let done = newest?;
+        let note: Arc<str> = done.head.as_str().into();
         let time = self.core.tip.time.to_utc();
-        self.shared.head.send_replace(Head { size, root, note: Arc::clone(&note), time });
-        self.publisher.head(size, note);
+        self.shared.head.send_replace(Head { size: done.size, root: done.root, note: Arc::clone(&note), time });
+        Some((done.size, note))
+    }
+
+    /// Sets going what nobody waits for: the index and the public copy. Waking their threads costs more than an answer.
+    fn follow(&mut self, head: Option<(u64, Arc<str>)>) {
+        self.core.follow();
+        if let Some((size, note)) = head {
+            self.publisher.head(size, note);
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
     path::Path,
+    sync::mpsc,
 };
 
 use super::{
@@ -36,19 +37,30 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Report {
     let head_file = std::fs::read_to_string(layout.head());
     let copy = layout.public().join("checkpoint").exists().then(|| Copy::open(DirFetch::new(&layout.public())));
     let VerifyOptions { knows, anchors, key, progress, threads } = options;
-    let segments = journal::segments(&layout.journal()).unwrap_or_default();
+    let (segments, unreadable) = match journal::segments(&layout.journal()) {
+        Ok(segments) => (segments, None),
+        Err(error) => (Vec::new(), Some(Fault::of_log(Class::Io, format!("the journal can't be read: {error}")))),
+    };
     let total = segments.iter().filter_map(|(_, path)| path.metadata().ok()).map(|found| found.len()).sum();
     let mut walked = Walked::new(Subject::Folder, knows, threads, progress, total);
     let mut people =
         People { vault: Vault::at(&layout.keys()), missing: BTreeMap::new(), seen: BTreeSet::new(), threads };
+    walked.walk.faults.extend(unreadable);
     let last = segments.last().map(|(number, _)| *number);
-    for (due, (number, path)) in (0..).zip(&segments) {
-        if *number != due {
-            walked.fault(Class::Frame, format!("segment {due} of the journal is missing"));
+    std::thread::scope(|scope| {
+        // The next segment is read while this one is checked; no more than that is held in memory.
+        let (to, read) = mpsc::sync_channel(0);
+        scope.spawn(move || segments.into_iter().try_for_each(|(number, path)| to.send((number, read_segment(&path)))));
+        for (due, (number, bytes)) in (0..).zip(read) {
+            if number != due {
+                walked.fault(Class::Frame, format!("segment {due} of the journal is missing"));
+            }
+            match bytes {
+                Ok(bytes) => walked.segment(number, &bytes, Some(number) == last && ran_before, &mut people),
+                Err((class, words)) => walked.fault(class, format!("segment {number} {words}")),
+            }
         }
-        let is_last = Some(*number) == last;
-        walked.segment(*number, path, is_last, ran_before, &mut people);
-    }
+    });
     let mut head_faults = Faults::default();
     let tip = walked.walk.tip.clone();
     let head = check_head(head_file, &tip, &walked.nodes, &mut head_faults, &mut walked.report.remarks);
@@ -62,25 +74,23 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Report {
     report.finish()
 }
 
+/// The bytes of a segment, if it is no larger than one can be.
+fn read_segment(path: &Path) -> Result<Vec<u8>, (Class, String)> {
+    let unreadable = |error: std::io::Error| (Class::Io, format!("can't be read: {error}"));
+    if path.metadata().map_err(unreadable)?.len() > SEGMENT_MAX_BYTES {
+        return Err((Class::Limit, "is too large".into()));
+    }
+    std::fs::read(path).map_err(unreadable)
+}
+
 impl Walked<'_> {
     fn fault(&mut self, class: Class, words: impl Into<String>) {
         let index = self.walk.tip.size();
         self.walk.faults.add(Fault::at(index, class, words));
     }
 
-    fn segment(&mut self, number: u64, path: &Path, is_last: bool, running: bool, people: &mut People) {
-        let bytes = match path.metadata() {
-            Ok(found) if found.len() > SEGMENT_MAX_BYTES => {
-                return self.fault(Class::Limit, format!("segment {number} is too large"));
-            }
-            Ok(_) => std::fs::read(path),
-            Err(error) => Err(error),
-        };
-        let bytes = match bytes {
-            Ok(bytes) => bytes,
-            Err(error) => return self.fault(Class::Io, format!("segment {number} can't be read: {error}")),
-        };
-        let Some((first, pieces, end)) = journal::pieces(&bytes, number) else {
+    fn segment(&mut self, number: u64, bytes: &[u8], being_written: bool, people: &mut People) {
+        let Some((first, pieces, end)) = journal::pieces(bytes, number) else {
             return self.fault(Class::Frame, format!("segment {number} has a damaged header"));
         };
         if first != self.walk.tip.size() {
@@ -89,7 +99,7 @@ impl Walked<'_> {
         for wave in pieces.chunks(WAVE_FRAMES) {
             self.pieces(wave, people);
         }
-        if end.torn() && !(is_last && running) {
+        if end.torn() && !being_written {
             let words = format!("{} bytes at the end of segment {number} are no whole frame", end.until - end.at);
             self.fault(Class::Torn, words);
         }
