@@ -106,7 +106,7 @@ impl Report {
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_struct("Report", 13)?;
+        let mut map = to.serialize_struct("Report", 14)?;
         map.serialize_field("holds", &self.holds())?;
         map.serialize_field("subject", &self.subject)?;
         map.serialize_field("origin", &self.origin)?;
@@ -115,6 +115,7 @@ impl Serialize for Report {
         map.serialize_field("root", &self.root)?;
         map.serialize_field("head", &self.head)?;
         map.serialize_field("heads", &self.heads)?;
+        map.serialize_field("roots_wrong", &self.roots_wrong)?;
         map.serialize_field("freshness", &self.freshness)?;
         map.serialize_field("entry", &self.entry)?;
         map.serialize_field("remarks", &self.remarks)?;
@@ -145,9 +146,12 @@ impl fmt::Display for Report {
         }
         match &self.freshness {
             Freshness::Unproven => f.write_str("consistent; freshness unproven (give an anchor)"),
-            Freshness::Anchored { size, after: 0 } => write!(f, "verified, and anchored up to entry {size}"),
+            Freshness::Anchored { size, after: 0 } => write!(f, "verified, and anchored over all its {size} entries"),
             Freshness::Anchored { size, after } => {
-                write!(f, "verified, and anchored up to entry {size}; freshness of the {after} after it unproven")
+                write!(
+                    f,
+                    "verified, and anchored over the first {size} entries; freshness of the {after} after them unproven"
+                )
             }
             Freshness::Contradicted => f.write_str("CONTRADICTED by an anchor"),
         }
