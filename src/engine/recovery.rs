@@ -13,6 +13,8 @@ use crate::{
     ledger::{self, Ledger, OpenError},
 };
 
+/// A start that has less to check says nothing of it.
+const PROGRESS_FROM_BYTES: u64 = 64 * 1024 * 1024;
 /// The first pause before a ledger that could not be written is opened again; it doubles each time.
 const REOPEN_FIRST_MS: u64 = 250;
 /// The longest pause.
@@ -68,12 +70,17 @@ fn resume(ledger: &Ledger, mut state: State, size: u64, bytes: &[u8]) -> Option<
 }
 
 fn options(setup: &Setup) -> ledger::Options {
-    ledger::Options::new(
-        &setup.origin,
-        Event::knows,
-        setup.clock.now(),
-        Box::new(rand::rngs::StdRng::from_rng(&mut rand::rng())),
-    )
+    let rng = Box::new(rand::rngs::StdRng::from_rng(&mut rand::rng()));
+    let mut options = ledger::Options::new(&setup.origin, Event::knows, setup.clock.now(), rng);
+    let mut told = 0;
+    options.progress = Box::new(move |progress| {
+        let tenths = progress.done_bytes.saturating_mul(10) / progress.total_bytes.max(1);
+        if progress.total_bytes >= PROGRESS_FROM_BYTES && tenths > told {
+            told = tenths;
+            tracing::info!(percent = tenths * 10, entries = progress.entries, "checking the ledger");
+        }
+    });
+    options
 }
 
 /// One request, folded from the entries that are about it, up to its end. Blocks, for as long as it lived.
