@@ -48,6 +48,7 @@ pub fn main(args: &Args) -> Outcome {
         }
         match lacking {
             0 => Ok(()),
+            1 => Err(Stop::Finding("1 finding".into())),
             lacking => Err(Stop::Finding(format!("{lacking} findings"))),
         }
     })

@@ -71,7 +71,11 @@ fn tell(report: &Report, json: bool) -> Outcome {
     } else {
         println!("{report}");
     }
-    if report.holds() { Ok(()) } else { Err(Stop::Finding(format!("{} faults", report.found().len()))) }
+    match report.found().len() {
+        _ if report.holds() => Ok(()),
+        1 => Err(Stop::Finding("1 fault".into())),
+        many => Err(Stop::Finding(format!("{many} faults"))),
+    }
 }
 
 /// A file's contents if there is such a file, else the text itself.
