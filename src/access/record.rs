@@ -119,7 +119,7 @@ impl Event {
             return Err(wrong("no kind or no body"));
         };
         let mut personal = Vec::new();
-        if let Some((name, Personal::Known(value))) = self.personal()
+        if let Some((name, Personal::Known(value))) = self.clone().personal()
             && !value.is_empty()
         {
             let subject = self
@@ -172,7 +172,7 @@ impl Event {
     }
 
     /// The one personal field of the event and its name, if its kind has one.
-    fn personal(&self) -> Option<(&'static str, &Personal)> {
+    fn personal(&mut self) -> Option<(&'static str, &mut Personal)> {
         match self {
             Self::SubjectEnrolled { name, .. } => Some(("name", name)),
             Self::MessageReceived { text, .. } => Some(("text", text)),
@@ -204,34 +204,9 @@ impl Event {
 
     /// Sets the one personal field, if the kind has one.
     fn fill(&mut self, value: String) {
-        let field = match self {
-            Self::SubjectEnrolled { name: field, .. }
-            | Self::MessageReceived { text: field, .. }
-            | Self::MessageRefused { words: field, .. }
-            | Self::GrantDeferred { words: field, .. }
-            | Self::GrantFailed { words: field, .. }
-            | Self::CredentialFailed { words: field, .. }
-            | Self::GrantStuck { words: field, .. }
-            | Self::AccessRequested { reason: field, .. }
-            | Self::RequestDenied { reason: field, .. }
-            | Self::GrantEnding { reason: field, .. }
-            | Self::RequestApproved { comment: field, .. }
-            | Self::CredentialTaken { public_id: field, .. } => field,
-            Self::Ledger(_)
-            | Self::SubjectErased { .. }
-            | Self::Heartbeat {}
-            | Self::ClockStepped { .. }
-            | Self::ServiceStarted { .. }
-            | Self::RequestCancelled { .. }
-            | Self::RequestLapsed { .. }
-            | Self::GrantOrdered { .. }
-            | Self::GrantIssued { .. }
-            | Self::CredentialOrdered { .. }
-            | Self::GrantEnded { .. }
-            | Self::CardPosted { .. }
-            | Self::NoticeSent { .. } => return,
-        };
-        *field = Personal::Known(value);
+        if let Some((_, field)) = self.personal() {
+            *field = Personal::Known(value);
+        }
     }
 
     /// Whose words the personal field is, where the event itself names them. The rest belong to the requester.
