@@ -9,14 +9,21 @@ use crate::support::{
     process::{run, until},
 };
 
+/// Puts the answer before away, so that the next one can't be taken for it.
+async fn clears(window: &Window) {
+    window.script("document.querySelector('#answer [data-dismiss]')?.click()").await;
+    window.until("!document.querySelector('#answer .answer')").await;
+}
+
 /// Types a line after `/access`, and waits for the answer.
 async fn says(window: &Window, line: &str) -> String {
-    window.script("document.querySelector('#answer [data-dismiss]')?.click()").await;
+    clears(window).await;
     window.types("#line", &format!("{line}\n")).await;
     window.text("#answer .answer .lines").await
 }
 
 async fn presses(window: &Window, card: &str, button: &str) {
+    clears(window).await;
     window.click(&format!("{card} button[value={button}]")).await;
 }
 
