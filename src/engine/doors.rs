@@ -24,9 +24,13 @@ const WORDS_CHARS_MAX: usize = 1_000;
 /// Who a person is to providers, by principal name.
 pub type HolderOf = Arc<dyn Fn(&str) -> Holder + Send + Sync>;
 
+/// Opens the provider of a target: its name, the resource's name, the target's settings.
+pub type Opener =
+    Arc<dyn Fn(&str, &str, &provider::Settings) -> Result<Arc<dyn Provider>, ProviderError> + Send + Sync>;
+
 /// All doors.
 pub struct Doors {
-    surroundings: Surroundings,
+    opener: Opener,
     holder_of: HolderOf,
     open: Mutex<HashMap<String, Arc<dyn Provider>>>,
 }
@@ -43,9 +47,16 @@ pub enum Call {
 }
 
 impl Doors {
-    /// No door is open yet.
+    /// The providers of this binary. No door is open yet.
     pub fn new(surroundings: Surroundings, holder_of: HolderOf) -> Self {
-        Self { surroundings, holder_of, open: Mutex::default() }
+        let opener: Opener =
+            Arc::new(move |name, resource, settings| provider::open(name, resource, settings, &surroundings));
+        Self::opened_by(opener, holder_of)
+    }
+
+    /// Other providers than those of this binary, for rehearsals and simulations.
+    pub fn opened_by(opener: Opener, holder_of: HolderOf) -> Self {
+        Self { opener, holder_of, open: Mutex::default() }
     }
 
     /// The provider for a resource's target.
@@ -59,7 +70,7 @@ impl Doors {
         if let Some(provider) = open.get(&key) {
             return Ok(Arc::clone(provider));
         }
-        let provider = provider::open(&target.provider, resource, &target.settings, &self.surroundings)?;
+        let provider = (self.opener)(&target.provider, resource, &target.settings)?;
         open.insert(key, Arc::clone(&provider));
         Ok(provider)
     }
