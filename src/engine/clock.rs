@@ -1,13 +1,17 @@
 //! The one clock. Everything else is told the time.
 
 use std::{
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
-/// Where the time comes from.
+/// A pause that a clock measures.
+pub type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where the time comes from, and what every pause of the engine is measured by.
 pub trait Clock: Send + Sync {
     /// The time to act by, in whole microseconds, as the ledger keeps them. It never goes back and never stands still,
     /// whatever the wall clock does.
@@ -16,6 +20,8 @@ pub trait Clock: Send + Sync {
     fn wall(&self) -> DateTime<Utc>;
     /// From now on the time is at least `floor`, and goes on from there: the newest entry of the ledger was written then.
     fn not_before(&self, floor: DateTime<Utc>);
+    /// A pause of this length, from when it is first waited for.
+    fn pause(&self, span: Duration) -> Pause;
 }
 
 /// The system's clocks: the wall clock, held up by the monotonic one.
@@ -68,6 +74,10 @@ impl Clock for SystemClock {
     fn not_before(&self, floor: DateTime<Utc>) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.advance(floor, self.started.elapsed());
+    }
+
+    fn pause(&self, span: Duration) -> Pause {
+        Box::pin(tokio::time::sleep(span))
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use super::clock::Pause;
 use crate::{
     access::{FailureClass, Request, State, Target},
     provider::{self, Credential, Holder, Order, Provider, ProviderError, Surroundings},
@@ -95,7 +96,7 @@ impl Doors {
         })
     }
 
-    /// Calls the provider, within the deadline. Panics and silence are unknown outcomes, never failures.
+    /// Calls the provider, until it is `late`. Panics and silence are unknown outcomes, never failures.
     ///
     /// # Errors
     /// What the provider said, by class.
@@ -104,6 +105,7 @@ impl Doors {
         call: Call,
         target: Target,
         order: Order,
+        late: Pause,
     ) -> Result<Option<Credential>, (FailureClass, String)> {
         let doors = Arc::clone(self);
         let work = tokio::spawn(async move {
@@ -115,11 +117,14 @@ impl Doors {
             }
         });
         let abort = work.abort_handle();
-        match tokio::time::timeout(PROVIDER_DEADLINE, work).await {
-            Ok(Ok(Ok(credential))) => Ok(credential),
-            Ok(Ok(Err(error))) => Err(classed(error)),
-            Ok(Err(_panic)) => Err((FailureClass::Unknown, "the provider broke off".into())),
-            Err(_late) => {
+        tokio::select! {
+            biased;
+            done = work => match done {
+                Ok(Ok(credential)) => Ok(credential),
+                Ok(Err(error)) => Err(classed(error)),
+                Err(_panic) => Err((FailureClass::Unknown, "the provider broke off".into())),
+            },
+            () = late => {
                 abort.abort();
                 let secs = PROVIDER_DEADLINE.as_secs();
                 Err((FailureClass::Unknown, format!("the provider did not answer within {secs} s")))

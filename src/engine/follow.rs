@@ -10,7 +10,12 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{doors::Call, job::Job, writer::Writer};
+use super::{
+    clock::Clock,
+    doors::{Call, PROVIDER_DEADLINE},
+    job::Job,
+    writer::Writer,
+};
 use crate::{
     access::{Chat, Effect, Notice, Posted, RequestId, SubjectId, effects_of, notices},
     chat::{Adapter, ChatError, Reply, answer, card::Card, draw},
@@ -24,6 +29,9 @@ const POST_AGAIN_LONGEST_MS: u64 = 60_000;
 const CARD_LANES_MAX: usize = 50_000;
 /// So many of the newest requests are drawn anew on a platform that forgets its messages.
 const REDRAWN_AT_START: usize = 200;
+
+/// What it takes to do something again later.
+pub type Later<'a> = (&'a dyn Clock, &'a mpsc::Sender<Job>);
 
 /// What is under way outside.
 #[derive(Default)]
@@ -66,7 +74,7 @@ impl Lanes {
         chat: Chat,
         card: &Card,
         result: Result<String, ChatError>,
-        to_self: &mpsc::Sender<Job>,
+        later: Later<'_>,
     ) -> Option<String> {
         let lane = self.cards.entry((request, chat)).or_default();
         lane.busy = false;
@@ -79,7 +87,7 @@ impl Lanes {
             Err(error) => {
                 tracing::warn!(%error, request = request.0, chat = chat.word(), "a card could not be drawn; tried again");
                 lane.failures = lane.failures.saturating_add(1);
-                redo_later(request, lane.failures, to_self);
+                redo_later(request, lane.failures, later);
                 None
             }
         }
@@ -92,7 +100,7 @@ impl Lanes {
         notice: Notice,
         to: SubjectId,
         result: Result<(), ChatError>,
-        to_self: &mpsc::Sender<Job>,
+        later: Later<'_>,
     ) -> bool {
         self.telling.remove(&(request, notice, to));
         let Err(error) = result else {
@@ -102,7 +110,7 @@ impl Lanes {
         tracing::warn!(%error, request = request.0, "a notice could not be sent; tried again");
         let failures = self.telling_failures.entry(request).or_default();
         *failures = failures.saturating_add(1);
-        redo_later(request, *failures, to_self);
+        redo_later(request, *failures, later);
         false
     }
 }
@@ -114,11 +122,11 @@ fn look(card: &Card) -> u64 {
     hasher.finish()
 }
 
-fn redo_later(request: RequestId, failures: u32, to_self: &mpsc::Sender<Job>) {
+fn redo_later(request: RequestId, failures: u32, (clock, to_self): Later<'_>) {
     let pause = POST_AGAIN_FIRST_MS.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(POST_AGAIN_LONGEST_MS);
-    let to_self = to_self.clone();
+    let (wake, to_self) = (clock.pause(Duration::from_millis(pause)), to_self.clone());
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(pause)).await;
+        wake.await;
         // A writer that is gone has nothing to do again.
         let _ = to_self.send(Job::Redo(request)).await;
     });
@@ -166,9 +174,10 @@ impl Writer {
         let target = request.target.clone();
         self.lanes.busy.insert(id, waiting);
         let doors = Arc::clone(&self.setup.doors);
+        let late = self.setup.clock.pause(PROVIDER_DEADLINE);
         let to_self = self.to_self.clone();
         tokio::spawn(async move {
-            let result = doors.call(call, target, order).await;
+            let result = doors.call(call, target, order, late).await;
             let _ = to_self.send(Job::Provider { request: id, call, attempt, result }).await;
         });
     }

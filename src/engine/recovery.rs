@@ -124,8 +124,7 @@ pub async fn reopen(writer: &mut Writer) -> Result<(), Fatal> {
     let _ = tokio::task::spawn_blocking(move || drop(old)).await;
     let mut pause = REOPEN_FIRST_MS;
     loop {
-        let wake = tokio::time::sleep(Duration::from_millis(pause));
-        tokio::pin!(wake);
+        let mut wake = writer.setup.clock.pause(Duration::from_millis(pause));
         // Whoever is to stop has nothing more to write: the next start is the recovery.
         while writer.stopping.is_none() {
             tokio::select! {

@@ -135,8 +135,7 @@ impl Writer {
 
     /// Records what the providers still answer, so that the next start has less to ask; starts nothing new.
     async fn drain(&mut self) -> Result<(), Fatal> {
-        let over = tokio::time::sleep(DRAIN_MAX);
-        tokio::pin!(over);
+        let mut over = self.setup.clock.pause(DRAIN_MAX);
         while self.lanes.any_busy() && self.ledger.is_some() {
             tokio::select! {
                 () = &mut over => break,
@@ -192,7 +191,7 @@ impl Writer {
         tokio::select! {
             biased;
             job = self.jobs.recv() => job,
-            () = tokio::time::sleep(until.min(LOOK_AT_CLOCK_EVERY)) => None,
+            () = self.setup.clock.pause(until.min(LOOK_AT_CLOCK_EVERY)) => None,
         }
     }
 
@@ -215,14 +214,14 @@ impl Writer {
             Job::Provider { request, call, attempt, result } => self.provider(batch, request, call, attempt, result),
             Job::Drawn { request, chat, card, result } => {
                 let channel = self.state.request(request).map(|request| request.channel.clone());
-                let posted = self.lanes.drawn(request, chat, &card, result, &self.to_self);
+                let posted = self.lanes.drawn(request, chat, &card, result, (self.setup.clock.as_ref(), &self.to_self));
                 if let (Some(message), Some(channel)) = (posted, channel) {
                     self.command(batch, &Command::CardPosted { request, chat, channel, message });
                 }
                 batch.touched.insert(request);
             }
             Job::Told { request, notice, to, result } => {
-                if self.lanes.told(request, notice, to, result, &self.to_self) {
+                if self.lanes.told(request, notice, to, result, (self.setup.clock.as_ref(), &self.to_self)) {
                     self.command(batch, &Command::NoticeSent { request, notice, to });
                 }
             }
