@@ -47,7 +47,7 @@ pub enum Refusal {
     #[error("{0}")]
     Rules(String),
     /// One's own request.
-    #[error("you can't approve your own request, from any account. {whom}")]
+    #[error("people can't approve their own request, from any account. {whom}")]
     OwnRequest {
         /// Whom to ask.
         whom: String,

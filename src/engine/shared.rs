@@ -16,11 +16,21 @@ use crate::{
     },
 };
 
+/// Something that is under way outside the writer.
+pub struct Errand(watch::Sender<usize>);
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
 /// A window on the ledger.
 pub struct Shared {
     data: PathBuf,
     ledger: RwLock<Option<Arc<Ledger>>>,
     size: watch::Sender<u64>,
+    under_way: watch::Sender<usize>,
     /// One check of the whole ledger at a time: it keeps all processors busy.
     checking: tokio::sync::Mutex<()>,
 }
@@ -29,7 +39,13 @@ impl Shared {
     /// A window on an open ledger.
     pub fn new(data: PathBuf, ledger: &Arc<Ledger>) -> Self {
         let (size, _) = watch::channel(ledger.size());
-        Self { data, ledger: RwLock::new(Some(Arc::clone(ledger))), size, checking: tokio::sync::Mutex::default() }
+        Self {
+            data,
+            ledger: RwLock::new(Some(Arc::clone(ledger))),
+            size,
+            under_way: watch::Sender::new(0),
+            checking: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The ledger's folder.
@@ -58,6 +74,21 @@ impl Shared {
     /// The number of durable entries, and word of every change.
     pub fn size(&self) -> watch::Receiver<u64> {
         self.size.subscribe()
+    }
+
+    /// How many calls to providers, cards and notices are under way, and word of every change.
+    pub fn under_way(&self) -> watch::Receiver<usize> {
+        self.under_way.subscribe()
+    }
+
+    pub(super) fn under_way_now(&self) -> usize {
+        *self.under_way.borrow()
+    }
+
+    /// Counts something as under way until what this returns is dropped. What came of it is queued before that.
+    pub(super) fn errand(&self) -> Errand {
+        self.under_way.send_modify(|count| *count = count.saturating_add(1));
+        Errand(self.under_way.clone())
     }
 
     /// The newest signed head.

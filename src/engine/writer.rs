@@ -33,8 +33,6 @@ const BATCH_JOBS_MAX: usize = 256;
 const BATCH_EVENTS_MAX: usize = 224;
 /// Text of messages taken into one batch, bytes; a job that goes over it is the last of its batch.
 const BATCH_TEXT_BYTES_MAX: usize = 512 * 1024;
-/// The timer looks at the clock at least so often, so that a clock that was set is noticed.
-const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// The state is kept for the next start each time so many entries have come.
 const KEPT_EVERY_ENTRIES: u64 = 4096;
 /// How long a stop waits for providers that are at work.
@@ -60,6 +58,8 @@ pub struct Writer {
     /// Whether a clock that is behind has been recorded and has not caught up yet.
     step_recorded: bool,
     pub(super) stopping: Option<oneshot::Sender<()>>,
+    /// Who wants to be told when there is nothing to do.
+    asked_for_rest: Vec<oneshot::Sender<usize>>,
     /// What the check of the old history found.
     broken: Option<OpenError>,
     /// The size at which the state was last kept for the next start.
@@ -99,6 +99,7 @@ impl Writer {
             followed,
             step_recorded: false,
             stopping: None,
+            asked_for_rest: Vec::new(),
             broken: None,
             kept,
         }
@@ -186,12 +187,21 @@ impl Writer {
     /// The next job, or nothing when a deadline or a look at the clock is due.
     async fn wait(&mut self) -> Option<Job> {
         let now = self.now();
-        let until =
-            self.state.next_deadline(now).map_or(LOOK_AT_CLOCK_EVERY, |at| (at - now).to_std().unwrap_or_default());
+        let look = self.setup.clock.look_every();
+        let until = self.state.next_deadline(now).map_or(look, |at| (at - now).to_std().unwrap_or_default()).min(look);
+        let pause = self.setup.clock.pause(until);
+        // What is under way is counted first: whoever is done has queued the result before.
+        let under_way = self.shared.under_way_now();
+        if !until.is_zero() && self.jobs.is_empty() {
+            for asked in self.asked_for_rest.drain(..) {
+                // Whoever asked may have gone away.
+                let _ = asked.send(under_way);
+            }
+        }
         tokio::select! {
             biased;
             job = self.jobs.recv() => job,
-            () = self.setup.clock.pause(until.min(LOOK_AT_CLOCK_EVERY)) => None,
+            () = pause => None,
         }
     }
 
@@ -235,6 +245,7 @@ impl Writer {
                 };
                 batch.owed.push((reply, Owed::Ready(answer)));
             }
+            Job::Rest(asked) => self.asked_for_rest.push(asked),
             Job::Broken(error) => self.broken = Some(error),
             Job::Stop(done) => self.stopping = Some(done),
         }
@@ -451,8 +462,9 @@ impl Writer {
     /// Looks a request up that is out of memory.
     fn look_up(&self, id: RequestId, reply: oneshot::Sender<Reply>) {
         let Some(ledger) = self.ledger.clone() else { return };
-        let to_self = self.to_self.clone();
+        let (to_self, errand) = (self.to_self.clone(), self.shared.errand());
         tokio::task::spawn_blocking(move || {
+            let _errand = errand;
             let found = recovery::request(&ledger, id).map(Box::new).ok_or(id);
             // A writer that is gone answers nobody.
             let _ = to_self.blocking_send(Job::Found { found, reply });
