@@ -238,7 +238,8 @@ fn lines(events: &[Event]) -> String {
         .filter(|event| !matches!(event, Event::SubjectEnrolled { .. } | Event::MessageReceived { .. }))
         .map(|event| {
             let record = event.to_record(|_| Some(SubjectId([0; 16]))).unwrap();
-            format!("{} {}", record.kind, serde_json::to_string(&record.body).unwrap())
+            let body: std::collections::BTreeMap<_, _> = record.body.into_iter().collect();
+            format!("{} {}", record.kind, serde_json::to_string(&body).unwrap())
         })
         .collect();
     if lines.is_empty() { "nothing".into() } else { lines.join("\n") }
