@@ -75,20 +75,9 @@ fn facts() -> Facts {
     }
     let settings = serde_json::json!({ "issuer": "https://i.example", "audience": "https://a.example" });
     let serde_json::Value::Object(settings) = settings else { unreachable!() };
-    facts.add_resource(Guarded {
-        resource: Resource {
-            name: "api".into(),
-            description: String::new(),
-            target: Target { provider: "token".into(), settings },
-            quorum: 1,
-            max_duration: Span::from_secs(7200).unwrap(),
-            lapse_after: Span::from_secs(3600).unwrap(),
-            channel: "approvals".into(),
-        },
-        requesters: None,
-        approvers: vec![Who::Person("ben".into())],
-        revokers: vec![],
-    });
+    let target = Target { provider: "token".into(), settings };
+    let resource = Resource::new("api", target, 1, Span::from_secs(7200).unwrap());
+    facts.add_resource(Guarded::new(resource, vec![Who::Person("ben".into())]));
     facts
 }
 

@@ -109,6 +109,8 @@ pub struct Actor {
     pub name: String,
     /// Where they did it.
     pub chat: Chat,
+    /// In which channel.
+    pub channel: String,
 }
 
 /// What a provider answered.

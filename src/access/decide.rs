@@ -3,8 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Action, Actor, Cause, Command, Event, FailureClass, Personal, Phase, ProviderOutcome, Refusal, Request, RequestId,
-    Resource, Rules, Span, State, Verdict, settle::order,
+    Action, Actor, Cause, Command, Event, FailureClass, Personal, Phase, ProviderOutcome, Question, Refusal, Request,
+    RequestId, Resource, Right, Rules, Span, State, Verdict, settle::order,
 };
 
 /// A card has room for so much reason.
@@ -75,10 +75,10 @@ fn person(
             ask(state, rules, actor, message, (resource, *span, reason, plan), now).map(|event| vec![event])
         }
         Action::Approve { request, comment } => {
-            approve(state, rules, actor, message, find(state, *request)?, comment).map(|event| vec![event])
+            approve((state, rules, now), actor, message, find(state, *request)?, comment).map(|event| vec![event])
         }
         Action::Deny { request, reason } => {
-            deny(state, rules, actor, message, find(state, *request)?, reason).map(|event| vec![event])
+            deny((state, rules, now), actor, message, find(state, *request)?, reason).map(|event| vec![event])
         }
         Action::Cancel { request } => {
             let request = own(state, actor, find(state, *request)?)?;
@@ -94,7 +94,9 @@ fn person(
             }
             Ok(vec![ending(request.id, Cause::Returned, actor, message, "")])
         }
-        Action::Revoke { request, reason } => revoke(state, rules, actor, message, find(state, *request)?, reason),
+        Action::Revoke { request, reason } => {
+            revoke((state, rules, now), actor, message, find(state, *request)?, reason)
+        }
         Action::Show { request } => {
             let request = own(state, actor, find(state, *request)?)?;
             match &request.phase {
@@ -134,7 +136,8 @@ fn ask(
     if span > resource.max_duration {
         return Err(Refusal::TooLong { resource: resource.name, asked: span, most: resource.max_duration });
     }
-    let policies = allowed(rules.may_request(&actor.name, name, span))?;
+    let question = Question { reason: &reason, ..Question::of(actor, Right::Request, name, span, now) };
+    let policies = allowed(rules.judge(&question))?;
     let mut waiting = 0;
     for request in state.open().filter(|request| request.requester == actor.subject) {
         if request.phase == Phase::Pending {
@@ -170,14 +173,13 @@ fn ask(
 }
 
 fn approve(
-    state: &State,
-    rules: &dyn Rules,
+    (state, rules, now): (&State, &dyn Rules, DateTime<Utc>),
     actor: &Actor,
     message: u64,
     request: &Request,
     comment: &str,
 ) -> Result<Event, Refusal> {
-    let (terms, policies) = may_decide(state, rules, actor, request)?;
+    let (terms, policies) = may_decide((state, rules, now), actor, request)?;
     if request.approvals.iter().any(|decision| decision.by == actor.subject) {
         return Err(Refusal::DecidedAlready(request.id));
     }
@@ -192,8 +194,7 @@ fn approve(
 }
 
 fn deny(
-    state: &State,
-    rules: &dyn Rules,
+    (state, rules, now): (&State, &dyn Rules, DateTime<Utc>),
     actor: &Actor,
     message: u64,
     request: &Request,
@@ -206,7 +207,7 @@ fn deny(
         )));
     }
     // Whoever approved may still change their mind, until it is decided.
-    let (terms, policies) = may_decide(state, rules, actor, request)?;
+    let (terms, policies) = may_decide((state, rules, now), actor, request)?;
     let reason = reason_of(reason, "`/access deny 17 use the replica instead`")?;
     let by = actor.subject;
     Ok(Event::RequestDenied { request: request.id, message, by, terms, policies, reason: Personal::Known(reason) })
@@ -214,13 +215,13 @@ fn deny(
 
 /// Whether this person may say yes or no to this request now, under the rules of this moment. The terms and the rules.
 fn may_decide(
-    state: &State,
-    rules: &dyn Rules,
+    (state, rules, now): (&State, &dyn Rules, DateTime<Utc>),
     actor: &Actor,
     request: &Request,
 ) -> Result<(String, Vec<String>), Refusal> {
+    let question = Question::of(actor, Right::Approve, "", request.span, now).about(state, request);
     if is_own(state, actor, request) {
-        return Err(Refusal::OwnRequest { whom: whom(rules, &request.resource, &actor.name) });
+        return Err(Refusal::OwnRequest { whom: whom(rules, &question) });
     }
     if request.phase != Phase::Pending {
         return Err(wrong_phase(state, actor, request));
@@ -228,7 +229,7 @@ fn may_decide(
     let Some(terms) = request.leaf.clone() else { return Err(Refusal::NoRequest(request.id)) };
     let gone = || Refusal::Rules(format!("{} can't be decided any more: who asked for it was erased", request.id));
     let requester = state.subjects.get(&request.requester).and_then(|subject| subject.name.known()).ok_or_else(gone)?;
-    let policies = allowed(rules.may_approve(&actor.name, requester, &request.resource, request.span))?;
+    let policies = allowed(rules.judge(&question))?;
     // The rules may have changed since it was asked. What could not be asked now can't be approved now.
     let resource = rules.resource(&request.resource).ok_or_else(|| no_resource(rules, &request.resource))?;
     if request.span > resource.max_duration {
@@ -240,13 +241,12 @@ fn may_decide(
             resource.name, resource.quorum, request.id, request.quorum
         )));
     }
-    allowed(rules.may_request(requester, &request.resource, request.span))?;
+    allowed(rules.judge(&Question { right: Right::Request, who: requester, ..question }))?;
     Ok((terms, policies))
 }
 
 fn revoke(
-    state: &State,
-    rules: &dyn Rules,
+    (state, rules, now): (&State, &dyn Rules, DateTime<Utc>),
     actor: &Actor,
     message: u64,
     request: &Request,
@@ -258,7 +258,7 @@ fn revoke(
             request.id, request.id.0
         )));
     }
-    allowed(rules.may_revoke(&actor.name, state.name(request.requester), &request.resource))?;
+    allowed(rules.judge(&Question::of(actor, Right::Revoke, "", request.span, now).about(state, request)))?;
     if !holds(request) {
         return Err(wrong_phase(state, actor, request));
     }
@@ -363,7 +363,7 @@ fn holds(request: &Request) -> bool {
 fn allowed(verdict: Verdict) -> Result<Vec<String>, Refusal> {
     match verdict {
         Verdict::Yes(policies) => Ok(policies),
-        Verdict::No { words, .. } => Err(Refusal::Rules(words)),
+        Verdict::No { words, .. } | Verdict::Broken { words, .. } => Err(Refusal::Rules(words)),
     }
 }
 
@@ -395,9 +395,9 @@ fn no_resource(rules: &dyn Rules, name: &str) -> Refusal {
     Refusal::NoResource { name: name.chars().filter(|c| *c != '`').take(80).collect(), hint }
 }
 
-/// Who could approve, as a hint. `but` is never one of them.
-fn whom(rules: &dyn Rules, resource: &str, but: &str) -> String {
-    let people: Vec<String> = rules.approvers(resource).into_iter().filter(|name| name != but).take(10).collect();
+/// Who could do it, as a hint; never the requester.
+fn whom(rules: &dyn Rules, question: &Question<'_>) -> String {
+    let people: Vec<String> = rules.those_who_may(question).into_iter().take(10).collect();
     if people.is_empty() {
         "Nobody else may approve it either: ask whoever looks after the config".into()
     } else {

@@ -55,7 +55,8 @@ pub fn hear(state: &State, rules: &dyn Rules, message: &Message, now: DateTime<U
         (None, _) => Err(Refusal::Stranger),
         (Some(_), Err(refusal)) => Err(refusal.clone()),
         (Some(name), Ok(action)) => {
-            let actor = Actor { subject, name: name.clone(), chat: message.chat };
+            let channel = message.channel.clone();
+            let actor = Actor { subject, name: name.clone(), chat: message.chat, channel };
             decide(state, rules, &Command::Person { actor, message: index, action: action.clone() }, now)
                 .map(|events| (events, about(action)))
         }

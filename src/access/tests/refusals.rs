@@ -111,7 +111,8 @@ fn a_request_that_is_not_on_the_disk_yet_can_not_be_approved() {
     early.leaf = None;
     early.seq = state.size();
     state.evolve(&early);
-    let actor = Actor { subject: SubjectId([9; 16]), name: "bea".into(), chat: Chat::Playground };
+    let actor =
+        Actor { subject: SubjectId([9; 16]), name: "bea".into(), chat: Chat::Playground, channel: String::new() };
     let action = approve(RequestId(early.seq));
     let command = Command::Person { actor, message: 0, action };
     is!(decide(&state, &world.rules, &command, world.now).unwrap_err(), @"there is no request `#4`. `/access list` shows what is pending or live");
