@@ -17,13 +17,13 @@ const HELP: &str = "A story is a chat transcript, a statement a line:
   @name presses Approve on $fix    a button of the card; `: text` fills in the form behind it
   @name repeats                    the same message is delivered once more
   after 31m                        time passes, through everything that is due
-  at 2026-11-21 02:00 Europe/Berlin   up to a moment; as the first statement, when the story starts
+  at 2026-11-21 02:00              up to a moment; as the first statement, when the story starts
   restart                          the service stops, and starts again over the same ledger
   provider prod-db fails           or `hangs`, or `is back`
   expect card $fix in #approvals: prod-db, 0 of 1
   expect refusal: words            or its code; without this, what is refused fails the story
   expect answer: words             expect fault: words
-  expect grant $fix live           with `until 09:30` if that matters; `expect grant $fix ended expired`
+  expect grant $fix live           also `live until 09:30`, `ended expired`
   expect notice to @name: words    expect entry grant.issued    expect verify
   expect no card …                 also `no notice`, `no entry`
   # a comment

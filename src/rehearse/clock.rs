@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::engine::clock::{Clock, Pause};
 
 /// Nobody sets this clock but the story, so it is looked at only for what happens once an hour.
-const LOOK_EVERY: Duration = Duration::from_secs(3600);
+const LOOK_EVERY: Duration = Duration::from_hours(1);
 
 /// A clock that is moved from pause to pause. It is made for a runtime with one thread: there, whoever was woken by it
 /// has queued what follows by the time it is [heard](StoryClock::heard).
@@ -158,7 +158,7 @@ mod tests {
     #[tokio::test]
     async fn a_pause_runs_from_when_it_is_made_and_ends_when_the_clock_is_there() {
         let clock = StoryClock::new(start());
-        let pause = clock.pause(Duration::from_secs(60));
+        let pause = clock.pause(Duration::from_mins(1));
         clock.move_to(start() + TimeDelta::seconds(59));
         assert_eq!(clock.next_end(), Some(start() + TimeDelta::seconds(60)));
         let waiting = tokio::spawn(pause);

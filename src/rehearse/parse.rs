@@ -86,9 +86,9 @@ impl Reader<'_> {
         let word = scan.word().unwrap_or(Word { text: "", at });
         match word.text {
             "after" => {
-                let span = duration(scan)?;
+                let duration = duration(scan)?;
                 scan.end("write just `after 31m`")?;
-                Ok(Statement::After(span))
+                Ok(Statement::After(duration))
             }
             "at" => self.moment(scan),
             "restart" => scan.end("write just `restart`").map(|()| Statement::Restart),
@@ -162,7 +162,7 @@ impl Reader<'_> {
     }
 
     /// Takes `=> $name` from the end of a text.
-    fn named<'a>(&self, scan: &Scan<'_>, all: &mut Word<'a>) -> Read<Option<String>> {
+    fn named(&self, scan: &Scan<'_>, all: &mut Word<'_>) -> Read<Option<String>> {
         let Some((text, name)) = all.text.rsplit_once("=>") else { return Ok(None) };
         let at = all.at + text.len() + "=>".len() + (name.len() - name.trim_start().len());
         let Some(name) = name.trim().strip_prefix('$') else { return Ok(None) };
@@ -335,13 +335,10 @@ impl Reader<'_> {
             let space = rest.len() - rest.trim_start().len();
             at += space;
             rest = rest.trim_start();
-            let (text, skip) = match rest.strip_prefix('"').and_then(|inner| inner.split_once('"')) {
-                Some((quoted, _)) => (quoted, quoted.len() + 2),
-                None => {
-                    let end = rest.find(',').unwrap_or(rest.len());
-                    (rest.get(..end).unwrap_or_default().trim_end(), end)
-                }
-            };
+            let quoted = rest.strip_prefix('"').and_then(|inner| inner.split_once('"'));
+            let bare = rest.split(',').next().unwrap_or_default();
+            let (text, skip) =
+                quoted.map_or((bare.trim_end(), bare.len()), |(quoted, _)| (quoted, quoted.len() + "\"\"".len()));
             if text.is_empty() {
                 let hint = "for example `: prod-db, 30m, \"a, b\"`";
                 return Err(scan.problem(at, "a text is missing", hint));

@@ -137,11 +137,10 @@ impl StoryReport {
         let skipped = did.len().saturating_sub(BEFORE_TOLD_MAX);
         for (n, step) in did.into_iter().skip(skipped).enumerate() {
             let heading = if n == 0 { "before:  " } else { "         " };
-            writeln!(f, "  {heading} {:>4} | {}", step.line, shown(&step.text))?;
+            writeln!(f, "  {heading} {} {:>4} | {}", step.at, step.line, shown(&step.text))?;
             for line in step.answer.iter().flat_map(|answer| &answer.lines) {
-                writeln!(f, "                 > {line}")?;
+                writeln!(f, "{:40}> {line}", "")?;
             }
-            writeln!(f, "                 at {}", step.at)?;
         }
         Ok(())
     }

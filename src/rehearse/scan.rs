@@ -183,16 +183,14 @@ pub fn meant<'k>(
     or_else: impl Fn(String) -> String,
 ) -> String {
     const NAMED_MAX: usize = 12;
-    match nearest(word, known.clone()) {
-        Some(near) => format!("did you mean `{near}`?"),
-        None => {
-            let mut names: Vec<&str> = known.clone().take(NAMED_MAX).collect();
-            if known.count() > NAMED_MAX {
-                names.push("…");
-            }
-            or_else(names.join(", "))
-        }
+    if let Some(near) = nearest(word, known.clone()) {
+        return format!("did you mean `{near}`?");
     }
+    let mut names: Vec<&str> = known.clone().take(NAMED_MAX).collect();
+    if known.count() > NAMED_MAX {
+        names.push("…");
+    }
+    or_else(names.join(", "))
 }
 
 /// Somebody's word, short enough to be said back.

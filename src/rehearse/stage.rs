@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// An engine that has not come to rest by then, in real time, never will.
-const REST_MAX: Duration = Duration::from_secs(120);
+const REST_MAX: Duration = Duration::from_mins(2);
 /// The clock is moved so often at the most, in one story.
 pub const MOVES_MAX: u32 = 20_000;
 /// A ledger that was just closed may still be looked at by its own last check, for a moment.
