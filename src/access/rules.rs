@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::{Actor, Chat, Request, Span, State, event::Target};
+use super::{Actor, Call, Chat, Request, Span, State, Target};
 
 /// The name of a rule that took part in a decision.
 pub type PolicyId = String;
@@ -134,6 +134,7 @@ impl<'a> Question<'a> {
             span: request.span,
             reason: request.reason.known().unwrap_or_default(),
             approvals: u32::try_from(request.approvals.len()).unwrap_or(u32::MAX),
+            escalated: request.was_called(Call::Escalation),
             ..self
         }
     }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ConfigDir, Outcome, Stop, start_logging};
+use super::{ConfigDir, Outcome, Stop, service, start_logging};
 use crate::{
     config::Config,
-    rehearse::{self, Cast, StoryReport, summary},
+    rehearse::{self, Kit, StoryReport, summary},
 };
 
 /// The language, in brief.
@@ -67,7 +67,7 @@ pub fn main(args: &Args) -> Outcome {
             [_] => dir.clone(),
             _ => dir.join(own_name(path, &mut kept)),
         });
-        let report = rehearse(path, &config, keep.as_deref())?;
+        let report = rehearse(path, (&args.config.config, &config), keep.as_deref())?;
         if args.json {
             println!("{}", serde_json::to_string(&report)?);
         } else {
@@ -87,8 +87,8 @@ pub fn main(args: &Args) -> Outcome {
 }
 
 /// Plays one story, in a runtime with one thread: what it does is done in the same order every time.
-fn rehearse(path: &Path, config: &Config, keep: Option<&Path>) -> Result<StoryReport, Stop> {
-    let story = match rehearse::read(path, &Cast::of(config)) {
+fn rehearse(path: &Path, (folder, config): (&Path, &Config), keep: Option<&Path>) -> Result<StoryReport, Stop> {
+    let story = match rehearse::read(path, folder, config) {
         Ok(story) => story,
         Err(problems) => return Ok(StoryReport::unreadable(&path.display().to_string(), problems)),
     };
@@ -101,7 +101,9 @@ fn rehearse(path: &Path, config: &Config, keep: Option<&Path>) -> Result<StoryRe
         None => temporary.path().join("ledger"),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let played = runtime.block_on(rehearse::play(&story, config, &data, &temporary.path().join("providers")));
+    let kit = Kit { book: service::book, widened: service::widened };
+    let providers = temporary.path().join("providers");
+    let played = runtime.block_on(rehearse::play(&story, config, kit, (&data, &providers)));
     let mut report = played.map_err(Stop::Fault)?;
     report.ledger = keep.map(|dir| dir.display().to_string());
     Ok(report)

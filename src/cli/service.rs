@@ -16,9 +16,10 @@ use crate::{
     chat::{Adapter, Service, playground},
     config::Config,
     engine::{
-        Engine, Fatal, Setup,
+        self, Engine, Fatal, Setup,
         clock::{Clock, SystemClock},
         doors::Doors,
+        rulebook::{Book, Rulebook, Widened},
     },
     provider::{self, Holder},
     web,
@@ -74,6 +75,16 @@ pub fn doors(config: &Config, surroundings: &Surroundings, clock: &Arc<dyn Clock
     Arc::new(Doors::new(around, Arc::new(holder)))
 }
 
+/// What of the config may change while the service runs.
+pub fn book(config: &Config) -> Book {
+    Book { rules: Arc::new(config.facts.clone()), digest: None, files: config.files.clone() }
+}
+
+/// What people may do by other rules that they could not do before.
+pub fn widened() -> Widened {
+    Arc::new(|_, _| Vec::new())
+}
+
 /// A running service.
 pub struct Running {
     engine: Engine,
@@ -102,12 +113,13 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let setup = Setup {
         data: surroundings.data.clone(),
         origin: config.server.origin.clone(),
-        rules: Arc::new(config.facts.clone()),
+        book: Rulebook::new(book(config)),
+        widened: widened(),
+        entropy: engine::entropy(),
         doors: Arc::clone(&doors),
         adapters,
         clock,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        files: config.files.clone(),
     };
     let listener = TcpListener::bind(surroundings.listen)
         .await
@@ -162,7 +174,8 @@ fn page(config: &Config, clock: &Arc<dyn Clock>) -> playground::Playground {
         let title = if groups.is_empty() { "in no group".to_owned() } else { format!("in {}", groups.join(", ")) };
         playground::Persona { name: person.name.clone(), title }
     });
-    let mut channels: Vec<String> = config.server.playground_channel.clone().into_iter().collect();
+    let own = [&config.server.playground_channel, &config.server.security_channel];
+    let mut channels: Vec<String> = own.into_iter().flatten().cloned().collect();
     let mut examples = Vec::new();
     for name in &config.resources {
         let Some(resource) = config.facts.resource(name) else { continue };

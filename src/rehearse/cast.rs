@@ -26,11 +26,21 @@ impl Cast {
             (person.name.clone(), chats)
         });
         let of_resources = config.resources.iter().filter_map(|name| config.facts.resource(name));
-        let channels = of_resources.map(|resource| resource.channel).chain(config.server.playground_channel.clone());
+        let own = [&config.server.playground_channel, &config.server.security_channel].into_iter().flatten().cloned();
+        let channels = of_resources.map(|resource| resource.channel).chain(own);
         Self {
             people: people.collect(),
             channels: channels.map(|channel| channel.trim_start_matches('#').to_owned()).collect(),
             resources: config.resources.iter().cloned().collect(),
         }
+    }
+
+    /// Adds whom and what another config knows.
+    pub fn add(&mut self, other: Self) {
+        for (name, chats) in other.people {
+            self.people.entry(name).or_default().extend(chats);
+        }
+        self.channels.extend(other.channels);
+        self.resources.extend(other.resources);
     }
 }

@@ -9,15 +9,16 @@ use async_trait::async_trait;
 
 use crate::{
     access::Chat,
-    chat::{Adapter, ChatError, Notice, card::Card},
+    chat::{Adapter, Bulletin, ChatError, Notice, card::Card},
 };
 
 /// The chats of a story.
 pub const CHATS: [Chat; 3] = [Chat::Playground, Chat::Slack, Chat::Discord];
 
 /// What stands in all the chats, over every restart.
-#[derive(Default)]
 pub struct Walls {
+    /// Where goes what is for no channel in particular.
+    usual: String,
     inner: Mutex<Inner>,
 }
 
@@ -27,6 +28,21 @@ struct Inner {
     cards: BTreeMap<(Chat, String, u64), Card>,
     /// Direct messages, oldest first.
     notices: Vec<Direct>,
+    /// Bulletins, oldest first.
+    bulletins: Vec<Posted>,
+}
+
+/// A bulletin and where it stands.
+#[derive(Debug, Clone)]
+pub struct Posted {
+    /// On which platform.
+    pub chat: Chat,
+    /// In which channel, without `#`.
+    pub channel: String,
+    /// Which bulletin it is: the same key is the same message.
+    key: String,
+    /// What it says.
+    pub bulletin: Bulletin,
 }
 
 /// A direct message.
@@ -54,9 +70,9 @@ pub struct Standing {
 }
 
 impl Walls {
-    /// Walls with nothing on them.
-    pub fn new() -> Arc<Self> {
-        Arc::default()
+    /// Walls with nothing on them. `usual` is the channel for what names none.
+    pub fn new(usual: String) -> Arc<Self> {
+        Arc::new(Self { usual, inner: Mutex::default() })
     }
 
     /// An adapter for each chat.
@@ -77,6 +93,11 @@ impl Walls {
     /// All direct messages, oldest first.
     pub fn notices(&self) -> Vec<Direct> {
         self.inner().notices.clone()
+    }
+
+    /// All bulletins, oldest first.
+    pub fn bulletins(&self) -> Vec<Posted> {
+        self.inner().bulletins.clone()
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -118,5 +139,15 @@ impl Adapter for Recorder {
             None => notices.push(direct),
         }
         Ok(format!("direct-{key}"))
+    }
+
+    async fn post(&self, channel: Option<&str>, key: &str, bulletin: &Bulletin) -> Result<String, ChatError> {
+        let channel = channel.unwrap_or(&self.walls.usual).trim_start_matches('#').to_owned();
+        let posted = Posted { chat: self.chat, channel, key: key.to_owned(), bulletin: bulletin.clone() };
+        let bulletins = &mut self.walls.inner().bulletins;
+        if !bulletins.iter().any(|one| (one.chat, &one.key) == (posted.chat, &posted.key)) {
+            bulletins.push(posted);
+        }
+        Ok(format!("post-{key}"))
     }
 }

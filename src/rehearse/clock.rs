@@ -32,6 +32,8 @@ struct Inner {
 
 struct Hands {
     now: DateTime<Utc>,
+    /// How far the machine's clock is behind.
+    behind: TimeDelta,
     next: u64,
     /// Pauses that nobody has noticed the end of, by their end, with whom to wake.
     pauses: BTreeMap<(DateTime<Utc>, u64), Option<Waker>>,
@@ -45,7 +47,7 @@ struct StoryPause {
 impl StoryClock {
     /// A clock that stands at `now`.
     pub fn new(now: DateTime<Utc>) -> Arc<Self> {
-        let hands = Mutex::new(Hands { now, next: 0, pauses: BTreeMap::new() });
+        let hands = Mutex::new(Hands { now, behind: TimeDelta::zero(), next: 0, pauses: BTreeMap::new() });
         let (heard, made) = (watch::Sender::new(0), watch::Sender::new(0));
         Arc::new(Self { inner: Arc::new(Inner { hands, heard, made }) })
     }
@@ -65,6 +67,11 @@ impl StoryClock {
         let wake: Vec<Waker> = over.filter_map(|(_, waker)| waker.take()).collect();
         drop(hands);
         wake.into_iter().for_each(Waker::wake);
+    }
+
+    /// From now on the machine's clock is so far behind, as if it had been set back.
+    pub fn set_behind(&self, behind: TimeDelta) {
+        self.inner.hands().behind = behind;
     }
 
     /// Waits until everybody has noticed that their pause is over.
@@ -100,7 +107,8 @@ impl Clock for StoryClock {
     }
 
     fn wall(&self) -> DateTime<Utc> {
-        self.now()
+        let hands = self.inner.hands();
+        hands.now.checked_sub_signed(hands.behind).unwrap_or(hands.now)
     }
 
     fn not_before(&self, floor: DateTime<Utc>) {

@@ -24,6 +24,7 @@ impl Player {
             Expectation::Told { tone, words } => self.answer_is(*tone, &self.words(words)),
             Expectation::Grant { request, phase, until } => self.grant(request, phase, *until),
             Expectation::Notice { to, chat, words } => self.notice(not, to, *chat, words),
+            Expectation::Bulletin { channel, chat, words } => self.bulletin(not, channel, *chat, words),
             Expectation::Entry(kind) => self.entry(not, kind),
             Expectation::Verify => {
                 let (well, findings) = self.stage.verify().await?;
@@ -107,7 +108,7 @@ impl Player {
         let Some(request) = self.stage.state.request(id) else {
             return unmet(expected, vec!["the ledger has no such request, or has it no longer in memory".to_owned()]);
         };
-        let named = picture::names_of(&request.phase).iter().any(|name| name == phase);
+        let named = picture::names_of(request).iter().any(|name| name == phase);
         let in_time = until.is_none_or(|(time, zone)| {
             request.not_after.is_some_and(|end| is_at(end.with_timezone(&zone).time(), time))
         });
@@ -116,7 +117,7 @@ impl Player {
         if named && in_time && door_fits {
             return Ok(());
         }
-        let name = picture::names_of(&request.phase).into_iter().next().unwrap_or_default();
+        let name = picture::names_of(request).into_iter().next().unwrap_or_default();
         let end = match request.not_after {
             Some(end) if matches!(request.phase, Phase::Live { .. }) => {
                 format!(" until {} {}", moment::told(end, self.zone), self.zone)
@@ -133,7 +134,7 @@ impl Player {
         let words = self.words(words);
         let mut others = Vec::new();
         let mut found = None;
-        for direct in self.stage.walls.notices().iter().skip(self.mark.1) {
+        for direct in self.stage.walls.notices().iter().skip(self.mark.notices) {
             let text = direct.notice.lines.iter().map(picture::line).collect::<Vec<_>>().join(" ");
             let told = format!("on {}: {text}", direct.chat.word());
             let to_them = self.stage.rules().account(direct.chat, to).as_ref() == Some(&direct.account);
@@ -162,6 +163,35 @@ impl Player {
         }
     }
 
+    fn bulletin(&self, not: bool, channel: &str, chat: Option<Chat>, words: &Words) -> Result<(), Trouble> {
+        let words = self.words(words);
+        let mut others = Vec::new();
+        let mut found = None;
+        for posted in self.stage.walls.bulletins().iter().skip(self.mark.bulletins) {
+            let text = picture::bulletin(&posted.bulletin);
+            let told = format!("in #{} on {}: {text}", posted.channel, posted.chat.word());
+            let there = posted.channel == channel && chat.is_none_or(|chat| chat == posted.chat);
+            if there && picture::has(&text, &words) {
+                found.get_or_insert(told);
+            } else {
+                others.push(told);
+            }
+        }
+        let platform = chat.map(|chat| format!(" on {}", chat.word())).unwrap_or_default();
+        let with = if words.is_empty() { String::new() } else { format!(": {words}") };
+        match (not, found) {
+            (false, Some(_)) | (true, None) => Ok(()),
+            (true, Some(told)) => unmet(format!("nothing in #{channel}{platform}{with}"), vec![told]),
+            (false, None) => {
+                if others.is_empty() {
+                    others.push("nothing was posted for a channel in the last statement that did something".to_owned());
+                }
+                others.truncate(TOLD_MAX);
+                unmet(format!("in #{channel}{platform}{with}"), others)
+            }
+        }
+    }
+
     fn entry(&self, not: bool, kind: &str) -> Result<(), Trouble> {
         let kinds: Vec<&str> = self.new_entries().map(|(kind, _)| kind).collect();
         if kinds.contains(&kind) != not {
@@ -180,13 +210,20 @@ fn unmet<T>(expected: impl Into<String>, happened: Vec<String>) -> Result<T, Tro
     Err(Trouble::Unmet { expected: expected.into(), happened })
 }
 
-/// Whether the door has to be open, or shut, in a phase; `None` where it may be on its way.
+/// Whether the door has to be open, or shut, for a request; `None` where it may be on its way, or is another's.
 fn door(request: &Request) -> Option<bool> {
+    if request.manner.extends.is_some() {
+        return None;
+    }
     match request.phase {
         Phase::Live { .. } => Some(true),
-        Phase::Pending | Phase::Ended { .. } | Phase::Denied | Phase::Cancelled | Phase::Lapsed | Phase::Failed => {
-            Some(false)
-        }
+        Phase::Pending
+        | Phase::Ended { .. }
+        | Phase::Denied
+        | Phase::Cancelled
+        | Phase::Lapsed
+        | Phase::Failed
+        | Phase::Extended => Some(false),
         Phase::Approved { .. } | Phase::Ordered { .. } | Phase::Deferred { .. } | Phase::Ending { .. } => None,
     }
 }

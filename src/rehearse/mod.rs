@@ -8,7 +8,7 @@
 //! | file | what it is |
 //! |---|---|
 //! | `parse`, `scan`, `moment`, `story` | a story's text, to statements |
-//! | `cast` | whom and what a story may name |
+//! | `cast`, `folders` | whom and what a story may name, and the configs that it loads |
 //! | `stage`, `clock`, `world`, `chats` | where it is played |
 //! | `player`, `expect`, `picture` | how it is played, and what is looked at |
 //! | `report` | what is told of it |
@@ -17,13 +17,14 @@ mod cast;
 mod chats;
 mod clock;
 mod expect;
+mod folders;
 mod moment;
 mod parse;
 mod picture;
 mod player;
 mod report;
 mod scan;
-pub mod stage;
+mod stage;
 mod story;
 mod world;
 
@@ -33,15 +34,17 @@ pub use cast::Cast;
 pub use parse::{STEPS_MAX, STORY_BYTES_MAX, parse};
 pub use player::play;
 pub use report::{AnswerReport, Failure, Outcome, ProblemReport, StepReport, StoryReport, summary};
+pub use stage::Kit;
 pub use story::Story;
 
-use crate::config::Problem;
+use crate::config::{Config, Problem};
+use folders::Folders;
 
-/// Reads a story from its file.
+/// Reads a story from its file, against the config in `folder`. Folders that it names are beside it.
 ///
 /// # Errors
 /// Every mistake in it, or why the file can't be read.
-pub fn read(path: &Path, cast: &Cast) -> Result<Story, Vec<Problem>> {
+pub fn read(path: &Path, folder: &Path, config: &Config) -> Result<Story, Vec<Problem>> {
     let name = path.display().to_string();
     let whole = |words: String, hint: &str| {
         let hint = Some(hint.to_owned());
@@ -56,7 +59,10 @@ pub fn read(path: &Path, cast: &Cast) -> Result<Story, Vec<Problem>> {
     let text = String::from_utf8(bytes).map_err(|error| {
         whole(format!("not UTF-8, from byte {}", error.utf8_error().valid_up_to()), "save it as UTF-8")
     })?;
-    parse(&name, &text, cast)
+    let mut folders =
+        Folders::new(folder).map_err(|error| whole(error.to_string(), "there has to be room in `$TMPDIR`"))?;
+    let beside = path.parent().unwrap_or(Path::new(""));
+    parse(&name, &text, Cast::of(config), &mut |folder| folders.lay(&beside.join(folder)))
 }
 
 fn read_bytes(path: &Path) -> std::io::Result<Vec<u8>> {

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     access::{Event, Span},
-    config::{Problem, Source},
+    config::{Config, Problem, Source},
     ledger::kinds,
 };
 
@@ -24,16 +24,23 @@ pub const STORY_BYTES_MAX: usize = 1024 * 1024;
 /// Statements in one story.
 pub const STEPS_MAX: usize = 2_000;
 
-const STATEMENTS: [&str; 5] = ["after", "at", "expect", "provider", "restart"];
-const EXPECTATIONS: [&str; 8] = ["card", "refusal", "answer", "fault", "grant", "notice", "entry", "verify"];
+/// Problems of a config that a story loads are told up to this many.
+const PROBLEMS_TOLD_MAX: usize = 5;
 
-/// Reads a story against the config it will be played on.
+const STATEMENTS: [&str; 7] = ["after", "at", "clock", "expect", "provider", "reload", "restart"];
+const EXPECTATIONS: [&str; 10] =
+    ["card", "refusal", "answer", "fault", "grant", "notice", "in", "nothing", "entry", "verify"];
+
+/// Loads the config of a folder that a story names.
+pub type Load<'a> = &'a mut dyn FnMut(&str) -> Result<Config, Vec<Problem>>;
+
+/// Reads a story against the config it will be played on. What it reloads is loaded with `load`.
 ///
 /// # Errors
 /// Every mistake, in order.
-pub fn parse(name: &str, text: &str, cast: &Cast) -> Result<Story, Vec<Problem>> {
+pub fn parse(name: &str, text: &str, cast: Cast, load: Load<'_>) -> Result<Story, Vec<Problem>> {
     let source = Source { file: name, text };
-    let mut reader = Reader { cast, names: BTreeSet::new(), zone: chrono_tz::UTC };
+    let mut reader = Reader { cast, load, names: BTreeSet::new(), zone: chrono_tz::UTC };
     let mut problems = Vec::new();
     let mut steps = Vec::new();
     let mut base = 0;
@@ -68,7 +75,8 @@ pub fn parse(name: &str, text: &str, cast: &Cast) -> Result<Story, Vec<Problem>>
 }
 
 struct Reader<'a> {
-    cast: &'a Cast,
+    cast: Cast,
+    load: Load<'a>,
     /// What requests are called so far.
     names: BTreeSet<String>,
     zone: Tz,
@@ -93,6 +101,8 @@ impl Reader<'_> {
             "at" => self.moment(scan),
             "restart" => scan.end("write just `restart`").map(|()| Statement::Restart),
             "provider" => self.provider(scan),
+            "reload" => self.reload(scan),
+            "clock" => clock(scan),
             "expect" => self.expect(scan),
             other => {
                 let hint = meant(other, STATEMENTS.into_iter(), |names| {
@@ -104,7 +114,7 @@ impl Reader<'_> {
     }
 
     fn person(&mut self, scan: &mut Scan<'_>) -> Read<Statement> {
-        let who = scan.who(self.cast)?;
+        let who = scan.who(&self.cast)?;
         if scan.eat(":") {
             let mut all = scan.all();
             let names = self.named(scan, &mut all)?;
@@ -260,6 +270,24 @@ impl Reader<'_> {
         }
     }
 
+    fn reload(&mut self, scan: &mut Scan<'_>) -> Read<Statement> {
+        let all = scan.all();
+        if all.text.is_empty() {
+            return Err(scan.problem(all.at, "which folder?", "for example `reload stricter`, beside the story"));
+        }
+        match (self.load)(all.text) {
+            Ok(config) => {
+                self.cast.add(Cast::of(&config));
+                Ok(Statement::Reload(Box::new(config)))
+            }
+            Err(problems) => {
+                let told: Vec<String> = problems.iter().take(PROBLEMS_TOLD_MAX).map(ToString::to_string).collect();
+                let words = format!("the config in `{}` can't be loaded", said(all.text));
+                Err(scan.problem(all.at, words, told.join("\n")))
+            }
+        }
+    }
+
     fn provider(&self, scan: &mut Scan<'_>) -> Read<Statement> {
         let at = scan.here();
         let resource = scan.word().map_or("", |word| word.text);
@@ -275,7 +303,7 @@ impl Reader<'_> {
     }
 
     fn expect(&mut self, scan: &mut Scan<'_>) -> Read<Statement> {
-        let not = scan.eat_word("no");
+        let mut not = scan.eat_word("no");
         let at = scan.here();
         let word = scan.word().unwrap_or(Word { text: "", at });
         let what = match word.text {
@@ -285,6 +313,11 @@ impl Reader<'_> {
             "fault" => self.told(scan, Told::Fault)?,
             "grant" => self.grant(scan)?,
             "notice" => self.notice(scan)?,
+            "in" if !not => self.bulletin(scan)?,
+            "nothing" if !not && scan.eat_word("in") => {
+                not = true;
+                self.bulletin(scan)?
+            }
             "entry" => entry(scan)?,
             "verify" => scan.end("write just `expect verify`").map(|()| Expectation::Verify)?,
             other => {
@@ -293,7 +326,10 @@ impl Reader<'_> {
             }
         };
         let can_lack = match &what {
-            Expectation::Card { .. } | Expectation::Notice { .. } | Expectation::Entry(_) => true,
+            Expectation::Card { .. }
+            | Expectation::Notice { .. }
+            | Expectation::Bulletin { .. }
+            | Expectation::Entry(_) => true,
             Expectation::Told { .. } | Expectation::Grant { .. } | Expectation::Verify => false,
         };
         if not && !can_lack {
@@ -309,7 +345,7 @@ impl Reader<'_> {
         let (mut channel, mut chat) = (None, None);
         loop {
             if scan.eat_word("in") {
-                channel = Some(scan.channel(self.cast)?);
+                channel = Some(scan.channel(&self.cast)?);
             } else if scan.eat_word("on") {
                 chat = Some(scan.chat()?);
             } else {
@@ -397,13 +433,27 @@ impl Reader<'_> {
         Ok(Expectation::Grant { request, phase, until })
     }
 
+    /// `in #channel: words`, from after the `in`.
+    fn bulletin(&self, scan: &mut Scan<'_>) -> Read<Expectation> {
+        let channel = scan.channel(&self.cast)?;
+        let chat = if scan.eat_word("on") { Some(scan.chat()?) } else { None };
+        let words = if scan.eat(":") {
+            let all = scan.all();
+            self.words(scan, all)?
+        } else {
+            Words::default()
+        };
+        scan.end("for example `expect in #security: the rules are wider`")?;
+        Ok(Expectation::Bulletin { channel, chat, words })
+    }
+
     fn notice(&self, scan: &mut Scan<'_>) -> Read<Expectation> {
         let at = scan.here();
         if !scan.eat_word("to") {
             let hint = "for example `expect notice to @requester: is live`";
             return Err(scan.problem(at, "to whom?", hint));
         }
-        let to = scan.person(self.cast)?;
+        let to = scan.person(&self.cast)?;
         let chat = if scan.eat_word("on") { Some(scan.chat()?) } else { None };
         let words = if scan.eat(":") {
             let all = scan.all();
@@ -414,6 +464,22 @@ impl Reader<'_> {
         scan.end("for example `expect notice to @requester: is live`")?;
         Ok(Expectation::Notice { to, chat, words })
     }
+}
+
+/// `clock is 2h behind`, `clock is right`.
+fn clock(scan: &mut Scan<'_>) -> Read<Statement> {
+    let at = scan.here();
+    let hint = "write `clock is 2h behind` or `clock is right`";
+    if !scan.eat_word("is") {
+        return Err(scan.problem(at, "how is the clock?", hint));
+    }
+    let behind = if scan.eat_word("right") { None } else { Some(duration(scan)?) };
+    if behind.is_some() && !scan.eat_word("behind") {
+        let at = scan.here();
+        return Err(scan.problem(at, "`behind` is missing: a clock that is ahead is the time", hint));
+    }
+    scan.end(hint)?;
+    Ok(Statement::Clock(behind))
 }
 
 fn duration(scan: &mut Scan<'_>) -> Read<Span> {

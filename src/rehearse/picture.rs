@@ -2,32 +2,47 @@
 
 use super::chats::Standing;
 use crate::{
-    access::{Cause, Phase},
+    access::{Cause, Phase, Request},
     chat::{
+        Bulletin,
         card::{Card, Line, Span},
         draw, text,
     },
 };
 
 /// The places in a grant's life, as a story names them.
-pub const PHASES: [&str; 11] = [
+pub const PHASES: [&str; 14] = [
     "pending",
     "approved",
+    "scheduled",
     "ordered",
     "deferred",
     "live",
     "ending",
     "ended",
+    "owing",
     "denied",
     "cancelled",
     "lapsed",
     "failed",
+    "extended",
 ];
 /// Why a grant ends.
 pub const CAUSES: [&str; 4] = ["expired", "returned", "revoked", "unknown"];
 
-/// What a story may call a phase; the first is the most exact.
-pub fn names_of(phase: &Phase) -> Vec<String> {
+/// What a story may call the place of a request in its life; the first is the most exact.
+pub fn names_of(request: &Request) -> Vec<String> {
+    let mut names = names_of_phase(&request.phase);
+    if matches!(request.phase, Phase::Approved { .. }) && request.manner.starts_at.is_some() {
+        names.insert(0, "scheduled".to_owned());
+    }
+    if request.owes_review() {
+        names.push("owing".to_owned());
+    }
+    names
+}
+
+fn names_of_phase(phase: &Phase) -> Vec<String> {
     let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     match phase {
         Phase::Pending => of(&["pending"]),
@@ -42,6 +57,7 @@ pub fn names_of(phase: &Phase) -> Vec<String> {
         Phase::Cancelled => of(&["cancelled"]),
         Phase::Lapsed => of(&["lapsed"]),
         Phase::Failed => of(&["failed"]),
+        Phase::Extended => of(&["extended"]),
     }
 }
 
@@ -85,6 +101,12 @@ pub fn standing(standing: &Standing) -> Vec<String> {
     let mut lines = vec![format!("the card in #{} on {}:", standing.channel, standing.chat.word())];
     lines.extend(card(&standing.card).into_iter().map(|line| format!("  | {line}")));
     lines
+}
+
+/// A bulletin in one line.
+pub fn bulletin(bulletin: &Bulletin) -> String {
+    let lines = bulletin.lines.iter().map(line);
+    std::iter::once(text::one_line(&bulletin.title).into_owned()).chain(lines).collect::<Vec<_>>().join(" / ")
 }
 
 /// Whether `words` are in `text`, whatever the case, the space between words, the kind of apostrophe, and backticks.
@@ -139,11 +161,12 @@ mod tests {
             Phase::Cancelled,
             Phase::Lapsed,
             Phase::Failed,
+            Phase::Extended,
             Phase::Ended { cause: Cause::Unknown },
             Phase::Ended { cause: Cause::Expired },
         ];
         for phase in phases {
-            for name in names_of(&phase) {
+            for name in names_of_phase(&phase) {
                 let mut words = name.split(' ');
                 assert!(PHASES.contains(&words.next().unwrap()), "{name}");
                 assert!(words.all(|cause| CAUSES.contains(&cause)), "{name}");

@@ -9,11 +9,11 @@ use tokio::task::JoinHandle;
 use super::{
     moment, picture,
     report::{AnswerReport, Failure, Outcome, StepReport, StoryReport},
-    stage::{Endless, Stage},
+    stage::{Endless, Kit, Stage},
     story::{Expectation, Piece, Statement, Step, Story, Told, Who, Words},
 };
 use crate::{
-    access::{Event, RequestId},
+    access::{Event, RequestId, Span},
     chat::{Inbound, Input, Reply, Tone, card::Button},
     config::Config,
     engine::clock::Clock as _,
@@ -55,8 +55,19 @@ pub struct Player {
     waiting: Option<(String, JoinHandle<Reply>)>,
     /// What the last speaker was answered, if somebody spoke or was answered in the last statement that did something.
     pub(super) answer: Option<AnswerReport>,
-    /// How many entries and notices there were before the last statement that did something.
-    pub(super) mark: (usize, usize),
+    /// How much there was before the last statement that did something.
+    pub(super) mark: Mark,
+}
+
+/// How much there is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Mark {
+    /// Entries in the ledger.
+    pub entries: usize,
+    /// Direct messages.
+    pub notices: usize,
+    /// Bulletins.
+    pub bulletins: usize,
 }
 
 /// When stories start, unless they say: a Monday morning.
@@ -68,12 +79,17 @@ fn morning() -> DateTime<Utc> {
 ///
 /// # Errors
 /// It can't be played at all.
-pub async fn play(story: &Story, config: &Config, data: &Path, providers: &Path) -> anyhow::Result<StoryReport> {
+pub async fn play(
+    story: &Story,
+    config: &Config,
+    kit: Kit,
+    (data, providers): (&Path, &Path),
+) -> anyhow::Result<StoryReport> {
     let (start, zone) = match story.steps.first().map(|step| &step.what) {
         Some(Statement::At(moment, zone)) => (*moment, *zone),
         Some(_) | None => (morning(), chrono_tz::UTC),
     };
-    let stage = Stage::open(config.clone(), data, providers, start).await?;
+    let stage = Stage::open(config.clone(), kit, (data, providers), start).await?;
     let mut player = Player {
         stage,
         zone,
@@ -81,7 +97,7 @@ pub async fn play(story: &Story, config: &Config, data: &Path, providers: &Path)
         delivered: BTreeMap::new(),
         waiting: None,
         answer: None,
-        mark: (0, 0),
+        mark: Mark::default(),
     };
     let mut steps = Vec::new();
     let mut failure = None;
@@ -124,7 +140,11 @@ impl Player {
             return self.check(*not, what).await;
         }
         self.answer = None;
-        self.mark = (self.stage.entries.len(), self.stage.walls.notices().len());
+        self.mark = Mark {
+            entries: self.stage.entries.len(),
+            notices: self.stage.walls.notices().len(),
+            bulletins: self.stage.walls.bulletins().len(),
+        };
         match &step.what {
             Statement::Says { who, line, names } => {
                 let input = Input::Line(self.words(line));
@@ -164,6 +184,15 @@ impl Player {
             Statement::Restart => {
                 self.stage.restart().await?;
                 self.hear().await?;
+            }
+            Statement::Reload(config) => {
+                if let Err(words) = self.stage.reload(config).await? {
+                    return Err(Trouble::Unmet { expected: "the rules are loaded".to_owned(), happened: vec![words] });
+                }
+            }
+            Statement::Clock(behind) => {
+                self.stage.clock.set_behind(behind.map(Span::delta).unwrap_or_default());
+                self.stage.rest().await?;
             }
             Statement::Provider { resource, mood } => self.stage.world.set_mood(resource, *mood),
             Statement::Expect { .. } => {}
@@ -295,12 +324,12 @@ impl Player {
 
     /// What was written since the last statement that did something began.
     pub(super) fn new_entries(&self) -> impl Iterator<Item = (&str, &Event)> {
-        self.stage.entries.iter().skip(self.mark.0).map(|(kind, stored)| (kind.as_str(), &stored.event))
+        self.stage.entries.iter().skip(self.mark.entries).map(|(kind, stored)| (kind.as_str(), &stored.event))
     }
 
     fn name(&mut self, name: Option<&str>) -> Result<(), Trouble> {
         let Some(name) = name else { return Ok(()) };
-        let new = self.stage.entries.iter().skip(self.mark.0).rev();
+        let new = self.stage.entries.iter().skip(self.mark.entries).rev();
         let mut asked = new.filter(|(_, stored)| matches!(stored.event, Event::AccessRequested { .. }));
         let Some(id) = asked.next().map(|(_, stored)| RequestId(stored.seq)) else {
             return Err(Trouble::Unmet {

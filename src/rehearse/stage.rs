@@ -1,8 +1,9 @@
 //! Where a story is played: the real engine over a real ledger, between a clock, chats and providers of the story's own.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
 
@@ -13,8 +14,14 @@ use super::{chats::Walls, clock::StoryClock, world::World};
 use crate::{
     access::{RequestId, Rules, State, Stored},
     chat::{Inbound, Reply, Service as _},
-    config::Config,
-    engine::{Engine, Fatal, Setup, clock::Clock, codec, doors::Doors},
+    config::{Config, Person},
+    engine::{
+        self, Engine, Fatal, Setup,
+        clock::Clock,
+        codec,
+        doors::Doors,
+        rulebook::{Book, Rulebook, Widened},
+    },
     ledger::OpenError,
     provider::{Holder, Surroundings},
 };
@@ -35,9 +42,21 @@ const OPEN_TRIES_MAX: u32 = 500;
 )]
 pub struct Endless;
 
+/// How the service makes its rules of a config.
+#[derive(Clone)]
+pub struct Kit {
+    /// What may change while it runs.
+    pub book: fn(&Config) -> Book,
+    /// What other rules change.
+    pub widened: fn() -> Widened,
+}
+
 /// Where a story is played.
 pub struct Stage {
     config: Config,
+    kit: Kit,
+    book: Arc<Rulebook>,
+    people: Arc<RwLock<BTreeMap<String, Person>>>,
     data: PathBuf,
     providers: PathBuf,
     /// The story's clock.
@@ -59,14 +78,22 @@ impl Stage {
     ///
     /// # Errors
     /// The ledger can't be opened.
-    pub async fn open(config: Config, data: &Path, providers: &Path, now: DateTime<Utc>) -> anyhow::Result<Self> {
+    pub async fn open(
+        config: Config,
+        kit: Kit,
+        (data, providers): (&Path, &Path),
+        now: DateTime<Utc>,
+    ) -> anyhow::Result<Self> {
         let mut stage = Self {
+            book: Rulebook::new((kit.book)(&config)),
+            people: Arc::new(RwLock::new(config.people.clone())),
+            walls: Walls::new(usual_channel(&config)),
             config,
+            kit,
             data: data.to_owned(),
             providers: providers.to_owned(),
             clock: StoryClock::new(now),
             world: World::new(),
-            walls: Walls::new(),
             state: State::default(),
             entries: Vec::new(),
             engine: None,
@@ -77,15 +104,26 @@ impl Stage {
     }
 
     /// The rules of the day.
-    pub fn rules(&self) -> &dyn Rules {
-        &self.config.facts
+    pub fn rules(&self) -> Arc<dyn Rules> {
+        self.book.rules()
     }
 
     /// Where somebody speaks who names no channel.
     pub fn channel(&self) -> String {
-        let of_resource = || self.config.resources.first().and_then(|name| self.config.facts.resource(name));
-        let channel = self.config.server.playground_channel.clone();
-        channel.or_else(|| of_resource().map(|resource| resource.channel)).unwrap_or_else(|| "approvals".into())
+        usual_channel(&self.config)
+    }
+
+    /// Has the rules of another config hold from now on.
+    ///
+    /// # Errors
+    /// As [`Stage::rest`]; within, why they were not loaded.
+    pub async fn reload(&mut self, config: &Config) -> anyhow::Result<Result<(), String>> {
+        if let Err(words) = self.engine()?.load((self.kit.book)(config)).await {
+            return Ok(Err(words));
+        }
+        *self.people.write().unwrap_or_else(PoisonError::into_inner) = config.people.clone();
+        self.config = config.clone();
+        self.rest().await.map(Ok)
     }
 
     async fn start(&mut self) -> anyhow::Result<()> {
@@ -105,10 +143,11 @@ impl Stage {
     }
 
     fn setup(&self) -> Setup {
-        let people = self.config.people.clone();
-        let holder = move |name: &str| Holder {
-            name: name.to_owned(),
-            ssh_keys: people.get(name).map(|person| person.ssh_keys.clone()).unwrap_or_default(),
+        let people = Arc::clone(&self.people);
+        let holder = move |name: &str| {
+            let people = people.read().unwrap_or_else(PoisonError::into_inner);
+            let ssh_keys = people.get(name).map(|person| person.ssh_keys.clone()).unwrap_or_default();
+            Holder { name: name.to_owned(), ssh_keys }
         };
         let clock = Arc::clone(&self.clock);
         let surroundings =
@@ -116,12 +155,13 @@ impl Stage {
         Setup {
             data: self.data.clone(),
             origin: self.config.server.origin.clone(),
-            rules: Arc::new(self.config.facts.clone()),
+            book: Arc::clone(&self.book),
+            widened: (self.kit.widened)(),
+            entropy: engine::entropy(),
             doors: Arc::new(Doors::opened_by(self.world.opener(surroundings), Arc::new(holder))),
             adapters: self.walls.adapters(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            files: self.config.files.clone(),
         }
     }
 
@@ -261,4 +301,11 @@ impl Stage {
     pub fn is_open(&self, request: RequestId) -> bool {
         self.world.open_for(request.0).is_some()
     }
+}
+
+/// Where cards go, and what is for no channel in particular.
+fn usual_channel(config: &Config) -> String {
+    let of_resource = || config.resources.first().and_then(|name| config.facts.resource(name));
+    let channel = config.server.playground_channel.clone();
+    channel.or_else(|| of_resource().map(|resource| resource.channel)).unwrap_or_else(|| "approvals".into())
 }

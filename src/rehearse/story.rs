@@ -4,10 +4,13 @@ use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 
 use super::world::Mood;
-use crate::access::{Chat, Span};
+use crate::{
+    access::{Chat, Span},
+    config::Config,
+};
 
 /// A story that can be played.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Story {
     /// Its file, as it was named.
     pub name: String,
@@ -16,7 +19,7 @@ pub struct Story {
 }
 
 /// A statement and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Step {
     /// The line, from 1.
     pub line: usize,
@@ -27,7 +30,7 @@ pub struct Step {
 }
 
 /// A statement.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Statement {
     /// `@name: /access …`
     Says {
@@ -64,6 +67,10 @@ pub enum Statement {
     AtTime(NaiveTime, Tz),
     /// `restart`
     Restart,
+    /// `reload stricter`: other rules hold from now on.
+    Reload(Box<Config>),
+    /// `clock is 2h behind`: what the machine's clock shows; `None` is the truth.
+    Clock(Option<Span>),
     /// `provider prod-db fails`
     Provider {
         /// Of which resource.
@@ -92,6 +99,8 @@ impl Statement {
             | Self::At(..)
             | Self::AtTime(..)
             | Self::Restart
+            | Self::Reload(_)
+            | Self::Clock(_)
             | Self::Provider { .. } => false,
         }
     }
@@ -142,6 +151,15 @@ pub enum Expectation {
     Notice {
         /// To whom.
         to: String,
+        /// On which platform; `None` is any.
+        chat: Option<Chat>,
+        /// In which words; none is any.
+        words: Words,
+    },
+    /// A bulletin since the last statement that did something.
+    Bulletin {
+        /// In which channel.
+        channel: String,
         /// On which platform; `None` is any.
         chat: Option<Chat>,
         /// In which words; none is any.
