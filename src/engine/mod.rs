@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use service::Handle;
 pub use shared::Shared;
+pub use writer::DRAIN_MAX;
 
 use crate::{
     access::NotAnEvent,

@@ -38,7 +38,7 @@ const BATCH_TEXT_BYTES_MAX: usize = 512 * 1024;
 /// The state is kept for the next start each time so many entries have come.
 const KEPT_EVERY_ENTRIES: u64 = 4096;
 /// How long a stop waits for providers that are at work.
-const DRAIN_MAX: Duration = Duration::from_secs(8);
+pub const DRAIN_MAX: Duration = Duration::from_secs(8);
 /// An idle service signs a head at least so often.
 const HEARTBEAT_SECS: i64 = 3600;
 /// A wall clock that is further behind the ledger than this is recorded.

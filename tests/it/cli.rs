@@ -115,9 +115,9 @@ fn five_mistakes_are_five_reports_with_file_and_line() {
      12 | max_duration = "two hours"
         |                ^
 
-    resources.toml:24:16: there is no provider `shh`
+    resources.toml:30:16: there is no provider `shh`
         |
-     24 | provider     = "shh"
+     30 | provider     = "shh"
         |                ^
       hint: did you mean `ssh`?
 
