@@ -9,9 +9,12 @@ mod erase;
 mod export;
 mod log;
 mod prove;
+mod reload;
 mod rotate;
 mod run;
 mod service;
+mod shelf;
+mod status;
 mod verify;
 
 use std::{
@@ -47,6 +50,8 @@ enum Command {
     Prove(prove::Args),
     /// Write a ledger out in the C2SP tlog-tiles layout, with `log.jsonl`
     Export(export::Args),
+    /// Have a running service load its config anew
+    Reload(reload::Args),
     /// Read the ledger
     Log(log::Args),
     /// Make all that the ledger holds of a person unreadable; every proof stays valid
@@ -87,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::main(&args),
         Command::Prove(args) => prove::main(&args),
         Command::Export(args) => export::main(&args),
+        Command::Reload(args) => reload::main(&args),
         Command::Log(args) => log::main(&args),
         Command::Erase(args) => erase::main(&args),
         Command::RotateKey(args) => rotate::main(&args),
@@ -115,6 +121,10 @@ struct ConfigDir {
 impl ConfigDir {
     fn load(&self) -> Result<Config, Stop> {
         load(&self.config)
+    }
+
+    fn dir(&self) -> &Path {
+        &self.config
     }
 }
 
