@@ -26,6 +26,7 @@ use countersign::{
         Engine, Setup,
         clock::{Clock, SystemClock},
         doors::Doors,
+        ground::Disk,
     },
     ledger::{Disclosure, Draft, Ledger, Options, SubjectId},
     policy::{Facts, Guarded, Who},
@@ -105,8 +106,7 @@ impl House {
         };
         let holder = |name: &str| Holder { name: name.to_owned(), ssh_keys: vec![] };
         let engine = Engine::start(Setup {
-            data: dirs.0.path().join("ledger"),
-            origin: "example.com/bench".into(),
+            ground: Arc::new(Disk { data: dirs.0.path().join("ledger"), origin: "example.com/bench".into() }),
             rules: Arc::new(facts()),
             doors: Arc::new(Doors::new(around, Arc::new(holder))),
             adapters: vec![Arc::new(Screen(to_screen))],

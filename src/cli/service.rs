@@ -19,6 +19,7 @@ use crate::{
         Engine, Fatal, Setup,
         clock::{Clock, SystemClock},
         doors::Doors,
+        ground::Disk,
     },
     provider::{self, Holder},
     web,
@@ -100,8 +101,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let page = Arc::new(page(config, &clock));
     let adapters: Vec<Arc<dyn Adapter>> = if on_page { vec![Arc::clone(&page) as _] } else { Vec::new() };
     let setup = Setup {
-        data: surroundings.data.clone(),
-        origin: config.server.origin.clone(),
+        ground: Arc::new(Disk { data: surroundings.data.clone(), origin: config.server.origin.clone() }),
         rules: Arc::new(config.facts.clone()),
         doors: Arc::clone(&doors),
         adapters,

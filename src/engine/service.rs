@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rand::Rng;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
@@ -64,9 +63,8 @@ impl Handle {
             hash.update(part);
         }
         let key = hex::encode(hash.finalize()).chars().take(KEY_HEX_DIGITS).collect();
-        let mut fresh = [0; 16];
-        rand::rng().fill_bytes(&mut fresh);
-        Message { chat, account, channel, key, via, text: recorded(text), action, fresh: SubjectId(fresh) }
+        let fresh = SubjectId(self.setup.ground.fresh());
+        Message { chat, account, channel, key, via, text: recorded(text), action, fresh }
     }
 }
 
