@@ -19,14 +19,15 @@ use async_trait::async_trait;
 use countersign::{
     access::{Chat, Event, RequestId, Resource, Span, Target},
     chat::{
-        Adapter, ChatError, Inbound, Input, Notice, Service as _,
+        Adapter, Bulletin, ChatError, Inbound, Input, Notice, Service as _,
         card::{Button, Card, Status},
     },
     engine::{
-        Engine, Setup,
+        self, Engine, Setup,
         clock::{Clock, SystemClock},
         doors::Doors,
         ground::Disk,
+        rulebook::{Book, Rulebook},
     },
     ledger::{Disclosure, Draft, Ledger, Options, SubjectId},
     policy::{Facts, Guarded, Who},
@@ -59,6 +60,10 @@ impl Adapter for Screen {
     async fn direct(&self, _: &str, key: &str, _: &Notice) -> Result<String, ChatError> {
         Ok(key.to_owned())
     }
+
+    async fn post(&self, _: Option<&str>, key: &str, _: &Bulletin) -> Result<String, ChatError> {
+        Ok(key.to_owned())
+    }
 }
 
 struct House {
@@ -76,20 +81,9 @@ fn facts() -> Facts {
     }
     let settings = serde_json::json!({ "issuer": "https://i.example", "audience": "https://a.example" });
     let serde_json::Value::Object(settings) = settings else { unreachable!() };
-    facts.add_resource(Guarded {
-        resource: Resource {
-            name: "api".into(),
-            description: String::new(),
-            target: Target { provider: "token".into(), settings },
-            quorum: 1,
-            max_duration: Span::from_secs(7200).unwrap(),
-            lapse_after: Span::from_secs(3600).unwrap(),
-            channel: "approvals".into(),
-        },
-        requesters: None,
-        approvers: vec![Who::Person("ben".into())],
-        revokers: vec![],
-    });
+    let target = Target { provider: "token".into(), settings };
+    let resource = Resource::new("api", target, 1, Span::from_secs(7200).unwrap());
+    facts.add_resource(Guarded::new(resource, vec![Who::Person("ben".into())]));
     facts
 }
 
@@ -107,12 +101,13 @@ impl House {
         let holder = |name: &str| Holder { name: name.to_owned(), ssh_keys: vec![] };
         let engine = Engine::start(Setup {
             ground: Arc::new(Disk { data: dirs.0.path().join("ledger"), origin: "example.com/bench".into() }),
-            rules: Arc::new(facts()),
+            book: Rulebook::new(Book { rules: Arc::new(facts()), digest: None, files: vec![] }),
+            widened: Arc::new(|_, _| Vec::new()),
+            entropy: engine::entropy(),
             doors: Arc::new(Doors::new(around, Arc::new(holder))),
             adapters: vec![Arc::new(Screen(to_screen))],
             clock: Arc::clone(&clock),
             version: "bench".into(),
-            files: vec![],
         })
         .await
         .unwrap();

@@ -45,6 +45,11 @@ impl Span {
         }
     }
 
+    /// So many hours: from 1 to what fits.
+    pub(crate) const fn hours(hours: u64) -> Self {
+        Self(if hours == 0 || hours > LONGEST_SECS / HOUR_SECS { HOUR_SECS } else { hours * HOUR_SECS })
+    }
+
     /// Its length in seconds.
     #[must_use]
     pub fn secs(self) -> u64 {

@@ -16,10 +16,11 @@ use crate::{
     chat::{Adapter, Service, playground},
     config::Config,
     engine::{
-        Engine, Fatal, Setup,
+        self, Engine, Fatal, Setup,
         clock::{Clock, SystemClock},
         doors::Doors,
         ground::Disk,
+        rulebook::{Book, Rulebook},
     },
     provider::{self, Holder},
     web,
@@ -75,6 +76,11 @@ pub fn doors(config: &Config, surroundings: &Surroundings, clock: &Arc<dyn Clock
     Arc::new(Doors::new(around, Arc::new(holder)))
 }
 
+/// What of the config may change while the service runs.
+fn book(config: &Config) -> Book {
+    Book { rules: Arc::new(config.facts.clone()), digest: None, files: config.files.clone() }
+}
+
 /// A running service.
 pub struct Running {
     engine: Engine,
@@ -102,12 +108,13 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let adapters: Vec<Arc<dyn Adapter>> = if on_page { vec![Arc::clone(&page) as _] } else { Vec::new() };
     let setup = Setup {
         ground: Arc::new(Disk { data: surroundings.data.clone(), origin: config.server.origin.clone() }),
-        rules: Arc::new(config.facts.clone()),
+        book: Rulebook::new(book(config)),
+        widened: Arc::new(|_, _| Vec::new()),
+        entropy: engine::entropy(),
         doors: Arc::clone(&doors),
         adapters,
         clock,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        files: config.files.clone(),
     };
     let listener = TcpListener::bind(surroundings.listen)
         .await
@@ -162,7 +169,8 @@ fn page(config: &Config, clock: &Arc<dyn Clock>) -> playground::Playground {
         let title = if groups.is_empty() { "in no group".to_owned() } else { format!("in {}", groups.join(", ")) };
         playground::Persona { name: person.name.clone(), title }
     });
-    let mut channels: Vec<String> = config.server.playground_channel.clone().into_iter().collect();
+    let own = [&config.server.playground_channel, &config.server.security_channel];
+    let mut channels: Vec<String> = own.into_iter().flatten().cloned().collect();
     let mut examples = Vec::new();
     for name in &config.resources {
         let Some(resource) = config.facts.resource(name) else { continue };

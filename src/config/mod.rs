@@ -108,6 +108,10 @@ pub fn load(dir: &Path) -> Result<Config, Vec<Problem>> {
     let known = resources::Known { people: &people, groups: &groups, facts: &facts, server: server.as_ref(), whole };
     let resources = resources::read(&reader, &known);
     faults("resources.toml", reader.into_problems());
+    let reader = Reader::new(Source { file: "countersign.toml", text: text("countersign.toml") });
+    let security = known.server.map(|server| resources::whos(&reader, &server.security, &known)).unwrap_or_default();
+    faults("countersign.toml", reader.into_problems());
+    facts.set_security(server.as_ref().and_then(|server| server.security_channel.clone()), security);
     let names = resources.iter().map(|guarded| guarded.resource.name.clone()).collect();
     for guarded in resources {
         facts.add_resource(guarded);

@@ -31,6 +31,7 @@ pub struct Table<'r, 'a> {
 }
 
 /// A value with its place.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed<T> {
     /// The value.
     pub value: T,

@@ -11,7 +11,7 @@ use super::{
     problem::nearest,
     reader::{Placed, Reader, Table},
     secrets,
-    server::{Server, span},
+    server::{Limits, Server, span, zone},
 };
 use crate::{
     access::{Resource, Span, Target},
@@ -70,28 +70,42 @@ fn resource(reader: &Reader<'_>, table: Table<'_, '_>, known: &Known<'_>) -> Opt
         let whos = whos(reader, &list, known);
         (whos.len() == list.len()).then_some(whos)
     });
-    let revokers = table.texts("revokers").map(|list| whos(reader, &list, known)).unwrap_or_default();
+    let list = |key| table.texts(key).map(|list| whos(reader, &list, known)).unwrap_or_default();
+    let (escalate_to, revokers) = (list("escalate_to"), list("revokers"));
+    let (break_glass, reviewers) = (list("break_glass"), list("reviewers"));
     let quorum = quorum(reader, &table, approvers.as_deref(), known);
     let max_duration = table.need("max_duration", span(&table, "max_duration"), "max_duration = \"2h\"");
-    let lapse_after = span(&table, "lapse_after").or_else(|| known.server.map(|server| server.lapse_after));
+    let break_glass_max = span(&table, "break_glass_max");
+    let limits = known.server.map(|server| server.limits);
+    let span_or = |key, limit: fn(&Limits) -> Span| span(&table, key).or_else(|| limits.as_ref().map(limit));
+    let lapse_after = span_or("lapse_after", |limits| limits.lapse_after);
+    let remind_after = span_or("remind_after", |limits| limits.remind_after);
+    let escalate_after = span_or("escalate_after", |limits| limits.escalate_after);
+    let review_within = span_or("review_within", |limits| limits.review_within);
+    let zone = zone(&table, "timezone").or_else(|| limits.map(|limits| limits.zone));
     let channel = table.text("channel").and_then(|text| name_in(reader, "channel", text)).map(|text| text.value);
     let channel = channel.or_else(|| known.server.and_then(|server| server.playground_channel.clone()));
     let target = target(reader, &table);
     table.finish(&provider::NAMES);
-    let lapse_after = lapse_after.or_else(|| Span::from_secs(3600).ok());
+    let usual = Resource::new(name?.value, target?, quorum?, max_duration?);
     Some(Guarded {
         resource: Resource {
-            name: name?.value,
             description,
-            target: target?,
-            quorum: quorum?,
-            max_duration: max_duration?,
-            lapse_after: lapse_after?,
-            channel: channel.unwrap_or_else(|| "approvals".to_owned()),
+            break_glass_max: break_glass_max.unwrap_or(usual.max_duration),
+            lapse_after: lapse_after.unwrap_or(usual.lapse_after),
+            remind_after,
+            escalate_after: escalate_after.filter(|_| !escalate_to.is_empty()),
+            review_within: review_within.unwrap_or(usual.review_within),
+            channel: channel.unwrap_or_else(|| usual.channel.clone()),
+            zone: zone.unwrap_or(usual.zone),
+            ..usual
         },
         requesters,
         approvers: approvers?,
+        escalate_to,
         revokers,
+        break_glass,
+        reviewers,
     })
 }
 
@@ -118,7 +132,8 @@ fn quorum(reader: &Reader<'_>, table: &Table<'_, '_>, approvers: Option<&[Who]>,
     u32::try_from(quorum).ok()
 }
 
-fn whos(reader: &Reader<'_>, list: &[Placed<String>], known: &Known<'_>) -> Vec<Who> {
+/// The people and groups of a list, as far as they exist.
+pub fn whos(reader: &Reader<'_>, list: &[Placed<String>], known: &Known<'_>) -> Vec<Who> {
     list.iter().filter_map(|entry| who(reader, entry, known)).collect()
 }
 

@@ -2,14 +2,17 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use chrono_tz::{TZ_VARIANTS, Tz};
+
 use super::{
-    reader::{Reader, Table},
+    problem::nearest,
+    reader::{Placed, Reader, Table},
     secrets,
 };
 use crate::access::Span;
 
-/// How long a request waits for its decision, unless the config says otherwise.
-const LAPSE_AFTER_DEFAULT_SECS: u64 = 8 * 3600;
+/// How long a request waits until its approvers are reminded, unless the config says otherwise.
+const REMIND_AFTER_DEFAULT_SECS: u64 = 15 * 60;
 /// The longest name of a log; it stands in every signed head.
 const ORIGIN_BYTES_MAX: usize = 128;
 
@@ -24,8 +27,27 @@ pub struct Server {
     pub listen: SocketAddr,
     /// The playground's channel, if the playground is on.
     pub playground_channel: Option<String>,
+    /// What holds for every resource that doesn't say otherwise.
+    pub limits: Limits,
+    /// Where those who answer for security are told what concerns them.
+    pub security_channel: Option<String>,
+    /// Who they are, as they stand in the file.
+    pub security: Vec<Placed<String>>,
+}
+
+/// What holds for every resource that doesn't say otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
     /// How long a request waits for its decision.
     pub lapse_after: Span,
+    /// After how long its approvers are reminded.
+    pub remind_after: Span,
+    /// After how long others may approve it too.
+    pub escalate_after: Span,
+    /// How long after its end a break-glass is to be reviewed.
+    pub review_within: Span,
+    /// The zone that times of day are meant in.
+    pub zone: Tz,
 }
 
 /// Reads the file. `None` where something that can't be guessed is wrong; it has been reported then.
@@ -49,10 +71,12 @@ pub fn read(reader: &Reader<'_>) -> Option<Server> {
         table.finish(&[]);
         channel.map_or_else(|| "approvals".to_owned(), |channel| channel.value)
     });
-    let lapse_after = top.inner("limits").and_then(|table| {
-        let span = span(&table, "lapse_after");
+    let limits = limits(top.inner("limits"));
+    let (security_channel, security) = top.inner("security").map_or_else(Default::default, |table| {
+        let channel = table.text("channel").and_then(|text| super::name_in(reader, "channel", text));
+        let people = table.texts("people").unwrap_or_default();
         table.finish(&[]);
-        span
+        (channel.map(|channel| channel.value), people)
     });
     top.finish(&[]);
     let (path, origin) = ledger.map(|(path, origin)| (path.unwrap_or_default(), origin.unwrap_or_default()))?;
@@ -61,8 +85,29 @@ pub fn read(reader: &Reader<'_>) -> Option<Server> {
         origin,
         listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7070))),
         playground_channel,
-        lapse_after: lapse_after.or_else(|| Span::from_secs(LAPSE_AFTER_DEFAULT_SECS).ok())?,
+        limits,
+        security_channel,
+        security,
     })
+}
+
+fn limits(table: Option<Table<'_, '_>>) -> Limits {
+    let mut limits = Limits {
+        lapse_after: Span::hours(8),
+        remind_after: Span::from_secs(REMIND_AFTER_DEFAULT_SECS).unwrap_or(Span::hours(1)),
+        escalate_after: Span::hours(1),
+        review_within: Span::hours(24),
+        zone: Tz::UTC,
+    };
+    let Some(table) = table else { return limits };
+    let read = |key, limit: &mut Span| *limit = span(&table, key).unwrap_or(*limit);
+    read("lapse_after", &mut limits.lapse_after);
+    read("remind_after", &mut limits.remind_after);
+    read("escalate_after", &mut limits.escalate_after);
+    read("review_within", &mut limits.review_within);
+    limits.zone = zone(&table, "timezone").unwrap_or(limits.zone);
+    table.finish(&[]);
+    limits
 }
 
 fn ledger_of(reader: &Reader<'_>, table: Table<'_, '_>) -> (Option<PathBuf>, Option<String>) {
@@ -105,4 +150,21 @@ pub fn span(table: &Table<'_, '_>, key: &'static str) -> Option<Span> {
             None
         }
     }
+}
+
+/// A time zone like `Europe/Berlin`.
+pub fn zone(table: &Table<'_, '_>, key: &'static str) -> Option<Tz> {
+    let text = table.text(key)?;
+    text.value.parse().map_or_else(
+        |_| {
+            let near = nearest(&text.value, TZ_VARIANTS.iter().map(|zone| zone.name()));
+            let hint = near.map_or_else(
+                || "a name of the IANA list, for example `Europe/Berlin`".to_owned(),
+                |near| format!("did you mean `{near}`?"),
+            );
+            table.reader().report(text.offset, format!("`{key}` is no time zone: {:?}", text.value), Some(hint));
+            None
+        },
+        Some,
+    )
 }

@@ -1,11 +1,11 @@
-//! What the engine stands on: where its log is kept, who does the work that blocks, and where chance comes from. The
-//! service stands on the disk ([`Disk`]); a simulation brings a ground of its own, and runs the same engine on it.
+//! What the engine stands on: where its log is kept, and who does the work that blocks. The service stands on the disk
+//! ([`Disk`]); a simulation brings a ground of its own, and runs the same engine on it.
 
 use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use rand::{Rng as _, SeedableRng as _};
+use rand::SeedableRng as _;
 use tokio::sync::oneshot;
 
 use crate::{
@@ -117,8 +117,6 @@ pub trait Ground: Send + Sync {
     fn verify(&self, head: &str) -> (bool, Vec<String>);
     /// Does work that blocks where it holds nobody up.
     fn run(&self, work: Work);
-    /// 128 fresh random bits.
-    fn fresh(&self) -> [u8; 16];
     /// Is shown the state that the engine goes on with after each batch that is durable. The service has no use for it; a
     /// simulation holds it against a fold of its own.
     fn holds(&self, _state: &State) {}
@@ -169,11 +167,5 @@ impl Ground for Disk {
 
     fn run(&self, work: Work) {
         tokio::task::spawn_blocking(work);
-    }
-
-    fn fresh(&self) -> [u8; 16] {
-        let mut bits = [0; 16];
-        rand::rng().fill_bytes(&mut bits);
-        bits
     }
 }

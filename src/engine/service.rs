@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Setup, Shared, job::Job};
 use crate::{
-    access::{Action, Message, SubjectId, Via},
+    access::{Action, Message, Via},
     chat::{Inbound, Input, LedgerView, Reply, Service, answer, grammar, text},
 };
 
@@ -52,8 +52,8 @@ impl Handle {
             }
         };
         let mut action = grammar::read(&input);
-        if let Ok(Action::Request { resource, plan, .. }) = &mut action
-            && let Some(known) = self.setup.rules.resource(resource)
+        if let Ok(Action::Request { resource, plan, .. } | Action::BreakGlass { resource, plan, .. }) = &mut action
+            && let Some(known) = self.setup.book.rules().resource(resource)
         {
             *plan = self.setup.doors.plan(resource, &known.target);
         }
@@ -63,8 +63,7 @@ impl Handle {
             hash.update(part);
         }
         let key = hex::encode(hash.finalize()).chars().take(KEY_HEX_DIGITS).collect();
-        let fresh = SubjectId(self.setup.ground.fresh());
-        Message { chat, account, channel, key, via, text: recorded(text), action, fresh }
+        Message { chat, account, channel, key, via, text: recorded(text), action }
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::access::{Chat, Resource, Rules, Span, Verdict};
+use crate::access::{Chat, Question, Resource, Right, Rules, Verdict};
 
 /// A person or a group in a list of approvers, requesters or revokers.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,8 +24,23 @@ pub struct Guarded {
     pub requesters: Option<Vec<Who>>,
     /// Who may approve and deny.
     pub approvers: Vec<Who>,
+    /// Who may approve and deny too, once a request has waited long enough.
+    pub escalate_to: Vec<Who>,
     /// Who may end somebody's access, besides the approvers.
     pub revokers: Vec<Who>,
+    /// Who may break the glass.
+    pub break_glass: Vec<Who>,
+    /// Who may review a break-glass, besides the approvers.
+    pub reviewers: Vec<Who>,
+}
+
+impl Guarded {
+    /// Anybody may ask, and these may approve.
+    #[must_use]
+    pub fn new(resource: Resource, approvers: Vec<Who>) -> Self {
+        let (escalate_to, revokers, break_glass, reviewers) = Default::default();
+        Self { resource, requesters: None, approvers, escalate_to, revokers, break_glass, reviewers }
+    }
 }
 
 /// The facts of the day.
@@ -35,6 +50,8 @@ pub struct Facts {
     people: BTreeSet<String>,
     groups: BTreeMap<String, BTreeSet<String>>,
     resources: BTreeMap<String, Guarded>,
+    security_channel: Option<String>,
+    security: Vec<Who>,
 }
 
 impl Facts {
@@ -61,6 +78,13 @@ impl Facts {
         self.resources.insert(guarded.resource.name.clone(), guarded);
     }
 
+    /// Says who answers for security: they may end any access and review any break-glass, and what concerns them is told
+    /// in this channel.
+    pub fn set_security(&mut self, channel: Option<String>, people: Vec<Who>) {
+        self.security_channel = channel;
+        self.security = people;
+    }
+
     /// Everybody in a list, by name, each once.
     pub fn people_in(&self, list: &[Who]) -> BTreeSet<String> {
         let mut people = BTreeSet::new();
@@ -83,16 +107,24 @@ impl Facts {
             })
     }
 
-    fn guarded(&self, resource: &str) -> Result<&Guarded, Verdict> {
-        self.resources.get(resource).ok_or_else(|| Verdict::No {
-            policies: Vec::new(),
-            words: format!("there is no resource `{resource}` any more"),
-        })
+    /// The lists that give a right on a resource, each with its name; `None` in place of a list is everybody.
+    fn lists<'a>(&'a self, guarded: &'a Guarded, question: &Question<'_>) -> Vec<(&'static str, Option<&'a [Who]>)> {
+        let approvers = ("approvers", Some(guarded.approvers.as_slice()));
+        let security = ("security", Some(self.security.as_slice()));
+        match question.right {
+            Right::Request => match &guarded.requesters {
+                None => vec![("anybody", None)],
+                Some(list) => vec![("requesters", Some(list))],
+            },
+            Right::Approve if question.escalated => vec![approvers, ("escalate_to", Some(&guarded.escalate_to))],
+            Right::Approve => vec![approvers],
+            Right::AutoApprove => Vec::new(),
+            Right::BreakGlass => vec![("break_glass", Some(&guarded.break_glass))],
+            Right::Revoke => vec![approvers, ("revokers", Some(&guarded.revokers)), security],
+            Right::Review => vec![approvers, ("reviewers", Some(&guarded.reviewers)), security],
+            Right::ReadLog | Right::Administer => vec![security],
+        }
     }
-}
-
-fn yes(resource: &str, list: &str) -> Verdict {
-    Verdict::Yes(vec![format!("{resource}.{list}")])
 }
 
 fn no(words: String) -> Verdict {
@@ -109,6 +141,10 @@ impl Rules for Facts {
         on_chat.find(|(_, name)| *name == who).map(|((_, account), _)| account.clone())
     }
 
+    fn knows(&self, who: &str) -> bool {
+        self.people.contains(who)
+    }
+
     fn resource(&self, name: &str) -> Option<Resource> {
         self.resources.get(name).map(|guarded| guarded.resource.clone())
     }
@@ -117,55 +153,56 @@ impl Rules for Facts {
         self.resources.keys().cloned().collect()
     }
 
-    fn may_request(&self, who: &str, resource: &str, _span: Span) -> Verdict {
-        let guarded = match self.guarded(resource) {
-            Ok(guarded) => guarded,
-            Err(no) => return no,
+    fn security_channel(&self) -> Option<String> {
+        self.security_channel.clone()
+    }
+
+    fn judge(&self, question: &Question<'_>) -> Verdict {
+        let Question { right, who, resource, requester, .. } = *question;
+        if who == requester && matches!(right, Right::Approve | Right::Review) {
+            let policies = vec!["no-self-approval".into()];
+            return Verdict::No { policies, words: "nobody approves or reviews what they asked for themselves".into() };
+        }
+        let Some(guarded) = self.resources.get(resource) else {
+            return no(format!("there is no resource `{resource}` any more"));
         };
-        match &guarded.requesters {
-            None if self.people.contains(who) => yes(resource, "anybody"),
-            Some(list) if self.is_in(who, list) => yes(resource, "requesters"),
-            None | Some(_) => no(format!(
+        let lists = self.lists(guarded, question);
+        let named = lists.iter().find(|(_, list)| match list {
+            Some(list) => self.is_in(who, list),
+            None => self.people.contains(who),
+        });
+        if let Some((name, _)) = named {
+            return Verdict::Yes(vec![format!("{resource}.{name}")]);
+        }
+        let ask = || whom(&self.those_who_may(question), who);
+        no(match right {
+            Right::Request => format!(
                 "you may not ask for `{resource}`: its `requesters` don't name you. Whoever looks after `resources.toml` \
                  can add you"
-            )),
-        }
+            ),
+            Right::Approve => format!("you are no approver of `{resource}`. {}", ask()),
+            Right::AutoApprove => format!("no rule approves `{resource}` for you by itself"),
+            Right::BreakGlass => {
+                format!(
+                    "you may not break the glass for `{resource}`. Ask for it in the usual way: `/access {resource} 30m <reason>`"
+                )
+            }
+            Right::Revoke => format!("you may not end access to `{resource}`. {}", ask()),
+            Right::Review => format!("you may not review a break-glass of `{resource}`. {}", ask()),
+            Right::ReadLog | Right::Administer => "only those who answer for security may do that".to_owned(),
+        })
     }
 
-    fn may_approve(&self, who: &str, requester: &str, resource: &str, _span: Span) -> Verdict {
-        let guarded = match self.guarded(resource) {
-            Ok(guarded) => guarded,
-            Err(no) => return no,
-        };
-        if who == requester {
-            return Verdict::No {
-                policies: vec!["no-self-approval".into()],
-                words: "nobody approves their own request".into(),
-            };
+    fn those_who_may(&self, question: &Question<'_>) -> Vec<String> {
+        let Some(guarded) = self.resources.get(question.resource) else { return Vec::new() };
+        let lists = self.lists(guarded, question);
+        let mut people: BTreeSet<String> =
+            lists.iter().filter_map(|(_, list)| *list).flat_map(|list| self.people_in(list)).collect();
+        if lists.iter().any(|(_, list)| list.is_none()) {
+            people.extend(self.people.iter().cloned());
         }
-        if self.is_in(who, &guarded.approvers) {
-            return yes(resource, "approvers");
-        }
-        no(format!("you are no approver of `{resource}`. {}", whom(&self.approvers(resource), requester)))
-    }
-
-    fn may_revoke(&self, who: &str, _holder: &str, resource: &str) -> Verdict {
-        let guarded = match self.guarded(resource) {
-            Ok(guarded) => guarded,
-            Err(no) => return no,
-        };
-        if self.is_in(who, &guarded.approvers) {
-            return yes(resource, "approvers");
-        }
-        if self.is_in(who, &guarded.revokers) {
-            return yes(resource, "revokers");
-        }
-        no(format!("you may not end access to `{resource}`. {}", whom(&self.approvers(resource), who)))
-    }
-
-    fn approvers(&self, resource: &str) -> Vec<String> {
-        let list = self.resources.get(resource).map(|guarded| guarded.approvers.as_slice()).unwrap_or_default();
-        self.people_in(list).into_iter().collect()
+        people.remove(question.requester);
+        people.into_iter().filter(|name| self.people.contains(name)).collect()
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::access::Target;
+use crate::access::{Span, Target};
 
 fn span() -> Span {
     Span::from_secs(60).unwrap()
@@ -16,22 +16,35 @@ fn facts() -> Facts {
     facts.add_group("dbas", ["ana".to_owned()]);
     facts.add_group("sec", ["cas".to_owned(), "gone".to_owned()]);
     for (name, requesters) in [("db", Some(vec![Who::Group("dev".into())])), ("open", None)] {
+        let target = Target { provider: "token".into(), settings: serde_json::Map::new() };
+        let resource = Resource::new(name, target, 1, span());
         facts.add_resource(Guarded {
-            resource: Resource {
-                name: name.into(),
-                description: String::new(),
-                target: Target { provider: "token".into(), settings: serde_json::Map::new() },
-                quorum: 1,
-                max_duration: span(),
-                lapse_after: span(),
-                channel: "approvals".into(),
-            },
             requesters,
-            approvers: vec![Who::Group("dba".into())],
             revokers: vec![Who::Group("sec".into())],
+            ..Guarded::new(resource, vec![Who::Group("dba".into())])
         });
     }
     facts
+}
+
+fn judge(facts: &Facts, right: Right, who: &str, requester: &str, resource: &str) -> Verdict {
+    facts.judge(&question(right, who, requester, resource))
+}
+
+fn question<'a>(right: Right, who: &'a str, requester: &'a str, resource: &'a str) -> Question<'a> {
+    Question {
+        right,
+        who,
+        resource,
+        requester,
+        span: span(),
+        reason: "INC-42",
+        now: chrono::DateTime::UNIX_EPOCH,
+        chat: None,
+        channel: "",
+        approvals: 0,
+        escalated: false,
+    }
 }
 
 fn is_yes(verdict: &Verdict) -> bool {
@@ -43,10 +56,10 @@ fn who_may_what() {
     let facts = facts();
     let table = [("ana", true, false, false), ("bea", false, true, true), ("cas", false, false, true)];
     for (who, request, approve, revoke) in table {
-        assert_eq!(is_yes(&facts.may_request(who, "db", span())), request, "{who} request");
-        assert_eq!(is_yes(&facts.may_approve(who, "somebody", "db", span())), approve, "{who} approve");
-        assert_eq!(is_yes(&facts.may_revoke(who, "somebody", "db")), revoke, "{who} revoke");
-        assert!(is_yes(&facts.may_request(who, "open", span())), "{who} request open");
+        assert_eq!(is_yes(&judge(&facts, Right::Request, who, who, "db")), request, "{who} request");
+        assert_eq!(is_yes(&judge(&facts, Right::Approve, who, "somebody", "db")), approve, "{who} approve");
+        assert_eq!(is_yes(&judge(&facts, Right::Revoke, who, "somebody", "db")), revoke, "{who} revoke");
+        assert!(is_yes(&judge(&facts, Right::Request, who, who, "open")), "{who} request open");
     }
 }
 
@@ -54,15 +67,15 @@ fn who_may_what() {
 fn whom_nobody_knows_may_nothing_even_by_a_group() {
     let facts = facts();
     for who in ["gone", "", "ANA", "ana ", "an"] {
-        assert!(!is_yes(&facts.may_request(who, "open", span())), "{who:?}");
-        assert!(!is_yes(&facts.may_revoke(who, "ana", "db")), "{who:?}");
+        assert!(!is_yes(&judge(&facts, Right::Request, who, who, "open")), "{who:?}");
+        assert!(!is_yes(&judge(&facts, Right::Revoke, who, "ana", "db")), "{who:?}");
     }
 }
 
 /// `dbas` begins with `dba`: a group that matches by prefix would make ana an approver.
 #[test]
 fn a_group_is_its_whole_name() {
-    let verdict = facts().may_approve("ana", "bea", "db", span());
+    let verdict = judge(&facts(), Right::Approve, "ana", "bea", "db");
     assert!(
         matches!(&verdict, Verdict::No { words, .. } if words.starts_with("you are no approver of `db`")),
         "{verdict:?}"
@@ -71,17 +84,17 @@ fn a_group_is_its_whole_name() {
 
 #[test]
 fn nobody_approves_their_own_whatever_the_lists_say() {
-    let verdict = facts().may_approve("bea", "bea", "db", span());
+    let verdict = judge(&facts(), Right::Approve, "bea", "bea", "db");
     assert!(matches!(verdict, Verdict::No { policies, .. } if policies == ["no-self-approval"]));
 }
 
 #[test]
 fn a_resource_that_is_gone_is_nobodys() {
     let facts = facts();
-    assert!(!is_yes(&facts.may_request("ana", "d", span())));
-    assert!(!is_yes(&facts.may_approve("bea", "ana", "d", span())));
-    assert!(!is_yes(&facts.may_revoke("bea", "ana", "d")));
-    assert_eq!(facts.approvers("d"), Vec::<String>::new());
+    assert!(!is_yes(&judge(&facts, Right::Request, "ana", "ana", "d")));
+    assert!(!is_yes(&judge(&facts, Right::Approve, "bea", "ana", "d")));
+    assert!(!is_yes(&judge(&facts, Right::Revoke, "bea", "ana", "d")));
+    assert_eq!(facts.those_who_may(&question(Right::Approve, "", "", "d")), Vec::<String>::new());
 }
 
 #[test]
@@ -92,4 +105,17 @@ fn accounts_are_people_both_ways() {
     assert_eq!(facts.principal(Chat::Slack, "T/an"), None);
     assert_eq!(facts.account(Chat::Slack, "ana").as_deref(), Some("T/ana"));
     assert_eq!(facts.account(Chat::Discord, "ana"), None);
+}
+
+#[test]
+fn escalation_adds_approvers_and_takes_none_away() {
+    let mut facts = facts();
+    let target = Target { provider: "token".into(), settings: serde_json::Map::new() };
+    facts.add_resource(Guarded {
+        escalate_to: vec![Who::Person("cas".into())],
+        ..Guarded::new(Resource::new("db", target, 1, span()), vec![Who::Group("dba".into())])
+    });
+    let late = |who| facts.judge(&Question { escalated: true, ..question(Right::Approve, who, "ana", "db") });
+    assert!(!is_yes(&judge(&facts, Right::Approve, "cas", "ana", "db")));
+    assert!(is_yes(&late("cas")) && is_yes(&late("bea")));
 }

@@ -51,43 +51,47 @@ impl Rules for Town {
     }
 
     fn resource(&self, name: &str) -> Option<Resource> {
+        let target = Target { provider: "token".into(), settings: serde_json::Map::new() };
+        let quorum = if name == "db" { self.quorum_db } else { 2 };
         ["db", "api"].contains(&name).then(|| Resource {
-            name: name.into(),
-            description: String::new(),
-            target: Target { provider: "token".into(), settings: serde_json::Map::new() },
-            quorum: if name == "db" { self.quorum_db } else { 2 },
-            max_duration: Span::from_secs(self.longest).unwrap(),
             lapse_after: Span::from_secs(3600).unwrap(),
-            channel: "approvals".into(),
+            ..Resource::new(name, target, quorum, Span::from_secs(self.longest).unwrap())
         })
+    }
+
+    fn knows(&self, who: &str) -> bool {
+        ["ana", "bea", "cas", "dan"].contains(&who)
     }
 
     fn resource_names(&self) -> Vec<String> {
         vec!["api".into(), "db".into()]
     }
 
-    fn may_request(&self, who: &str, _: &str, _: Span) -> Verdict {
-        if self.askers.contains(&who) {
-            Verdict::Yes(vec!["askers".into()])
-        } else {
-            Verdict::No { policies: vec![], words: "not for you".into() }
+    fn security_channel(&self) -> Option<String> {
+        None
+    }
+
+    fn judge(&self, question: &Question<'_>) -> Verdict {
+        let no = |words: &str| Verdict::No { policies: vec![], words: words.into() };
+        match question.right {
+            Right::Request if self.askers.contains(&question.who) => Verdict::Yes(vec!["askers".into()]),
+            Right::Request => no("not for you"),
+            Right::Approve | Right::Revoke if self.list(question.resource).contains(&question.who) => {
+                Verdict::Yes(vec![format!("{}.approvers", question.resource)])
+            }
+            Right::Approve
+            | Right::AutoApprove
+            | Right::BreakGlass
+            | Right::Revoke
+            | Right::Review
+            | Right::ReadLog
+            | Right::Administer => no("you are no approver"),
         }
     }
 
-    fn may_approve(&self, who: &str, _: &str, resource: &str, _: Span) -> Verdict {
-        if self.list(resource).contains(&who) {
-            Verdict::Yes(vec![format!("{resource}.approvers")])
-        } else {
-            Verdict::No { policies: vec![], words: "you are no approver".into() }
-        }
-    }
-
-    fn may_revoke(&self, who: &str, _: &str, resource: &str) -> Verdict {
-        self.may_approve(who, "", resource, Span::from_secs(1).unwrap())
-    }
-
-    fn approvers(&self, resource: &str) -> Vec<String> {
-        self.list(resource).into_iter().map(str::to_owned).collect()
+    fn those_who_may(&self, question: &Question<'_>) -> Vec<String> {
+        let all = self.list(question.resource).into_iter();
+        all.filter(|name| *name != question.requester).map(str::to_owned).collect()
     }
 }
 
@@ -131,10 +135,16 @@ impl World {
         }
     }
 
+    pub fn moment(&self) -> Moment<'_> {
+        let mut fresh = [0; 16];
+        fresh[15] = u8::try_from(self.state.size() % 256).unwrap();
+        Moment { rules: &self.rules, now: self.now, fresh: Fresh(fresh) }
+    }
+
     fn settle(&mut self) -> Vec<Event> {
         let mut all = Vec::new();
         loop {
-            let due: Vec<Event> = settle(&self.state, self.now).collect();
+            let due = settle(&self.state, self.moment(), 200);
             if due.is_empty() {
                 return all;
             }
@@ -154,8 +164,6 @@ impl World {
     }
 
     pub fn delivers(&mut self, chat: Chat, account: &str, action: Action, key: &str) -> String {
-        let mut fresh = [0; 16];
-        fresh[15] = u8::try_from(self.state.size() % 256).unwrap();
         let message = Message {
             chat,
             account: account.into(),
@@ -164,9 +172,8 @@ impl World {
             via: Via::Line,
             text: "as typed".into(),
             action: Ok(action),
-            fresh: SubjectId(fresh),
         };
-        let heard = hear(&self.state, &self.rules, &message, self.now);
+        let heard = hear(&self.state, self.moment(), &message);
         self.append(heard.events.clone());
         let mut events = heard.events;
         events.extend(self.settle());
@@ -180,7 +187,7 @@ impl World {
     }
 
     pub fn command(&mut self, command: &Command) -> String {
-        match decide(&self.state, &self.rules, command, self.now) {
+        match decide(&self.state, self.moment(), command) {
             Ok(mut events) => {
                 self.append(events.clone());
                 events.extend(self.settle());
@@ -192,7 +199,7 @@ impl World {
 
     /// The service stops and starts.
     pub fn restart(&mut self) -> String {
-        let mut told = vec![self.command(&Command::Started { version: "0".into(), files: vec![] })];
+        let mut told = vec![self.command(&Command::Started { version: "0".into(), files: vec![], widened: 0 })];
         let ordered: Vec<RequestId> = self
             .state
             .open()
@@ -234,7 +241,8 @@ fn lines(events: &[Event]) -> String {
         .filter(|event| !matches!(event, Event::SubjectEnrolled { .. } | Event::MessageReceived { .. }))
         .map(|event| {
             let record = event.to_record(|_| Some(SubjectId([0; 16]))).unwrap();
-            format!("{} {}", record.kind, serde_json::to_string(&record.body).unwrap())
+            let body: std::collections::BTreeMap<_, _> = record.body.into_iter().collect();
+            format!("{} {}", record.kind, serde_json::to_string(&body).unwrap())
         })
         .collect();
     if lines.is_empty() { "nothing".into() } else { lines.join("\n") }
@@ -246,11 +254,12 @@ pub fn ask(resource: &str, secs: u64) -> Action {
         span: Span::from_secs(secs).unwrap(),
         reason: "fixing INC-42".into(),
         plan: vec!["a token".into()],
+        start: None,
     }
 }
 
 pub fn approve(request: RequestId) -> Action {
-    Action::Approve { request, comment: String::new() }
+    Action::Approve { request, span: None, comment: String::new() }
 }
 
 pub fn deny(request: RequestId) -> Action {
