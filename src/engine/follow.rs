@@ -145,7 +145,9 @@ impl Writer {
         let Some(request) = self.state.request(id) else { return };
         for effect in effects_of(request, now) {
             match effect {
-                Effect::Issue { attempt, .. } => self.call(id, Call::Grant, attempt, None),
+                Effect::Issue { attempt, not_after } if not_after > now => self.call(id, Call::Grant, attempt, None),
+                // The write took so long that its time is up: it is ended next, and nothing is opened for it.
+                Effect::Issue { .. } => {}
                 Effect::Close => self.call(id, Call::Revoke, 0, None),
                 Effect::Tell { notice, to } => self.tell(id, notice, to),
             }
