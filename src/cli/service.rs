@@ -23,6 +23,7 @@ use crate::{
         self, Engine, Fatal, Setup,
         clock::{Clock, SystemClock},
         doors::Doors,
+        ground::Disk,
         rulebook::{Book, Rulebook, Widened},
     },
     policy,
@@ -142,8 +143,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let page = Arc::new(page(config, &clock));
     let adapters: Vec<Arc<dyn Adapter>> = if on_page { vec![Arc::clone(&page) as _] } else { Vec::new() };
     let setup = Setup {
-        data: surroundings.data.clone(),
-        origin: config.server.origin.clone(),
+        ground: Arc::new(Disk { data: surroundings.data.clone(), origin: config.server.origin.clone() }),
         book: Rulebook::new(book(config)),
         widened: widened(shelf.clone()),
         entropy: engine::entropy(),
