@@ -9,6 +9,7 @@ mod erase;
 mod export;
 mod log;
 mod prove;
+mod rehearse;
 mod reload;
 mod rotate;
 mod run;
@@ -44,6 +45,8 @@ enum Command {
     Run(run::Args),
     /// Check the config and every provider's credentials and rights
     Check(check::Args),
+    /// Play stories against a config, with a clock that they move and providers that only plan
+    Rehearse(rehearse::Args),
     /// Check a ledger, a public copy, an export or a proof, with nothing but its files
     Verify(verify::Args),
     /// Write the proof that an entry is in the ledger (c2sp.org/tlog-proof@v1)
@@ -89,6 +92,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::main(args),
         Command::Run(args) => run::main(&args),
         Command::Check(args) => check::main(&args),
+        Command::Rehearse(args) => rehearse::main(&args),
         Command::Verify(args) => verify::main(&args),
         Command::Prove(args) => prove::main(&args),
         Command::Export(args) => export::main(&args),

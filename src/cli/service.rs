@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{Stop, shelf::Shelf, status::Status};
 use crate::{
-    access::Rules,
+    access::{Files, Rules},
     chat::{Adapter, Service, playground},
     config::Config,
     engine::{
@@ -105,7 +105,7 @@ pub fn doors(config: &Live, surroundings: &Surroundings, clock: &Arc<dyn Clock>)
 }
 
 /// What of the config may change while the service runs.
-fn book(config: &Config) -> Book {
+pub fn book(config: &Config) -> Book {
     Book { rules: Arc::new(config.facts.clone()), digest: None, files: config.files.clone() }
 }
 
@@ -145,7 +145,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let setup = Setup {
         ground: Arc::new(Disk { data: surroundings.data.clone(), origin: config.server.origin.clone() }),
         book: Rulebook::new(book(config)),
-        widened: widened(shelf.clone()),
+        widened: widened(finder(&shelf)),
         entropy: engine::entropy(),
         doors: Arc::clone(&doors),
         adapters,
@@ -184,6 +184,11 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     Ok(Running { live, shelf, dir, data, status, engine, address, stopper, server })
 }
 
+fn finder(shelf: &Shelf) -> Finder {
+    let shelf = shelf.clone();
+    Arc::new(move |files| shelf.find(files))
+}
+
 /// Keeps a copy of the config, for saying later what has changed since.
 fn keep(shelf: &Shelf, dir: &Path, config: &Config) {
     if let Err(error) = shelf.keep(dir, &config.files) {
@@ -191,9 +196,12 @@ fn keep(shelf: &Shelf, dir: &Path, config: &Config) {
     }
 }
 
-/// What other rules change, in words, from the copies that are kept.
-fn widened(shelf: Shelf) -> Widened {
-    Arc::new(move |before, after| match (shelf.find(before), shelf.find(after)) {
+/// Finds a config by its files, as far as it is still at hand.
+pub type Finder = Arc<dyn Fn(&Files) -> Option<Config> + Send + Sync>;
+
+/// What other rules change, in words.
+pub fn widened(find: Finder) -> Widened {
+    Arc::new(move |before, after| match (find(before), find(after)) {
         (Some(before), Some(after)) => policy::widened(&before.facts, &after.facts),
         (Some(_) | None, _) => {
             vec!["the rules before these are not at hand, so everything in them may be new".to_owned()]

@@ -22,11 +22,10 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 use sha2::{Digest, Sha256};
 
 pub use people::Person;
-pub use problem::Problem;
+pub use problem::{Problem, Source, nearest};
 pub use server::Server;
 
 use crate::policy::Facts;
-use problem::Source;
 use reader::Reader;
 
 /// A config file longer than this is not one.

@@ -191,8 +191,9 @@ impl Writer {
         self.lanes.busy.insert(lane, waiting);
         let doors = Arc::clone(&self.setup.doors);
         let deadline = self.setup.clock.pause(PROVIDER_DEADLINE);
-        let to_self = self.to_self.clone();
+        let (to_self, errand) = (self.to_self.clone(), self.shared.errand());
         tokio::spawn(async move {
+            let _errand = errand;
             let result = doors.call(call, target, order, deadline).await;
             let _ = to_self.send(Job::Provider { request: id, call, attempt, result }).await;
         });
@@ -227,7 +228,9 @@ impl Writer {
             lane.busy = true;
             let posted = request.cards.get(&place).cloned();
             let (adapter, card, to_self) = (Arc::clone(adapter), card.clone(), self.to_self.clone());
+            let errand = self.shared.errand();
             tokio::spawn(async move {
+                let _errand = errand;
                 let result = adapter.put_card(&place.channel, posted.as_deref(), &card).await;
                 let _ = to_self.send(Job::Drawn { request: id, place, card: Box::new(card), result }).await;
             });
@@ -254,8 +257,9 @@ impl Writer {
             .filter_map(|adapter| Some((Arc::clone(adapter), rules.account(adapter.chat(), &name)?)))
             .collect();
         let key = notice_key(id, notice);
-        let to_self = self.to_self.clone();
+        let (to_self, errand) = (self.to_self.clone(), self.shared.errand());
         tokio::spawn(async move {
+            let _errand = errand;
             // Whoever has left, or has no account here, can't be told; that is no reason to go on trying.
             let mut result = Ok(());
             for (adapter, account) in reachable {
@@ -279,7 +283,9 @@ impl Writer {
             for adapter in self.setup.adapters.iter().filter(|adapter| adapter.forgets()) {
                 let Some(account) = rules.account(adapter.chat(), self.state.name(to)) else { continue };
                 let (adapter, text, key) = (Arc::clone(adapter), text.clone(), notice_key(id, notice));
+                let errand = self.shared.errand();
                 tokio::spawn(async move {
+                    let _errand = errand;
                     if let Err(error) = adapter.direct(&account, &key, &text).await {
                         tracing::warn!(%error, "a notice could not be repeated");
                     }

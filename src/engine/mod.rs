@@ -5,7 +5,7 @@
 //! is read from the state ([`crate::access::effects_of`]), so after a crash the same comes out again.
 
 pub mod clock;
-mod codec;
+pub mod codec;
 pub mod doors;
 mod follow;
 pub mod ground;
@@ -124,6 +124,15 @@ impl Engine {
     /// Why.
     pub async fn failed(&mut self) -> Result<(), Fatal> {
         (&mut self.task).await.unwrap_or_else(|panic| Err(Fatal::Broken(panic.to_string())))
+    }
+
+    /// Waits until nothing is queued and nothing is due, and says how much was under way outside by then: calls, cards and
+    /// notices ([`Shared::under_way`]). At zero, nothing happens any more until somebody speaks or time passes. `None` if
+    /// the engine has stopped.
+    pub async fn rest(&self) -> Option<usize> {
+        let (asked, told) = oneshot::channel();
+        self.jobs.send(Job::Rest(asked)).await.ok()?;
+        told.await.ok()
     }
 
     /// Has other rules hold from now on. Whoever asked before and is not answered yet may be answered by either. The

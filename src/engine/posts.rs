@@ -92,8 +92,9 @@ impl Writer {
                         self.setup.book.rules().security_channel()
                     }
                 };
-                let (adapter, to_self) = (Arc::clone(adapter), self.to_self.clone());
+                let (adapter, to_self, errand) = (Arc::clone(adapter), self.to_self.clone(), self.shared.errand());
                 tokio::spawn(async move {
+                    let _errand = errand;
                     let (bulletin, chat) = key;
                     let result = match telling.await {
                         Ok(text) => adapter.post(channel.as_deref(), &bulletin.to_string(), &text).await,

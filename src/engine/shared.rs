@@ -7,11 +7,21 @@ use tokio::sync::watch;
 use super::ground::{Ground, Log, blocking};
 use crate::chat::{LedgerLine, LedgerView};
 
+/// Something that is under way outside the writer.
+pub struct Errand(watch::Sender<usize>);
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
 /// A window on the ledger.
 pub struct Shared {
     ground: Arc<dyn Ground>,
     ledger: RwLock<Option<Arc<dyn Log>>>,
     size: watch::Sender<u64>,
+    under_way: watch::Sender<usize>,
     /// One check of the whole ledger at a time: it keeps all processors busy.
     checking: tokio::sync::Mutex<()>,
 }
@@ -20,7 +30,13 @@ impl Shared {
     /// A window on an open ledger.
     pub fn new(ground: Arc<dyn Ground>, ledger: &Arc<dyn Log>) -> Self {
         let (size, _) = watch::channel(ledger.size());
-        Self { ground, ledger: RwLock::new(Some(Arc::clone(ledger))), size, checking: tokio::sync::Mutex::default() }
+        Self {
+            ground,
+            ledger: RwLock::new(Some(Arc::clone(ledger))),
+            size,
+            under_way: watch::Sender::new(0),
+            checking: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The ledger, unless it is being opened again.
@@ -44,6 +60,21 @@ impl Shared {
     /// The number of durable entries, and word of every change.
     pub fn size(&self) -> watch::Receiver<u64> {
         self.size.subscribe()
+    }
+
+    /// How many calls to providers, cards and notices are under way, and word of every change.
+    pub fn under_way(&self) -> watch::Receiver<usize> {
+        self.under_way.subscribe()
+    }
+
+    pub(super) fn under_way_now(&self) -> usize {
+        *self.under_way.borrow()
+    }
+
+    /// Counts something as under way until what this returns is dropped. What came of it is queued before that.
+    pub(super) fn errand(&self) -> Errand {
+        self.under_way.send_modify(|count| *count = count.saturating_add(1));
+        Errand(self.under_way.clone())
     }
 
     /// The newest signed head.

@@ -36,8 +36,6 @@ const BATCH_JOBS_MAX: usize = 256;
 const BATCH_EVENTS_MAX: usize = 224;
 /// Text of messages taken into one batch, bytes; a job that goes over it is the last of its batch.
 const BATCH_TEXT_BYTES_MAX: usize = 512 * 1024;
-/// The timer looks at the clock at least so often, so that a clock that was set is noticed.
-const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// The state is kept for the next start each time so many entries have come.
 const KEPT_EVERY_ENTRIES: u64 = 4096;
 /// How long a stop waits for providers that are at work.
@@ -64,6 +62,8 @@ pub struct Writer {
     /// Whether a clock that is behind has been recorded and has not caught up yet.
     step_recorded: bool,
     pub(super) stopping: Option<oneshot::Sender<()>>,
+    /// Who wants to be told when there is nothing to do.
+    asked_for_rest: Vec<oneshot::Sender<usize>>,
     /// What the check of the old history found.
     broken: Option<OpenError>,
     /// The size at which the state was last kept for the next start.
@@ -114,6 +114,7 @@ impl Writer {
             followed,
             step_recorded: false,
             stopping: None,
+            asked_for_rest: Vec::new(),
             broken: None,
             kept,
         }
@@ -223,12 +224,23 @@ impl Writer {
     /// The next job, or nothing when a deadline or a look at the clock is due.
     async fn wait(&mut self) -> Option<Job> {
         let now = self.now();
-        let until =
-            self.state.next_deadline(now).map_or(LOOK_AT_CLOCK_EVERY, |at| (at - now).to_std().unwrap_or_default());
+        let look = self.setup.clock.look_every();
+        let report = self.setup.book.now().digest.as_ref().and_then(|due| due(now, now + look));
+        let next = self.state.next_deadline(now).into_iter().chain(report).min();
+        let until = next.map_or(look, |at| (at - now).to_std().unwrap_or_default()).min(look);
+        let pause = self.setup.clock.pause(until);
+        // What is under way is counted first: whoever is done has queued the result before.
+        let under_way = self.shared.under_way_now();
+        if !until.is_zero() && self.jobs.is_empty() {
+            for asked in self.asked_for_rest.drain(..) {
+                // Whoever asked may have gone away.
+                let _ = asked.send(under_way);
+            }
+        }
         tokio::select! {
             biased;
             job = self.jobs.recv() => job,
-            () = self.setup.clock.pause(until.min(LOOK_AT_CLOCK_EVERY)) => None,
+            () = pause => None,
         }
     }
 
@@ -281,6 +293,7 @@ impl Writer {
                 };
                 batch.owed.push((reply, Owed::Ready(answer)));
             }
+            Job::Rest(asked) => self.asked_for_rest.push(asked),
             Job::Posted { bulletin, chat, result } => {
                 if let Some(message) =
                     self.posts.posted(bulletin, chat, result, (self.setup.clock.as_ref(), &self.to_self))
@@ -494,8 +507,9 @@ impl Writer {
                 answer::credential(request, n, not_after, parts)
             }
             Owed::Read { action: Action::Verify, .. } => {
-                let shared = Arc::clone(&self.shared);
+                let (shared, errand) = (Arc::clone(&self.shared), self.shared.errand());
                 tokio::spawn(async move {
+                    let _errand = errand;
                     let (well, findings) = shared.verify().await;
                     let _ = reply.send(answer::verified(well, &findings, &shared.head()));
                 });
@@ -536,7 +550,9 @@ impl Writer {
     fn look_up(&self, id: RequestId, reply: oneshot::Sender<Reply>) {
         let Some(ledger) = self.ledger.clone() else { return };
         let (ground, to_self) = (Arc::clone(&self.setup.ground), self.to_self.clone());
+        let errand = self.shared.errand();
         tokio::spawn(async move {
+            let _errand = errand;
             let found = blocking(ground.as_ref(), move || recovery::request(ledger.as_ref(), id)).await.flatten();
             // A writer that is gone answers nobody.
             let _ = to_self.send(Job::Found { found: found.map(Box::new).ok_or(id), reply }).await;
