@@ -26,6 +26,7 @@ use countersign::{
         self, Engine, Setup,
         clock::{Clock, SystemClock},
         doors::Doors,
+        ground::Disk,
         rulebook::{Book, Rulebook},
     },
     ledger::{Disclosure, Draft, Ledger, Options, SubjectId},
@@ -99,8 +100,7 @@ impl House {
         };
         let holder = |name: &str| Holder { name: name.to_owned(), ssh_keys: vec![] };
         let engine = Engine::start(Setup {
-            data: dirs.0.path().join("ledger"),
-            origin: "example.com/bench".into(),
+            ground: Arc::new(Disk { data: dirs.0.path().join("ledger"), origin: "example.com/bench".into() }),
             book: Rulebook::new(Book { rules: Arc::new(facts()), digest: None, files: vec![] }),
             widened: Arc::new(|_, _| Vec::new()),
             entropy: engine::entropy(),

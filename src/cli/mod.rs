@@ -10,9 +10,12 @@ mod export;
 mod log;
 mod prove;
 mod rehearse;
+mod reload;
 mod rotate;
 mod run;
 mod service;
+mod shelf;
+mod status;
 mod verify;
 
 use std::{
@@ -50,6 +53,8 @@ enum Command {
     Prove(prove::Args),
     /// Write a ledger out in the C2SP tlog-tiles layout, with `log.jsonl`
     Export(export::Args),
+    /// Have a running service load its config anew
+    Reload(reload::Args),
     /// Read the ledger
     Log(log::Args),
     /// Make all that the ledger holds of a person unreadable; every proof stays valid
@@ -91,6 +96,7 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => verify::main(&args),
         Command::Prove(args) => prove::main(&args),
         Command::Export(args) => export::main(&args),
+        Command::Reload(args) => reload::main(&args),
         Command::Log(args) => log::main(&args),
         Command::Erase(args) => erase::main(&args),
         Command::RotateKey(args) => rotate::main(&args),
@@ -119,6 +125,10 @@ struct ConfigDir {
 impl ConfigDir {
     fn load(&self) -> Result<Config, Stop> {
         load(&self.config)
+    }
+
+    fn dir(&self) -> &Path {
+        &self.config
     }
 }
 

@@ -139,13 +139,19 @@ impl Writer {
         self.state.request(id).and_then(|request| request.manner.extends).unwrap_or(id)
     }
 
-    /// Does what a request's state calls for, as far as it is not under way already.
+    /// Does what a request's state calls for, as far as it is not under way already. Without a ledger nothing: the state
+    /// may be ahead of what was recorded.
     pub(super) fn follow(&mut self, id: RequestId) {
+        if self.ledger.is_none() {
+            return;
+        }
         let now = self.now();
         let Some(request) = self.state.request(id) else { return };
         for effect in effects_of(request, now) {
             match effect {
-                Effect::Issue { attempt, .. } => self.call(id, Call::Grant, attempt, None),
+                Effect::Issue { attempt, not_after } if not_after > now => self.call(id, Call::Grant, attempt, None),
+                // The write took so long that its time is up: it is ended next, and nothing is opened for it.
+                Effect::Issue { .. } => {}
                 Effect::Close => self.call(id, Call::Revoke, 0, None),
                 Effect::Tell { notice, to } => self.tell(id, notice, to),
             }

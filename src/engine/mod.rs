@@ -8,6 +8,7 @@ pub mod clock;
 pub mod codec;
 pub mod doors;
 mod follow;
+pub mod ground;
 mod job;
 mod posts;
 mod recovery;
@@ -16,7 +17,7 @@ mod service;
 mod shared;
 mod writer;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -31,6 +32,7 @@ use crate::{
 };
 use clock::Clock;
 use doors::Doors;
+use ground::Ground;
 use job::Job;
 use rand::Rng as _;
 use rulebook::{Book, Rulebook, Widened};
@@ -40,10 +42,8 @@ const QUEUE_JOBS_MAX: usize = 1024;
 
 /// What an engine is made of.
 pub struct Setup {
-    /// The ledger's folder.
-    pub data: PathBuf,
-    /// The log's name in every signed head.
-    pub origin: String,
+    /// Where the log is kept; [`ground::Disk`] for the service.
+    pub ground: Arc<dyn Ground>,
     /// The rules of the day.
     pub book: Arc<Rulebook>,
     /// What other rules change.
@@ -106,14 +106,14 @@ impl Engine {
     pub async fn start(setup: Setup) -> Result<Self, Fatal> {
         let setup = Arc::new(setup);
         let opening = Arc::clone(&setup);
-        let (ledger, state) = tokio::task::spawn_blocking(move || recovery::open(&opening))
+        let (ledger, state) = ground::blocking(setup.ground.as_ref(), move || recovery::open(&opening))
             .await
-            .map_err(|panic| Fatal::Broken(panic.to_string()))??;
+            .ok_or_else(|| Fatal::Broken("opening the ledger".into()))??;
         if let Some(newest) = state.last_time() {
             setup.clock.not_before(newest);
         }
         let (to_self, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
-        let shared = Arc::new(Shared::new(setup.data.clone(), &ledger));
+        let shared = Arc::new(Shared::new(Arc::clone(&setup.ground), &ledger));
         let handle = Arc::new(Handle::new(Arc::clone(&setup), Arc::clone(&shared), to_self.clone()));
         let writer = writer::Writer::new(setup, shared, (ledger, state), jobs, to_self.clone());
         Ok(Self { handle, task: tokio::spawn(writer.run()), jobs: to_self })

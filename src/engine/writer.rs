@@ -13,6 +13,7 @@ use super::{
     Fatal, Setup, Shared, codec,
     doors::Call,
     follow::Lanes,
+    ground::{Log, blocking},
     job::{Job, Loaded, Owed},
     posts::Posts,
     recovery,
@@ -24,7 +25,7 @@ use crate::{
         RequestId, State, Stored, decide, hear, settle,
     },
     chat::{Reply, answer},
-    ledger::{Draft, Ledger, OpenError},
+    ledger::{Draft, OpenError},
     provider::Credential,
 };
 
@@ -48,7 +49,7 @@ const STEP_RECORDED_SECS: i64 = 2;
 pub struct Writer {
     pub(super) setup: Arc<Setup>,
     pub(super) shared: Arc<Shared>,
-    pub(super) ledger: Option<Arc<Ledger>>,
+    pub(super) ledger: Option<Arc<dyn Log>>,
     pub(super) state: State,
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) to_self: mpsc::Sender<Job>,
@@ -93,13 +94,13 @@ impl Writer {
     pub fn new(
         setup: Arc<Setup>,
         shared: Arc<Shared>,
-        (ledger, state): (Arc<Ledger>, State),
+        (ledger, state): (Arc<dyn Log>, State),
         jobs: mpsc::Receiver<Job>,
         to_self: mpsc::Sender<Job>,
     ) -> Self {
         let followed = setup.clock.now();
         let kept = ledger.snapshot().map_or(0, |(size, _)| size);
-        check_history(&ledger, &to_self);
+        check_history(&setup, &ledger, &to_self);
         Self {
             setup,
             shared,
@@ -151,7 +152,7 @@ impl Writer {
     async fn widened(&self, files: Files) -> u32 {
         let Some(before) = self.state.last_loaded().filter(|before| **before != files).cloned() else { return 0 };
         let widened = Arc::clone(&self.setup.widened);
-        let words = tokio::task::spawn_blocking(move || widened(&before, &files)).await.unwrap_or_default();
+        let words = blocking(self.setup.ground.as_ref(), move || widened(&before, &files)).await.unwrap_or_default();
         u32::try_from(words.len()).unwrap_or(u32::MAX)
     }
 
@@ -160,6 +161,7 @@ impl Writer {
         let mut over = self.setup.clock.pause(DRAIN_MAX);
         while self.lanes.any_busy() && self.ledger.is_some() {
             tokio::select! {
+                biased;
                 () = &mut over => break,
                 job = self.jobs.recv() => match job {
                     Some(Job::Message { reply, .. }) => { let _ = reply.send(answer::stopping()); }
@@ -465,6 +467,7 @@ impl Writer {
                     for (seq, leaf) in (committed.first..).zip(&committed.leaves) {
                         self.state.committed(seq, &hex::encode(leaf));
                     }
+                    self.setup.ground.holds(&self.state);
                     self.shared.grew(committed.size);
                 }
                 Err(error) => {
@@ -546,12 +549,13 @@ impl Writer {
     /// Looks a request up that is out of memory.
     fn look_up(&self, id: RequestId, reply: oneshot::Sender<Reply>) {
         let Some(ledger) = self.ledger.clone() else { return };
-        let (to_self, errand) = (self.to_self.clone(), self.shared.errand());
-        tokio::task::spawn_blocking(move || {
+        let (ground, to_self) = (Arc::clone(&self.setup.ground), self.to_self.clone());
+        let errand = self.shared.errand();
+        tokio::spawn(async move {
             let _errand = errand;
-            let found = recovery::request(&ledger, id).map(Box::new).ok_or(id);
+            let found = blocking(ground.as_ref(), move || recovery::request(ledger.as_ref(), id)).await.flatten();
             // A writer that is gone answers nobody.
-            let _ = to_self.blocking_send(Job::Found { found, reply });
+            let _ = to_self.send(Job::Found { found: found.map(Box::new).ok_or(id), reply }).await;
         });
     }
 
@@ -575,7 +579,7 @@ impl Writer {
         self.shared.close();
         if let Some(ledger) = self.ledger.take() {
             // Dropping it waits for its own threads, which is no work for this one.
-            let _ = tokio::task::spawn_blocking(move || drop(ledger)).await;
+            let _ = blocking(self.setup.ground.as_ref(), move || drop(ledger)).await;
         }
         if let Some(done) = self.stopping.take() {
             let _ = done.send(());
@@ -584,17 +588,15 @@ impl Writer {
 }
 
 /// Checks what is before the snapshot the ledger was opened from, while it is in use. A finding stops the service.
-fn check_history(ledger: &Arc<Ledger>, to_self: &mpsc::Sender<Job>) {
+fn check_history(setup: &Arc<Setup>, ledger: &Arc<dyn Log>, to_self: &mpsc::Sender<Job>) {
     if ledger.snapshot().is_none() {
         return;
     }
-    let (ledger, to_self) = (Arc::downgrade(ledger), to_self.clone());
-    tokio::task::spawn_blocking(move || {
-        let Some(ledger) = ledger.upgrade() else { return };
-        // One thread: the service is at work beside it.
-        if let Err(error) = ledger.check_history(1, &mut |_| ()) {
-            drop(ledger);
-            let _ = to_self.blocking_send(Job::Broken(error));
+    let (setup, ledger, to_self) = (Arc::clone(setup), Arc::downgrade(ledger), to_self.clone());
+    tokio::spawn(async move {
+        let check = move || ledger.upgrade().map_or(Ok(()), |ledger| ledger.check_history());
+        if let Some(Err(error)) = blocking(setup.ground.as_ref(), check).await {
+            let _ = to_self.send(Job::Broken(error)).await;
         }
     });
 }

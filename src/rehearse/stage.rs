@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{chats::Walls, clock::StoryClock, world::World};
 use crate::{
-    access::{RequestId, Rules, State, Stored},
+    access::{Files, RequestId, Rules, State, Stored},
     chat::{Inbound, Reply, Service as _},
     config::{Config, Person},
     engine::{
@@ -20,6 +20,7 @@ use crate::{
         clock::Clock,
         codec,
         doors::Doors,
+        ground::Disk,
         rulebook::{Book, Rulebook, Widened},
     },
     ledger::OpenError,
@@ -42,18 +43,25 @@ const OPEN_TRIES_MAX: u32 = 500;
 )]
 pub struct Endless;
 
+/// Finds a config of the story by its files.
+pub type Finder = Arc<dyn Fn(&Files) -> Option<Config> + Send + Sync>;
+
 /// How the service makes its rules of a config.
 #[derive(Clone)]
 pub struct Kit {
     /// What may change while it runs.
     pub book: fn(&Config) -> Book,
     /// What other rules change.
-    pub widened: fn() -> Widened,
+    pub widened: fn(Finder) -> Widened,
 }
+
+/// The configs of a story, for saying what one changes.
+type Seen = Arc<RwLock<Vec<Config>>>;
 
 /// Where a story is played.
 pub struct Stage {
     config: Config,
+    seen: Seen,
     kit: Kit,
     book: Arc<Rulebook>,
     people: Arc<RwLock<BTreeMap<String, Person>>>,
@@ -88,6 +96,7 @@ impl Stage {
             book: Rulebook::new((kit.book)(&config)),
             people: Arc::new(RwLock::new(config.people.clone())),
             walls: Walls::new(usual_channel(&config)),
+            seen: Arc::new(RwLock::new(vec![config.clone()])),
             config,
             kit,
             data: data.to_owned(),
@@ -118,6 +127,7 @@ impl Stage {
     /// # Errors
     /// As [`Stage::rest`]; within, why they were not loaded.
     pub async fn reload(&mut self, config: &Config) -> anyhow::Result<Result<(), String>> {
+        self.seen.write().unwrap_or_else(PoisonError::into_inner).push(config.clone());
         if let Err(words) = self.engine()?.load((self.kit.book)(config)).await {
             return Ok(Err(words));
         }
@@ -153,16 +163,23 @@ impl Stage {
         let surroundings =
             Surroundings { dir: self.providers.clone(), env: Arc::default(), now: Arc::new(move || clock.now()) };
         Setup {
-            data: self.data.clone(),
-            origin: self.config.server.origin.clone(),
+            ground: Arc::new(Disk { data: self.data.clone(), origin: self.config.server.origin.clone() }),
             book: Arc::clone(&self.book),
-            widened: (self.kit.widened)(),
+            widened: (self.kit.widened)(self.finder()),
             entropy: engine::entropy(),
             doors: Arc::new(Doors::opened_by(self.world.opener(surroundings), Arc::new(holder))),
             adapters: self.walls.adapters(),
             clock: Arc::clone(&self.clock) as Arc<dyn Clock>,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
+    }
+
+    fn finder(&self) -> Finder {
+        let seen = Arc::clone(&self.seen);
+        Arc::new(move |files| {
+            let seen = seen.read().unwrap_or_else(PoisonError::into_inner);
+            seen.iter().find(|config| config.files == *files).cloned()
+        })
     }
 
     fn engine(&self) -> anyhow::Result<&Engine> {

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use super::*;
 
+type Maker = fn(&mut World) -> RequestId;
+
 /// Every phase of a request of ana's, with how it comes about.
-fn phases() -> Vec<(&'static str, fn(&mut World) -> RequestId)> {
+fn phases() -> Vec<(&'static str, Maker)> {
     fn glass_live(world: &mut World) -> RequestId {
         world.says("ana", glass("db", 1800));
         let id = world.newest();
