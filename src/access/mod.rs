@@ -29,7 +29,7 @@ pub use hear::{Answer, Heard, hear};
 pub use ids::{Chat, RequestId, SubjectId};
 pub use record::{NotAnEvent, PersonalField, Record};
 pub use refusal::Refusal;
-pub use rules::{PolicyId, Question, Resource, Right, Rules, Verdict};
+pub use rules::{PolicyId, Question, Refreshing, Resource, Right, Rules, Verdict};
 pub use settle::settle;
 pub use span::{DurationError, Span};
 pub use state::{Decision, Happening, Phase, Posted, Request, Seen, State, Stored, Subject};

@@ -127,14 +127,18 @@ fn load(dir: &Path) -> Result<Config, Stop> {
     }
     config::load(dir).map_err(|problems| {
         let mut words: Vec<String> = problems.iter().take(PROBLEMS_TOLD_MAX).map(ToString::to_string).collect();
-        let many = problems.len();
-        words.push(match many {
-            1 => format!("1 problem in {}", dir.display()),
-            many if many > PROBLEMS_TOLD_MAX => {
-                format!("{many} problems in {}, of which the first {PROBLEMS_TOLD_MAX} are shown", dir.display())
-            }
-            many => format!("{many} problems in {}", dir.display()),
-        });
+        let count = |warning: bool, what: &str| match problems.iter().filter(|p| p.warning == warning).count() {
+            0 => None,
+            1 => Some(format!("1 {what}")),
+            many => Some(format!("{many} {what}s")),
+        };
+        let counts: Vec<String> = [count(false, "problem"), count(true, "warning")].into_iter().flatten().collect();
+        let shown = if problems.len() > PROBLEMS_TOLD_MAX {
+            format!(", of which the first {PROBLEMS_TOLD_MAX} are shown")
+        } else {
+            String::new()
+        };
+        words.push(format!("{} in {}{shown}", counts.join(" and "), dir.display()));
         Stop::Finding(words.join("\n\n"))
     })
 }

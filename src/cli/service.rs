@@ -12,7 +12,6 @@ use tokio::{net::TcpListener, sync::watch};
 
 use super::Stop;
 use crate::{
-    access::Rules,
     chat::{Adapter, Service, playground},
     config::Config,
     engine::{
@@ -20,6 +19,7 @@ use crate::{
         clock::{Clock, SystemClock},
         doors::Doors,
     },
+    policy::{self, Platform, Platforms, Policies},
     provider::{self, Holder},
     web,
 };
@@ -74,6 +74,46 @@ pub fn doors(config: &Config, surroundings: &Surroundings, clock: &Arc<dyn Clock
     Arc::new(Doors::new(around, Arc::new(holder)))
 }
 
+/// The rules of a config: its facts, its policies, and the sources of its groups.
+pub fn rules(config: &Config, env: &BTreeMap<String, SecretString>) -> Result<Policies, Stop> {
+    let server = &config.server;
+    let token = |file: Option<&PathBuf>, name: &str| match file {
+        Some(file) => std::fs::read_to_string(file)
+            .map(|text| text.trim().to_owned().into())
+            .map_err(|error| format!("the token's file can't be read: {error}")),
+        None => env.get(name).cloned().ok_or_else(|| format!("`{name}` is not set")),
+    };
+    let platform = |url: &Option<String>, usual: &str, token, place: Option<&String>| Platform {
+        api_url: url.clone().unwrap_or_else(|| usual.to_owned()),
+        token,
+        place: place.cloned(),
+    };
+    let (slack, discord, pagerduty) = (&server.slack, &server.discord, &server.pagerduty);
+    let platforms = Platforms {
+        slack: platform(
+            &slack.api_url,
+            "https://slack.com/api",
+            token(slack.bot_token_file.as_ref(), "SLACK_BOT_TOKEN"),
+            slack.team_id.as_ref(),
+        ),
+        discord: platform(
+            &discord.api_url,
+            "https://discord.com",
+            token(discord.bot_token_file.as_ref(), "DISCORD_BOT_TOKEN"),
+            discord.guild_id.as_ref(),
+        ),
+        pagerduty: platform(
+            &pagerduty.api_url,
+            "https://api.pagerduty.com",
+            token(pagerduty.token_file.as_ref(), "PAGERDUTY_TOKEN"),
+            None,
+        ),
+    };
+    let lookups = policy::lookups(&config.facts, &platforms);
+    let policies = Policies::new(config.facts.clone(), config.book.clone()).map_err(Stop::Finding)?;
+    Ok(policies.with_ticket(server.ticket_pattern.clone()).with_sources(lookups, server.group_cache_secs))
+}
+
 /// A running service.
 pub struct Running {
     engine: Engine,
@@ -102,7 +142,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let setup = Setup {
         data: surroundings.data.clone(),
         origin: config.server.origin.clone(),
-        rules: Arc::new(config.facts.clone()),
+        rules: Arc::new(rules(config, &surroundings.env)?),
         doors: Arc::clone(&doors),
         adapters,
         clock,
@@ -167,7 +207,7 @@ fn page(config: &Config, clock: &Arc<dyn Clock>) -> playground::Playground {
     for name in &config.resources {
         let Some(resource) = config.facts.resource(name) else { continue };
         if !channels.contains(&resource.channel) {
-            channels.push(resource.channel);
+            channels.push(resource.channel.clone());
         }
         if examples.len() < EXAMPLES_MAX {
             examples.push(format!("{name} 10m fixing INC-42"));
@@ -180,7 +220,7 @@ fn page(config: &Config, clock: &Arc<dyn Clock>) -> playground::Playground {
 fn documents(config: &Config, doors: Arc<Doors>) -> web::Documents {
     let facts = config.facts.clone();
     Arc::new(move |resource, name| {
-        let target = facts.resource(&resource).map(|resource| resource.target);
+        let target = facts.resource(&resource).map(|resource| resource.target.clone());
         let doors = Arc::clone(&doors);
         Box::pin(async move {
             let document = doors.open(&resource, &target?).ok()?.public(&name).await?;

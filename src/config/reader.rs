@@ -65,6 +65,15 @@ impl<'a> Reader<'a> {
         self.problems.borrow_mut().push(self.source.problem(offset, words, hint));
     }
 
+    /// Notes what is probably a mistake, though the config can be used.
+    pub fn warn(&self, offset: usize, words: impl Into<String>, hint: Option<String>) {
+        if self.broken.get() {
+            return;
+        }
+        let problem = Problem { warning: true, ..self.source.problem(offset, words, hint) };
+        self.problems.borrow_mut().push(problem);
+    }
+
     /// Notes a secret. Its line is not shown, whatever else is wrong in it.
     pub fn report_secret(&self, offset: usize, words: String, hint: String) {
         let problem = self.source.problem(offset, words, Some(hint));
@@ -152,6 +161,30 @@ impl<'r, 'a> Table<'r, 'a> {
         }
         self.reader.report(offset, format!("`{key}` is to be a whole number"), None);
         None
+    }
+
+    /// A yes or no.
+    pub fn flag(&self, key: &'static str) -> Option<Placed<bool>> {
+        let value = self.value(key)?;
+        let offset = value.span().start;
+        if let DeValue::Boolean(flag) = value.get_ref() {
+            return Some(Placed { value: *flag, offset });
+        }
+        self.reader.report(offset, format!("`{key}` is to be `true` or `false`"), None);
+        None
+    }
+
+    /// A text that is read again later, and reported then if it is none.
+    pub fn peek_text(&self, key: &str) -> Option<String> {
+        match self.keys.get(key)?.get_ref() {
+            DeValue::String(text) => Some(text.clone().into_owned()),
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => None,
+        }
     }
 
     /// A list of texts.

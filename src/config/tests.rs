@@ -4,13 +4,14 @@ use super::*;
 
 const SERVER: &str = "[ledger]\npath = \"data\"\norigin = \"example.com/t\"\n[playground]\n";
 const PEOPLE: &str =
-    "[[person]]\nname = \"ana\"\n[[person]]\nname = \"bea\"\n[[group]]\nname = \"dba\"\nmembers = [\"bea\"]\n";
+    "[[person]]\nname = \"ana\"\n[[person]]\nname = \"bea\"\n[[group]]\nname = \"dba\"\nmembers = [\"bea\"]\n\
+    [[group]]\nname = \"dev\"\nmembers = [\"ana\"]\n";
 const RESOURCES: &str = "[[resource]]\nname = \"api\"\nprovider = \"token\"\napprovers = [\"group:dba\"]\nmax_duration = \"1h\"\n\
                          [resource.token]\nissuer = \"https://i\"\naudience = \"https://a\"\n";
 
 fn folder(server: &str, resources: &str, people: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for (file, text) in [("countersign.toml", server), ("resources.toml", resources), ("people.toml", people)] {
+    for (file, text) in [("countersign.toml", server), ("resources.toml", resources), ("people.toml", people), ("policy.cedar", "")] {
         std::fs::write(dir.path().join(file), text).unwrap();
     }
     dir
@@ -28,7 +29,7 @@ fn a_good_config_loads() {
     let config = load(folder(SERVER, RESOURCES, PEOPLE).path()).unwrap();
     assert_eq!(config.server.origin, "example.com/t");
     assert_eq!(config.server.playground_channel.as_deref(), Some("approvals"));
-    assert_eq!(config.files.len(), 3);
+    assert_eq!(config.files.len(), 4);
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn a_secret_in_a_file_is_a_mistake_and_is_not_repeated() {
 
 #[test]
 fn two_people_with_one_account_are_refused() {
-    let people = "[[person]]\nname = \"ana\"\nslack = \"U1\"\n[[person]]\nname = \"bea\"\nslack = \"U1\"\n[[group]]\nname = \"dba\"\nmembers = [\"bea\"]\n";
+    let people = "[[person]]\nname = \"ana\"\nslack = \"U1\"\n[[person]]\nname = \"bea\"\nslack = \"U1\"\n[[group]]\nname = \"dba\"\nmembers = [\"bea\", \"ana\"]\n";
     insta::assert_snapshot!(told(SERVER, RESOURCES, people));
 }
 
