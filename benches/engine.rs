@@ -19,13 +19,14 @@ use async_trait::async_trait;
 use countersign::{
     access::{Chat, Event, RequestId, Resource, Span, Target},
     chat::{
-        Adapter, ChatError, Inbound, Input, Notice, Service as _,
+        Adapter, Bulletin, ChatError, Inbound, Input, Notice, Service as _,
         card::{Button, Card, Status},
     },
     engine::{
-        Engine, Setup,
+        self, Engine, Setup,
         clock::{Clock, SystemClock},
         doors::Doors,
+        rulebook::{Book, Rulebook},
     },
     ledger::{Disclosure, Draft, Ledger, Options, SubjectId},
     policy::{Facts, Guarded, Who},
@@ -56,6 +57,10 @@ impl Adapter for Screen {
     }
 
     async fn direct(&self, _: &str, key: &str, _: &Notice) -> Result<String, ChatError> {
+        Ok(key.to_owned())
+    }
+
+    async fn post(&self, _: Option<&str>, key: &str, _: &Bulletin) -> Result<String, ChatError> {
         Ok(key.to_owned())
     }
 }
@@ -96,12 +101,13 @@ impl House {
         let engine = Engine::start(Setup {
             data: dirs.0.path().join("ledger"),
             origin: "example.com/bench".into(),
-            rules: Arc::new(facts()),
+            book: Rulebook::new(Book { rules: Arc::new(facts()), digest: None, files: vec![] }),
+            widened: Arc::new(|_, _| Vec::new()),
+            entropy: engine::entropy(),
             doors: Arc::new(Doors::new(around, Arc::new(holder))),
             adapters: vec![Arc::new(Screen(to_screen))],
             clock: Arc::clone(&clock),
             version: "bench".into(),
-            files: vec![],
         })
         .await
         .unwrap();

@@ -1,8 +1,8 @@
 //! What people and machines ask of the core.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDateTime, NaiveTime, Utc};
 
-use super::{Chat, RequestId, Span, SubjectId, event::FailureClass};
+use super::{Chat, FailureClass, Finding, RequestId, Span, SubjectId};
 
 /// Something that came out of a chat, parsed by the chat's grammar but not yet judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,8 +21,15 @@ pub struct Message {
     pub text: String,
     /// What they mean, or why they mean nothing.
     pub action: Result<Action, super::Refusal>,
-    /// 128 fresh random bits, used if the sender is new to the ledger.
-    pub fresh: SubjectId,
+}
+
+/// When an access is to start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// The next time that a clock in the resource's zone shows this.
+    Clock(NaiveTime),
+    /// On this day at this time, in the resource's zone.
+    Day(NaiveDateTime),
 }
 
 /// How a message was made.
@@ -48,11 +55,35 @@ pub enum Action {
         reason: String,
         /// What the provider would do, a line each, for the card: asked of the provider before the core is asked.
         plan: Vec<String>,
+        /// When it is to start; at once if nothing is said.
+        start: Option<Start>,
+    },
+    /// Access before anybody has approved.
+    BreakGlass {
+        /// To what.
+        resource: String,
+        /// How long.
+        span: Span,
+        /// What for.
+        reason: String,
+        /// As in [`Action::Request`].
+        plan: Vec<String>,
+    },
+    /// More time for one's own access.
+    Extend {
+        /// Which.
+        request: RequestId,
+        /// How much more.
+        span: Span,
+        /// What for.
+        reason: String,
     },
     /// To approve somebody's request.
     Approve {
         /// Which.
         request: RequestId,
+        /// For less time than was asked.
+        span: Option<Span>,
         /// A word with it; may be empty.
         comment: String,
     },
@@ -63,7 +94,7 @@ pub enum Action {
         /// Why.
         reason: String,
     },
-    /// To withdraw one's own pending request.
+    /// To withdraw one's own: a request that is not open yet, one's approval of somebody's, or a pre-approval.
     Cancel {
         /// Which.
         request: RequestId,
@@ -77,7 +108,29 @@ pub enum Action {
     Revoke {
         /// Which.
         request: RequestId,
-        /// Why.
+        /// Why; may be empty for a break-glass, which is cut first and talked about later.
+        reason: String,
+    },
+    /// To say what one thinks of somebody's break-glass.
+    Review {
+        /// Which.
+        request: RequestId,
+        /// What one found.
+        finding: Finding,
+        /// What one has to say.
+        notes: String,
+    },
+    /// To approve ahead what somebody may ask for within a time.
+    Allow {
+        /// Who may ask, by principal name.
+        person: String,
+        /// For what.
+        resource: String,
+        /// For how long at the most.
+        span: Span,
+        /// How long they may ask for it.
+        window: Span,
+        /// What for.
         reason: String,
     },
     /// To be shown the credential of one's own access.
@@ -184,12 +237,35 @@ pub enum Command {
         /// To whom.
         to: SubjectId,
     },
+    /// Other rules are to hold from now on.
+    Load {
+        /// The config's files, name and SHA-256 in hex.
+        files: Vec<(String, String)>,
+        /// In how many ways people may do more than before.
+        widened: u32,
+    },
+    /// A period is over.
+    Digest {
+        /// When its report was due.
+        due: DateTime<Utc>,
+    },
+    /// A bulletin was posted.
+    BulletinPosted {
+        /// The index of the entry it tells about.
+        bulletin: u64,
+        /// On which platform.
+        chat: Chat,
+        /// The platform's id of the message.
+        message: String,
+    },
     /// The service started.
     Started {
         /// The program's version.
         version: String,
         /// The config's files, name and SHA-256 in hex.
         files: Vec<(String, String)>,
+        /// In how many ways people may do more than by the rules that were loaded last.
+        widened: u32,
     },
     /// An order whose answer nobody waits for any more, because the service was stopped in between.
     OrderAnew {

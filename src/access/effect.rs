@@ -4,14 +4,14 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Cause, Phase, Request, SubjectId};
+use super::{Call, Cause, Phase, Request, SubjectId};
 
 /// People are told when a door could not be shut for this long.
 const STUCK_TOLD_AFTER_SECS: i64 = 120;
 
 /// Something one person has to be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Notice {
     /// The door is open.
     Live,
@@ -25,6 +25,37 @@ pub enum Notice {
     Ended,
     /// The door can't be shut, and we go on trying.
     Stuck,
+    /// The access lasts longer.
+    Extended,
+    /// A request waits for them.
+    Waiting,
+    /// A request has waited so long that they may approve it too.
+    Escalated,
+    /// Somebody broke the glass.
+    BreakGlass,
+    /// A break-glass is to be reviewed.
+    Review,
+    /// Half the time for its review has passed.
+    ReviewReminder,
+    /// The time for its review is over.
+    ReviewOverdue,
+    /// Their break-glass was reviewed.
+    Reviewed,
+}
+
+impl Notice {
+    /// What people are told when they are called.
+    #[must_use]
+    pub fn of_call(why: Call) -> Self {
+        match why {
+            Call::Reminder => Self::Waiting,
+            Call::Escalation => Self::Escalated,
+            Call::BreakGlass => Self::BreakGlass,
+            Call::Review => Self::Review,
+            Call::ReviewReminder => Self::ReviewReminder,
+            Call::ReviewOverdue => Self::ReviewOverdue,
+        }
+    }
 }
 
 /// Something to be done outside.
@@ -53,6 +84,8 @@ pub enum Effect {
 pub fn effects_of(request: &Request, now: DateTime<Utc>) -> Vec<Effect> {
     let mut effects = Vec::new();
     match &request.phase {
+        // What is to be extended and is over is not ordered any more.
+        Phase::Ordered { .. } if request.cut_short.is_some() => {}
         Phase::Ordered { attempt, not_after } => {
             effects.push(Effect::Issue { attempt: *attempt, not_after: *not_after });
         }
@@ -66,7 +99,8 @@ pub fn effects_of(request: &Request, now: DateTime<Utc>) -> Vec<Effect> {
         | Phase::Denied
         | Phase::Cancelled
         | Phase::Lapsed
-        | Phase::Failed => {}
+        | Phase::Failed
+        | Phase::Extended => {}
     }
     for (notice, to) in notices(request, now) {
         if !request.told.contains(&(notice, to)) {
@@ -79,11 +113,31 @@ pub fn effects_of(request: &Request, now: DateTime<Utc>) -> Vec<Effect> {
 /// What somebody is to be told about a request at `now`, whether they were or not.
 #[must_use]
 pub fn notices(request: &Request, now: DateTime<Utc>) -> Vec<(Notice, SubjectId)> {
+    let mut notices = of_phase(request, now);
+    for (why, people) in &request.called {
+        let wanted = match why {
+            Call::Reminder | Call::Escalation => request.phase == Phase::Pending,
+            Call::BreakGlass => request.review.is_none(),
+            Call::Review | Call::ReviewReminder | Call::ReviewOverdue => request.owes_review(),
+        };
+        if wanted {
+            notices.extend(people.iter().map(|person| (Notice::of_call(*why), *person)));
+        }
+    }
+    if request.review.is_some() {
+        notices.push((Notice::Reviewed, request.requester));
+    }
+    notices
+}
+
+/// What somebody is to be told because of where the request is in its life.
+fn of_phase(request: &Request, now: DateTime<Utc>) -> Vec<(Notice, SubjectId)> {
     let requester = request.requester;
     match &request.phase {
         Phase::Live { .. } => vec![(Notice::Live, requester)],
         Phase::Denied => vec![(Notice::Denied, requester)],
         Phase::Lapsed => vec![(Notice::Lapsed, requester)],
+        Phase::Extended => vec![(Notice::Extended, requester)],
         Phase::Failed => vec![(Notice::Failed, requester)],
         // Whoever gave it back knows.
         Phase::Ended { cause: Cause::Returned } => Vec::new(),

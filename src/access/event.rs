@@ -5,91 +5,11 @@
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
-use super::{Chat, Notice, PolicyId, RequestId, Span, SubjectId, Via};
-
-/// Something personal, as far as it can still be read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Personal {
-    /// The text.
-    Known(String),
-    /// Its subject was erased; nobody can read it any more.
-    #[default]
-    Erased,
-}
-
-impl Personal {
-    /// The text, or a word that says why there is none.
-    #[must_use]
-    pub fn text(&self) -> &str {
-        match self {
-            Self::Known(text) => text,
-            Self::Erased => "(erased)",
-        }
-    }
-
-    /// The text if it is there.
-    #[must_use]
-    pub fn known(&self) -> Option<&str> {
-        match self {
-            Self::Known(text) => Some(text),
-            Self::Erased => None,
-        }
-    }
-}
-
-impl From<String> for Personal {
-    fn from(text: String) -> Self {
-        Self::Known(text)
-    }
-}
-
-/// What a subject is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sort {
-    /// A principal of the config, by name.
-    Person,
-    /// An account on a platform that belongs to no principal.
-    Account,
-}
-
-/// Where a provider finds what it opens: the provider's name and its settings, which name secrets but hold none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Target {
-    /// For example `postgres`.
-    pub provider: String,
-    /// The provider's own table of the config.
-    pub settings: Map<String, Value>,
-}
-
-/// Why a grant ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Cause {
-    /// Its time was up.
-    Expired,
-    /// Its holder gave it back.
-    Returned,
-    /// Somebody ended it.
-    Revoked,
-    /// Nobody knows whether it was ever opened: it is shut to be sure.
-    Unknown,
-}
-
-/// What a provider's failure means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FailureClass {
-    /// Surely not done; may work later.
-    Retry,
-    /// Surely not done, and won't be as things are.
-    Permanent,
-    /// Perhaps done.
-    Unknown,
-}
+use super::{
+    Call, Cause, Chat, FailureClass, Finding, Manner, Notice, Personal, PolicyId, RequestId, Sort, Span, SubjectId,
+    Target, Via,
+};
 
 /// An entry of the ledger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,6 +40,9 @@ pub enum Event {
         version: String,
         /// The config's files: name and SHA-256, lowercase hex.
         files: Vec<(String, String)>,
+        /// In how many ways people may do more than by the rules that were loaded last.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        widened: u32,
     },
     /// A person, or an account of nobody, has an id from now on.
     #[serde(rename = "subject.enrolled")]
@@ -183,6 +106,9 @@ pub enum Event {
         channel: String,
         /// The rules that let it be asked.
         policies: Vec<PolicyId>,
+        /// How it came about; left out where there is nothing to say.
+        #[serde(default, skip_serializing_if = "Manner::is_plain")]
+        manner: Box<Manner>,
         /// What for.
         #[serde(skip)]
         reason: Personal,
@@ -200,9 +126,51 @@ pub enum Event {
         terms: String,
         /// The rules that let them.
         policies: Vec<PolicyId>,
+        /// For less time than was asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        duration_secs: Option<Span>,
+        /// The pre-approval that said it ahead, by its index; the message is then the requester's.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        preapproval: Option<u64>,
         /// A word with it; may be empty.
         #[serde(skip)]
         comment: Personal,
+    },
+    /// A rule approved it; nobody had to.
+    #[serde(rename = "request.autoapproved")]
+    RequestAutoapproved {
+        /// Which.
+        request: RequestId,
+        /// The leaf hash of the request's entry, lowercase hex.
+        terms: String,
+        /// The rules that did.
+        policies: Vec<PolicyId>,
+    },
+    /// It looked as if a rule or a pre-approval would approve it, and on a second look none does: it waits for people.
+    #[serde(rename = "request.reconsidered")]
+    RequestReconsidered {
+        /// Which.
+        request: RequestId,
+    },
+    /// Somebody took their approval back.
+    #[serde(rename = "approval.withdrawn")]
+    ApprovalWithdrawn {
+        /// Of which request.
+        request: RequestId,
+        /// The message's index.
+        message: u64,
+        /// Who.
+        by: SubjectId,
+    },
+    /// People are told about a request that needs them.
+    #[serde(rename = "people.called")]
+    PeopleCalled {
+        /// Which.
+        request: RequestId,
+        /// Why.
+        why: Call,
+        /// Whom.
+        to: Vec<SubjectId>,
     },
     /// A person said no.
     #[serde(rename = "request.denied")]
@@ -355,6 +323,94 @@ pub enum Event {
         /// Why.
         cause: Cause,
     },
+    /// A live access was given more time.
+    #[serde(rename = "grant.extended")]
+    GrantExtended {
+        /// The request for more time.
+        request: RequestId,
+        /// The access that has it.
+        base: RequestId,
+        /// Which order was carried out.
+        attempt: u32,
+        /// Its new end.
+        not_after: DateTime<Utc>,
+    },
+    /// Somebody else looked back at a break-glass.
+    #[serde(rename = "review.given")]
+    ReviewGiven {
+        /// Of which request.
+        request: RequestId,
+        /// The message's index.
+        message: u64,
+        /// Who.
+        by: SubjectId,
+        /// What they found.
+        finding: Finding,
+        /// The rules that let them.
+        policies: Vec<PolicyId>,
+        /// What they have to say.
+        #[serde(skip)]
+        notes: Personal,
+    },
+    /// Somebody approved ahead what somebody else may ask for within a time. This entry's index is its id.
+    #[serde(rename = "preapproval.given")]
+    PreapprovalGiven {
+        /// Who.
+        by: SubjectId,
+        /// The message's index.
+        message: u64,
+        /// For whom.
+        person: SubjectId,
+        /// For what.
+        resource: String,
+        /// For how long at the most.
+        duration_secs: Span,
+        /// Until when it may be asked.
+        until: DateTime<Utc>,
+        /// The rules that let them.
+        policies: Vec<PolicyId>,
+        /// What for.
+        #[serde(skip)]
+        reason: Personal,
+    },
+    /// A pre-approval holds no longer.
+    #[serde(rename = "preapproval.withdrawn")]
+    PreapprovalWithdrawn {
+        /// Which, by its index.
+        preapproval: u64,
+        /// The message's index.
+        message: u64,
+        /// Who.
+        by: SubjectId,
+    },
+    /// Other rules hold from now on.
+    #[serde(rename = "rules.loaded")]
+    RulesLoaded {
+        /// The config's files: name and SHA-256, lowercase hex.
+        files: Vec<(String, String)>,
+        /// In how many ways people may do more than before.
+        widened: u32,
+    },
+    /// A period is over and its report is due.
+    #[serde(rename = "digest.made")]
+    DigestMade {
+        /// The first entry of the period.
+        from: u64,
+        /// The entry after its last.
+        to: u64,
+        /// When it was due.
+        due: DateTime<Utc>,
+    },
+    /// Something that concerns a whole channel stands there.
+    #[serde(rename = "bulletin.posted")]
+    BulletinPosted {
+        /// The index of the entry it tells about.
+        bulletin: u64,
+        /// On which platform.
+        chat: Chat,
+        /// The platform's id of the message.
+        message: String,
+    },
     /// The request's card stands in a channel.
     #[serde(rename = "card.posted")]
     CardPosted {
@@ -379,48 +435,7 @@ pub enum Event {
     },
 }
 
-impl Event {
-    /// Makes unreadable what belongs to somebody who was erased. `own` says whether the request is theirs.
-    pub(super) fn forget(&mut self, subject: SubjectId, own: bool) {
-        match self {
-            Self::AccessRequested { requester, reason, .. } if *requester == subject => *reason = Personal::Erased,
-            Self::RequestApproved { by, comment, .. } if *by == subject => *comment = Personal::Erased,
-            Self::RequestDenied { by, reason, .. } if *by == subject => *reason = Personal::Erased,
-            Self::GrantEnding { by, reason, .. } if by.map_or(own, |by| by == subject) => *reason = Personal::Erased,
-            Self::GrantDeferred { words, .. }
-            | Self::GrantFailed { words, .. }
-            | Self::CredentialFailed { words, .. }
-            | Self::GrantStuck { words, .. }
-                if own =>
-            {
-                *words = Personal::Erased;
-            }
-            Self::CredentialTaken { public_id, .. } if own => *public_id = Personal::Erased,
-            Self::Ledger(_)
-            | Self::SubjectErased { .. }
-            | Self::Heartbeat {}
-            | Self::ClockStepped { .. }
-            | Self::ServiceStarted { .. }
-            | Self::SubjectEnrolled { .. }
-            | Self::MessageReceived { .. }
-            | Self::MessageRefused { .. }
-            | Self::AccessRequested { .. }
-            | Self::RequestApproved { .. }
-            | Self::RequestDenied { .. }
-            | Self::RequestCancelled { .. }
-            | Self::RequestLapsed { .. }
-            | Self::GrantOrdered { .. }
-            | Self::GrantIssued { .. }
-            | Self::GrantDeferred { .. }
-            | Self::GrantFailed { .. }
-            | Self::CredentialOrdered { .. }
-            | Self::CredentialTaken { .. }
-            | Self::CredentialFailed { .. }
-            | Self::GrantEnding { .. }
-            | Self::GrantStuck { .. }
-            | Self::GrantEnded { .. }
-            | Self::CardPosted { .. }
-            | Self::NoticeSent { .. } => {}
-        }
-    }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over like this")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }

@@ -1,11 +1,18 @@
 //! The fold: what an entry changes. It believes the ledger, and checks nothing that [`super::decide`] has checked.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Cause, Decision, Event, Happening, Personal, Phase, Posted, Request, RequestId, State, Stored,
-    state::{FINISHED_KEPT_MAX, SEEN_KEPT_SECS, Seen, Subject},
+    Event, Finding, Happening, Personal, Phase, Refusal, Request, RequestId, State, Stored,
+    state::{Bulletin, FINISHED_KEPT_MAX, Preapproval, SEEN_KEPT_SECS, Seen, Subject, Topic},
 };
+
+/// Bulletins are remembered up to this many, posted or not.
+const BULLETINS_KEPT_MAX: usize = 100;
+/// So many loads of rules are remembered, for telling what the newest have changed.
+const LOADED_KEPT_MAX: usize = 8;
 
 impl State {
     /// Folds one entry in.
@@ -26,18 +33,59 @@ impl State {
             }
             Event::SubjectErased { subject } => self.forget(*subject, *seq),
             Event::MessageReceived { key, .. } => self.remember(key, *seq, *time),
-            Event::MessageRefused { message, words, .. } => {
+            Event::MessageRefused { message, words, code, .. } => {
                 self.note_seen(*message, |seen| seen.refused = Some((*seq, words.text().to_owned())));
+                if code == Refusal::RULES_BROKEN {
+                    self.bulletin(stored, Topic::BrokenRule);
+                }
             }
             Event::AccessRequested { .. } => self.add_request(stored),
-            Event::Ledger(_) | Event::Heartbeat {} | Event::ClockStepped { .. } | Event::ServiceStarted { .. } => {}
+            Event::PreapprovalGiven { by, person, resource, duration_secs, until, .. } => {
+                let (resource, span) = (resource.clone(), *duration_secs);
+                // Those whose time is over are of no use to anybody any more.
+                self.preapprovals.retain(|_, preapproval| preapproval.until > *time);
+                let given = Preapproval { by: *by, person: *person, resource, span, until: *until };
+                self.preapprovals.insert(*seq, given);
+            }
+            Event::PreapprovalWithdrawn { preapproval, .. } => {
+                self.preapprovals.remove(preapproval);
+            }
+            Event::ServiceStarted { files, widened, .. } | Event::RulesLoaded { files, widened } => {
+                self.loaded.push((*seq, files.clone()));
+                let old = self.loaded.len().saturating_sub(LOADED_KEPT_MAX);
+                self.loaded.drain(..old);
+                if *widened > 0 {
+                    self.bulletin(stored, Topic::Rules);
+                }
+            }
+            Event::ClockStepped { .. } => self.bulletin(stored, Topic::Clock),
+            Event::DigestMade { to, due, .. } => {
+                self.digest = Some((*seq, *due, *to));
+                self.bulletin(stored, Topic::Digest);
+            }
+            Event::BulletinPosted { bulletin, chat, .. } => {
+                if let Some(bulletin) = self.bulletins.get_mut(bulletin) {
+                    bulletin.posted.insert(*chat, *seq);
+                }
+            }
+            Event::Ledger(_) => {
+                if *seq == 0 {
+                    self.opened_at = Some(*time);
+                }
+            }
+            Event::Heartbeat {} => {}
             // Those are about a request that exists, and were handled above.
             Event::RequestApproved { .. }
+            | Event::RequestAutoapproved { .. }
+            | Event::RequestReconsidered { .. }
+            | Event::ApprovalWithdrawn { .. }
+            | Event::PeopleCalled { .. }
             | Event::RequestDenied { .. }
             | Event::RequestCancelled { .. }
             | Event::RequestLapsed { .. }
             | Event::GrantOrdered { .. }
             | Event::GrantIssued { .. }
+            | Event::GrantExtended { .. }
             | Event::GrantDeferred { .. }
             | Event::GrantFailed { .. }
             | Event::CredentialOrdered { .. }
@@ -46,8 +94,18 @@ impl State {
             | Event::GrantEnding { .. }
             | Event::GrantStuck { .. }
             | Event::GrantEnded { .. }
+            | Event::ReviewGiven { .. }
             | Event::CardPosted { .. }
             | Event::NoticeSent { .. } => {}
+        }
+    }
+
+    /// Something is to be told to a channel.
+    fn bulletin(&mut self, stored: &Stored, topic: Topic) {
+        let Stored { seq, time, .. } = stored;
+        self.bulletins.insert(*seq, Bulletin { seq: *seq, topic, at: *time, posted: BTreeMap::new() });
+        while self.bulletins.len() > BULLETINS_KEPT_MAX {
+            self.bulletins.pop_first();
         }
     }
 
@@ -62,6 +120,7 @@ impl State {
             target,
             plan,
             channel,
+            manner,
             reason,
             ..
         } = &stored.event
@@ -84,20 +143,34 @@ impl State {
                 target: target.clone(),
                 plan: plan.clone(),
                 channel: channel.clone(),
-                phase: Phase::Pending,
+                // Whoever breaks the glass is in before anybody has approved.
+                phase: if manner.break_glass { Phase::Approved { due: stored.time } } else { Phase::Pending },
                 approvals: Vec::new(),
+                message: *message,
+                asked_at: stored.time,
+                automatic: manner.automatic,
+                manner: manner.as_ref().clone(),
+                called: BTreeMap::new(),
+                review: None,
+                extensions: Vec::new(),
+                cut_short: None,
+                ended_at: None,
                 attempts: 0,
                 unsure: false,
                 credentials: 0,
                 not_after: None,
                 entries: vec![stored.seq],
                 history: vec![Happening { seq: stored.seq, at: stored.time, event: stored.event.clone() }],
-                cards: std::collections::BTreeMap::new(),
-                told: std::collections::BTreeSet::new(),
+                cards: BTreeMap::new(),
+                told: BTreeSet::new(),
             },
         );
         self.open.insert(id);
         self.schedule(id);
+        if let Some(base) = manner.extends.and_then(|base| self.requests.get_mut(&base)) {
+            base.extensions.push(id);
+            base.entries.push(stored.seq);
+        }
     }
 
     /// Folds an entry into the request it is about.
@@ -105,19 +178,41 @@ impl State {
         if let Some(message) = message_of(&stored.event) {
             self.note_seen(message, |seen| seen.request = Some(id));
         }
-        self.unschedule(id);
-        if let Some(request) = self.requests.get_mut(&id) {
-            request.entries.push(stored.seq);
-            request.step(stored);
+        self.change(id, stored);
+        if let Event::GrantExtended { base, .. } = &stored.event {
+            self.change(*base, stored);
         }
-        self.schedule(id);
-        if self.requests.get(&id).is_some_and(|request| request.phase.finished()) && self.open.remove(&id) {
+        if matches!(stored.event, Event::GrantEnding { .. }) {
+            // What was to give it more time has lost its object.
+            let extensions = self.requests.get(&id).map(|request| request.extensions.clone()).unwrap_or_default();
+            for extension in extensions {
+                self.unschedule(extension);
+                if let Some(request) = self.requests.get_mut(&extension) {
+                    request.cut_short = Some(stored.time);
+                    request.entries.push(stored.seq);
+                }
+                self.schedule(extension);
+            }
+        }
+        if let Event::ReviewGiven { finding: Finding::Concern, .. } = &stored.event {
+            self.bulletin(stored, Topic::Concern);
+        }
+        if self.requests.get(&id).is_some_and(Request::over) && self.open.remove(&id) {
             self.finished.insert((stored.seq, id));
             while self.finished.len() > FINISHED_KEPT_MAX {
                 let Some((_, oldest)) = self.finished.pop_first() else { break };
                 self.requests.remove(&oldest);
             }
         }
+    }
+
+    fn change(&mut self, id: RequestId, stored: &Stored) {
+        self.unschedule(id);
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.entries.push(stored.seq);
+            request.step(stored);
+        }
+        self.schedule(id);
     }
 
     fn schedule(&mut self, id: RequestId) {
@@ -190,7 +285,9 @@ impl State {
 /// The message that an event about a request answers.
 fn message_of(event: &Event) -> Option<u64> {
     match event {
-        Event::RequestApproved { message, .. }
+        Event::RequestApproved { message, preapproval: None, .. }
+        | Event::ApprovalWithdrawn { message, .. }
+        | Event::ReviewGiven { message, .. }
         | Event::RequestDenied { message, .. }
         | Event::RequestCancelled { message, .. }
         | Event::CredentialOrdered { message, .. } => Some(*message),
@@ -205,6 +302,16 @@ fn message_of(event: &Event) -> Option<u64> {
         | Event::MessageRefused { .. }
         | Event::AccessRequested { .. }
         | Event::RequestLapsed { .. }
+        | Event::RequestApproved { preapproval: Some(_), .. }
+        | Event::RequestAutoapproved { .. }
+        | Event::RequestReconsidered { .. }
+        | Event::PeopleCalled { .. }
+        | Event::GrantExtended { .. }
+        | Event::PreapprovalGiven { .. }
+        | Event::PreapprovalWithdrawn { .. }
+        | Event::RulesLoaded { .. }
+        | Event::DigestMade { .. }
+        | Event::BulletinPosted { .. }
         | Event::GrantOrdered { .. }
         | Event::GrantIssued { .. }
         | Event::GrantDeferred { .. }
@@ -215,143 +322,5 @@ fn message_of(event: &Event) -> Option<u64> {
         | Event::GrantEnded { .. }
         | Event::CardPosted { .. }
         | Event::NoticeSent { .. } => None,
-    }
-}
-
-impl Request {
-    /// When it leaves its phase by itself, if nothing happens before.
-    #[must_use]
-    pub fn deadline(&self) -> Option<DateTime<Utc>> {
-        match &self.phase {
-            Phase::Pending => Some(self.lapse_at),
-            Phase::Approved { since } => Some(*since),
-            Phase::Ordered { not_after, .. } | Phase::Live { not_after } => Some(*not_after),
-            Phase::Deferred { retry_at, .. } => Some(*retry_at),
-            Phase::Ending { .. }
-            | Phase::Ended { .. }
-            | Phase::Denied
-            | Phase::Cancelled
-            | Phase::Lapsed
-            | Phase::Failed => None,
-        }
-    }
-
-    /// When its provider is asked to shut the door, if it is to be shut.
-    #[must_use]
-    pub fn next_try(&self) -> Option<DateTime<Utc>> {
-        match &self.phase {
-            Phase::Ending { next_try, .. } => Some(*next_try),
-            Phase::Pending
-            | Phase::Approved { .. }
-            | Phase::Ordered { .. }
-            | Phase::Deferred { .. }
-            | Phase::Live { .. }
-            | Phase::Ended { .. }
-            | Phase::Denied
-            | Phase::Cancelled
-            | Phase::Lapsed
-            | Phase::Failed => None,
-        }
-    }
-
-    fn step(&mut self, stored: &Stored) {
-        let Stored { seq, time, event, .. } = stored;
-        let telling = match event {
-            Event::RequestApproved { by, .. } => {
-                self.approvals.push(Decision { by: *by, at: *time });
-                let met = usize::try_from(self.quorum).is_ok_and(|quorum| self.approvals.len() >= quorum);
-                if met && self.phase == Phase::Pending {
-                    self.phase = Phase::Approved { since: *time };
-                }
-                true
-            }
-            Event::RequestDenied { .. } => self.enter(Phase::Denied),
-            Event::RequestCancelled { .. } => self.enter(Phase::Cancelled),
-            Event::RequestLapsed { .. } => self.enter(Phase::Lapsed),
-            Event::GrantOrdered { attempt, not_after, .. } => {
-                self.unsure |= matches!(self.phase, Phase::Ordered { .. });
-                self.attempts = *attempt;
-                self.not_after = Some(*not_after);
-                self.phase = Phase::Ordered { attempt: *attempt, not_after: *not_after };
-                *attempt == 1
-            }
-            Event::GrantIssued { not_after, .. } => self.enter(Phase::Live { not_after: *not_after }),
-            Event::GrantDeferred { attempt, retry_at, .. } => {
-                self.phase = Phase::Deferred { attempt: *attempt, retry_at: *retry_at };
-                *attempt == 1
-            }
-            Event::GrantFailed { .. } => self.enter(Phase::Failed),
-            Event::CredentialOrdered { n, .. } => {
-                self.credentials = *n;
-                false
-            }
-            Event::CredentialTaken { .. } => true,
-            Event::GrantEnding { cause, .. } => {
-                self.enter(Phase::Ending { cause: *cause, since: *time, failures: 0, next_try: *time })
-            }
-            Event::GrantStuck { failures, retry_at, .. } => {
-                if let Phase::Ending { failures: count, next_try, .. } = &mut self.phase {
-                    *count = *failures;
-                    *next_try = *retry_at;
-                }
-                *failures == 1
-            }
-            Event::GrantEnded { cause, .. } => self.enter(Phase::Ended { cause: *cause }),
-            Event::CardPosted { chat, channel, message, .. } => {
-                self.cards.insert(Posted { chat: *chat, channel: channel.clone() }, message.clone());
-                false
-            }
-            Event::NoticeSent { notice, to, .. } => {
-                self.told.insert((*notice, *to));
-                false
-            }
-            Event::CredentialFailed { .. }
-            | Event::Ledger(_)
-            | Event::SubjectErased { .. }
-            | Event::Heartbeat {}
-            | Event::ClockStepped { .. }
-            | Event::ServiceStarted { .. }
-            | Event::SubjectEnrolled { .. }
-            | Event::MessageReceived { .. }
-            | Event::MessageRefused { .. }
-            | Event::AccessRequested { .. } => false,
-        };
-        if telling {
-            self.history.push(Happening { seq: *seq, at: *time, event: event.clone() });
-        }
-    }
-
-    /// Enters a phase; true, because every new phase is worth telling.
-    fn enter(&mut self, phase: Phase) -> bool {
-        self.phase = phase;
-        true
-    }
-
-    /// Makes unreadable what belongs to somebody who was erased.
-    fn forget(&mut self, subject: super::SubjectId) {
-        let own = self.requester == subject;
-        if own {
-            self.reason = Personal::Erased;
-        }
-        for happening in &mut self.history {
-            happening.event.forget(subject, own);
-        }
-    }
-
-    /// Why its grant ends or ended, if it does.
-    #[must_use]
-    pub fn cause(&self) -> Option<Cause> {
-        match &self.phase {
-            Phase::Ending { cause, .. } | Phase::Ended { cause } => Some(*cause),
-            Phase::Pending
-            | Phase::Approved { .. }
-            | Phase::Ordered { .. }
-            | Phase::Deferred { .. }
-            | Phase::Live { .. }
-            | Phase::Denied
-            | Phase::Cancelled
-            | Phase::Lapsed
-            | Phase::Failed => None,
-        }
     }
 }

@@ -1,9 +1,7 @@
 //! A message from a chat: who it is from, that it is recorded, and what came of it.
 
-use chrono::{DateTime, Utc};
-
 use super::{
-    Action, Actor, Command, Event, Message, Personal, Refusal, RequestId, Rules, Sort, State, SubjectId, decide,
+    Action, Actor, Command, Event, Message, Moment, Personal, Refusal, RequestId, Sort, State, decide, moment::Roll,
     state::Seen,
 };
 
@@ -31,18 +29,18 @@ pub enum Answer {
 
 /// Takes a message. Whatever it is, it is recorded; whoever it is from has an id in the ledger afterwards.
 #[must_use]
-pub fn hear(state: &State, rules: &dyn Rules, message: &Message, now: DateTime<Utc>) -> Heard {
+pub fn hear(state: &State, moment: Moment<'_>, message: &Message) -> Heard {
     if let Some(seen) = state.seen(&message.key) {
         return Heard { events: Vec::new(), answer: Answer::Again(seen.clone()), who: None };
     }
-    let principal = rules.principal(message.chat, &message.account);
+    let principal = moment.rules.principal(message.chat, &message.account);
     let (sort, name) = match &principal {
         Some(name) => (Sort::Person, name.clone()),
         // A colon is not part of any principal's name, so the two can't be mistaken for each other.
         None => (Sort::Account, format!("{}:{}", message.chat.word(), message.account)),
     };
     let mut events = Vec::new();
-    let subject = enrolled(state, sort, &name, message.fresh, &mut events);
+    let subject = Roll::new(state, moment.fresh).subject(sort, &name, &mut events);
     let index = state.size() + events.len() as u64;
     events.push(Event::MessageReceived {
         from: subject,
@@ -57,13 +55,15 @@ pub fn hear(state: &State, rules: &dyn Rules, message: &Message, now: DateTime<U
         (Some(name), Ok(action)) => {
             let channel = message.channel.clone();
             let actor = Actor { subject, name: name.clone(), chat: message.chat, channel };
-            decide(state, rules, &Command::Person { actor, message: index, action: action.clone() }, now)
+            decide(state, moment, &Command::Person { actor, message: index, action: action.clone() })
                 .map(|events| (events, about(action)))
         }
     };
     let answer = match outcome {
         Ok((more, about)) => {
-            let asked = more.iter().position(|event| matches!(event, Event::AccessRequested { .. }));
+            // These two have an id of their own: their entry's index.
+            let named = |event: &Event| matches!(event, Event::AccessRequested { .. } | Event::PreapprovalGiven { .. });
+            let asked = more.iter().position(named);
             let id = asked.map(|at| RequestId(state.size() + (events.len() + at) as u64));
             events.extend(more);
             Answer::Done(id.or(about))
@@ -81,14 +81,6 @@ pub fn hear(state: &State, rules: &dyn Rules, message: &Message, now: DateTime<U
     Heard { events, answer, who: principal }
 }
 
-fn enrolled(state: &State, sort: Sort, name: &str, fresh: SubjectId, events: &mut Vec<Event>) -> SubjectId {
-    if let Some(subject) = state.subject(name) {
-        return subject;
-    }
-    events.push(Event::SubjectEnrolled { subject: fresh, sort, name: Personal::Known(name.to_owned()) });
-    fresh
-}
-
 fn about(action: &Action) -> Option<RequestId> {
     match action {
         Action::Approve { request, .. }
@@ -96,8 +88,16 @@ fn about(action: &Action) -> Option<RequestId> {
         | Action::Cancel { request }
         | Action::Done { request }
         | Action::Revoke { request, .. }
+        | Action::Review { request, .. }
         | Action::Show { request }
         | Action::Read { request } => Some(*request),
-        Action::Request { .. } | Action::Mine | Action::List | Action::Verify | Action::Help => None,
+        Action::Request { .. }
+        | Action::BreakGlass { .. }
+        | Action::Extend { .. }
+        | Action::Allow { .. }
+        | Action::Mine
+        | Action::List
+        | Action::Verify
+        | Action::Help => None,
     }
 }

@@ -8,10 +8,14 @@
 mod command;
 mod decide;
 mod effect;
+mod erase;
 mod event;
 mod evolve;
 mod hear;
 mod ids;
+mod life;
+mod moment;
+mod parts;
 mod record;
 mod refusal;
 mod rules;
@@ -21,15 +25,20 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use command::{Action, Actor, Command, Message, ProviderOutcome, Via};
+pub use command::{Action, Actor, Command, Message, ProviderOutcome, Start, Via};
 pub use decide::{ORDERS_MAX, PENDING_PER_PERSON_MAX, REASON_CHARS_MAX, decide, phase_words};
 pub use effect::{Effect, Notice, effects_of, notices};
-pub use event::{Cause, Event, FailureClass, Personal, Sort, Target};
+pub use event::Event;
 pub use hear::{Answer, Heard, hear};
 pub use ids::{Chat, RequestId, SubjectId};
+pub use moment::{Fresh, Moment};
+pub use parts::{Call, Cause, FailureClass, Finding, Manner, Personal, Sort, Target};
 pub use record::{NotAnEvent, PersonalField, Record};
 pub use refusal::Refusal;
 pub use rules::{PolicyId, Question, Refreshing, Resource, Right, Rules, Verdict};
 pub use settle::settle;
 pub use span::{DurationError, Span};
-pub use state::{Decision, Happening, Phase, Posted, Request, Seen, State, Stored, Subject};
+pub use state::{
+    Bulletin, Decision, Files, Happening, Phase, Posted, Preapproval, Request, Review, Seen, State, Stored, Subject,
+    Topic,
+};

@@ -42,13 +42,17 @@ pub struct NotAnEvent {
 
 impl Event {
     /// The kinds that this module writes and reads, besides the ledger's own.
-    pub const KINDS: [&'static str; 21] = [
+    pub const KINDS: [&'static str; 32] = [
         "service.started",
         "subject.enrolled",
         "message.received",
         "message.refused",
         "access.requested",
         "request.approved",
+        "request.autoapproved",
+        "request.reconsidered",
+        "approval.withdrawn",
+        "people.called",
         "request.denied",
         "request.cancelled",
         "request.lapsed",
@@ -62,6 +66,13 @@ impl Event {
         "grant.ending",
         "grant.stuck",
         "grant.ended",
+        "grant.extended",
+        "review.given",
+        "preapproval.given",
+        "preapproval.withdrawn",
+        "rules.loaded",
+        "digest.made",
+        "bulletin.posted",
         "card.posted",
         "notice.sent",
     ];
@@ -77,6 +88,12 @@ impl Event {
     pub fn request(&self) -> Option<RequestId> {
         match self {
             Self::RequestApproved { request, .. }
+            | Self::RequestAutoapproved { request, .. }
+            | Self::RequestReconsidered { request }
+            | Self::ApprovalWithdrawn { request, .. }
+            | Self::PeopleCalled { request, .. }
+            | Self::GrantExtended { request, .. }
+            | Self::ReviewGiven { request, .. }
             | Self::RequestDenied { request, .. }
             | Self::RequestCancelled { request, .. }
             | Self::RequestLapsed { request }
@@ -100,8 +117,19 @@ impl Event {
             | Self::SubjectEnrolled { .. }
             | Self::MessageReceived { .. }
             | Self::MessageRefused { .. }
+            | Self::PreapprovalGiven { .. }
+            | Self::PreapprovalWithdrawn { .. }
+            | Self::RulesLoaded { .. }
+            | Self::DigestMade { .. }
+            | Self::BulletinPosted { .. }
             | Self::AccessRequested { .. } => None,
         }
+    }
+
+    /// Whether it is about this request, or about one that gave it more time.
+    #[must_use]
+    pub fn concerns(&self, id: RequestId) -> bool {
+        self.request() == Some(id) || matches!(self, Self::GrantExtended { base, .. } if *base == id)
     }
 
     /// The event as the ledger takes it. `owner` says whose a personal field is that names nobody itself: the
@@ -183,7 +211,9 @@ impl Event {
             | Self::GrantStuck { words, .. } => Some(("words", words)),
             Self::AccessRequested { reason, .. }
             | Self::RequestDenied { reason, .. }
+            | Self::PreapprovalGiven { reason, .. }
             | Self::GrantEnding { reason, .. } => Some(("reason", reason)),
+            Self::ReviewGiven { notes, .. } => Some(("notes", notes)),
             Self::RequestApproved { comment, .. } => Some(("comment", comment)),
             Self::CredentialTaken { public_id, .. } => Some(("public_id", public_id)),
             Self::Ledger(_)
@@ -197,6 +227,15 @@ impl Event {
             | Self::GrantIssued { .. }
             | Self::CredentialOrdered { .. }
             | Self::GrantEnded { .. }
+            | Self::RequestAutoapproved { .. }
+            | Self::RequestReconsidered { .. }
+            | Self::ApprovalWithdrawn { .. }
+            | Self::PeopleCalled { .. }
+            | Self::GrantExtended { .. }
+            | Self::PreapprovalWithdrawn { .. }
+            | Self::RulesLoaded { .. }
+            | Self::DigestMade { .. }
+            | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => None,
         }
@@ -215,7 +254,10 @@ impl Event {
             Self::SubjectEnrolled { subject, .. } => Some(*subject),
             Self::MessageReceived { from, .. } | Self::MessageRefused { from, .. } => Some(*from),
             Self::AccessRequested { requester, .. } => Some(*requester),
-            Self::RequestApproved { by, .. } | Self::RequestDenied { by, .. } => Some(*by),
+            Self::RequestApproved { by, .. }
+            | Self::RequestDenied { by, .. }
+            | Self::ReviewGiven { by, .. }
+            | Self::PreapprovalGiven { by, .. } => Some(*by),
             Self::GrantEnding { by, .. } => *by,
             Self::Ledger(_)
             | Self::SubjectErased { .. }
@@ -233,6 +275,15 @@ impl Event {
             | Self::CredentialFailed { .. }
             | Self::GrantStuck { .. }
             | Self::GrantEnded { .. }
+            | Self::RequestAutoapproved { .. }
+            | Self::RequestReconsidered { .. }
+            | Self::ApprovalWithdrawn { .. }
+            | Self::PeopleCalled { .. }
+            | Self::GrantExtended { .. }
+            | Self::PreapprovalWithdrawn { .. }
+            | Self::RulesLoaded { .. }
+            | Self::DigestMade { .. }
+            | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => None,
         }

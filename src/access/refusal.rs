@@ -46,6 +46,21 @@ pub enum Refusal {
     /// The rules say no.
     #[error("{0}")]
     Rules(String),
+    /// The rules can't be evaluated, so the answer is no.
+    #[error("{0}")]
+    RulesBroken(String),
+    /// One's last break-glass has not been reviewed.
+    #[error(
+        "your last break-glass, {request} for `{resource}`, has not been reviewed yet, and until it is you can't break the glass again. {whom}"
+    )]
+    ReviewOwed {
+        /// Which.
+        request: RequestId,
+        /// For what.
+        resource: String,
+        /// Who can review it.
+        whom: String,
+    },
     /// One's own request.
     #[error("you can't approve your own request, from any account. {whom}")]
     OwnRequest {
@@ -90,6 +105,9 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The code of [`Refusal::RulesBroken`]: somebody has to look at the rules.
+    pub const RULES_BROKEN: &'static str = "rules_broken";
+
     /// A word for entries and scripts.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -102,6 +120,8 @@ impl Refusal {
             Self::ReasonTooLong { .. } => "reason_too_long",
             Self::TooLong { .. } => "too_long",
             Self::Rules(_) => "rules",
+            Self::RulesBroken(_) => Self::RULES_BROKEN,
+            Self::ReviewOwed { .. } => "review_owed",
             Self::OwnRequest { .. } => "own_request",
             Self::DecidedAlready(_) => "decided_already",
             Self::WrongPhase { .. } => "wrong_phase",

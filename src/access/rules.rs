@@ -5,7 +5,7 @@ use std::pin::Pin;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use super::{Actor, Chat, Request, Span, State, event::Target};
+use super::{Actor, Call, Chat, Request, Span, State, Target};
 
 /// The name of a rule that took part in a decision.
 pub type PolicyId = String;
@@ -136,6 +136,7 @@ impl<'a> Question<'a> {
             span: request.span,
             reason: request.reason.known().unwrap_or_default(),
             approvals: u32::try_from(request.approvals.len()).unwrap_or(u32::MAX),
+            escalated: request.was_called(Call::Escalation),
             ..self
         }
     }

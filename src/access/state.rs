@@ -7,7 +7,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{Cause, Chat, Event, Notice, Personal, RequestId, Sort, Span, SubjectId, Target};
+use super::{Call, Cause, Chat, Event, Finding, Manner, Notice, Personal, RequestId, Sort, Span, SubjectId, Target};
 
 /// Finished requests are kept in memory up to this many; older ones are read from the ledger when somebody asks.
 pub const FINISHED_KEPT_MAX: usize = 1_000;
@@ -34,8 +34,8 @@ pub enum Phase {
     Pending,
     /// Quorum is met; the door is not ordered open yet.
     Approved {
-        /// Since when.
-        since: DateTime<Utc>,
+        /// When it is to be: at once, or at the start that was asked for.
+        due: DateTime<Utc>,
     },
     /// An order is out, or was when the service stopped.
     Ordered {
@@ -80,14 +80,16 @@ pub enum Phase {
     Lapsed,
     /// Could not be opened, and is not open.
     Failed,
+    /// It was for more time, and the access it is about has it.
+    Extended,
 }
 
 impl Phase {
-    /// Whether nothing will happen to it any more.
+    /// Whether no door will be opened or shut for it any more.
     #[must_use]
     pub fn finished(&self) -> bool {
         match self {
-            Self::Ended { .. } | Self::Denied | Self::Cancelled | Self::Lapsed | Self::Failed => true,
+            Self::Ended { .. } | Self::Denied | Self::Cancelled | Self::Lapsed | Self::Failed | Self::Extended => true,
             Self::Pending
             | Self::Approved { .. }
             | Self::Ordered { .. }
@@ -105,6 +107,60 @@ pub struct Decision {
     pub by: SubjectId,
     /// When.
     pub at: DateTime<Utc>,
+    /// For less time than was asked, if so.
+    pub span: Option<Span>,
+}
+
+/// What somebody else thinks of a break-glass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Review {
+    /// Who.
+    pub by: SubjectId,
+    /// What they found.
+    pub finding: Finding,
+}
+
+/// What somebody approved ahead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preapproval {
+    /// Who said it.
+    pub by: SubjectId,
+    /// Who may ask.
+    pub person: SubjectId,
+    /// For what.
+    pub resource: String,
+    /// For how long at the most.
+    pub span: Span,
+    /// Until when it may be asked.
+    pub until: DateTime<Utc>,
+}
+
+/// What a bulletin is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Topic {
+    /// The rules were loaded, and people may do more than before.
+    Rules,
+    /// A rule could not be evaluated, and somebody was refused for it.
+    BrokenRule,
+    /// The clock was set.
+    Clock,
+    /// A review found something.
+    Concern,
+    /// The report of a period.
+    Digest,
+}
+
+/// Something that concerns a whole channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bulletin {
+    /// The entry it tells about.
+    pub seq: u64,
+    /// What it is about.
+    pub topic: Topic,
+    /// When it happened.
+    pub at: DateTime<Utc>,
+    /// Where it stands, and the entry that says so.
+    pub posted: BTreeMap<Chat, u64>,
 }
 
 /// A step in a request's life, for its card.
@@ -119,7 +175,7 @@ pub struct Happening {
 }
 
 /// Where a card stands.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Posted {
     /// On which platform.
     pub chat: Chat,
@@ -142,6 +198,12 @@ pub struct Request {
     pub span: Span,
     /// What for.
     pub reason: Personal,
+    /// The index of the message that asked for it.
+    pub message: u64,
+    /// When it was asked.
+    pub asked_at: DateTime<Utc>,
+    /// How it came about.
+    pub manner: Manner,
     /// How many different people have to approve.
     pub quorum: u32,
     /// When it lapses.
@@ -156,6 +218,18 @@ pub struct Request {
     pub phase: Phase,
     /// Who approved so far, each person once.
     pub approvals: Vec<Decision>,
+    /// Whether a rule or a pre-approval may still approve it by itself.
+    pub automatic: bool,
+    /// Who was called for it, and why.
+    pub called: BTreeMap<Call, Vec<SubjectId>>,
+    /// What somebody else thinks of it, if the glass was broken for it.
+    pub review: Option<Review>,
+    /// Requests for more time for it.
+    pub extensions: Vec<RequestId>,
+    /// When the access ended that it is to extend.
+    pub cut_short: Option<DateTime<Utc>>,
+    /// When its door was seen shut.
+    pub ended_at: Option<DateTime<Utc>>,
     /// How many orders went out.
     pub attempts: u32,
     /// Whether an order was left without an answer, so that the door may be open although a later order failed.
@@ -198,6 +272,9 @@ pub struct Seen {
     pub request: Option<RequestId>,
 }
 
+/// The config's files: name and SHA-256, lowercase hex.
+pub type Files = Vec<(String, String)>;
+
 /// The state.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct State {
@@ -210,7 +287,17 @@ pub struct State {
     pub(super) subjects: BTreeMap<SubjectId, Subject>,
     pub(super) by_name: BTreeMap<String, SubjectId>,
     pub(super) requests: BTreeMap<RequestId, Request>,
-    /// Requests that are not finished.
+    /// What was approved ahead and holds, by index.
+    pub(super) preapprovals: BTreeMap<u64, Preapproval>,
+    /// What is or was to be told to channels, the newest.
+    pub(super) bulletins: BTreeMap<u64, Bulletin>,
+    /// The files of the rules that were loaded last, and before, and the entries that say so.
+    pub(super) loaded: Vec<(u64, Files)>,
+    /// The newest report: its entry, when it was due, and the entry after its last.
+    pub(super) digest: Option<(u64, DateTime<Utc>, u64)>,
+    /// When the log was opened.
+    pub(super) opened_at: Option<DateTime<Utc>>,
+    /// Requests that are not finished, or owe a review.
     pub(super) open: BTreeSet<RequestId>,
     /// When a request leaves its phase by itself, by time.
     pub(super) deadlines: BTreeSet<(DateTime<Utc>, RequestId)>,
@@ -276,6 +363,42 @@ impl State {
         self.by_name.get(name).copied()
     }
 
+    /// What was approved ahead and has not been withdrawn, oldest first.
+    pub fn preapprovals(&self) -> impl Iterator<Item = (u64, &Preapproval)> {
+        self.preapprovals.iter().map(|(id, preapproval)| (*id, preapproval))
+    }
+
+    /// What is or was to be told to channels, the newest of it, oldest first.
+    pub fn bulletins(&self) -> impl Iterator<Item = &Bulletin> {
+        self.bulletins.values()
+    }
+
+    /// The files of the rules that were loaded by the entry `by`, and of those before; all that is remembered.
+    #[must_use]
+    pub fn loaded(&self, by: u64) -> Option<(&Files, Option<&Files>)> {
+        let at = self.loaded.iter().position(|(seq, _)| *seq == by)?;
+        let before = at.checked_sub(1).and_then(|before| self.loaded.get(before));
+        Some((&self.loaded.get(at)?.1, before.map(|(_, files)| files)))
+    }
+
+    /// The files of the rules that were loaded last.
+    #[must_use]
+    pub fn last_loaded(&self) -> Option<&Files> {
+        self.loaded.last().map(|(_, files)| files)
+    }
+
+    /// When the newest report was due; when the log was opened, if there was none yet.
+    #[must_use]
+    pub fn last_digest(&self) -> Option<DateTime<Utc>> {
+        self.digest.map(|(_, due, _)| due).or(self.opened_at)
+    }
+
+    /// The break-glass of this person that still owes a review, if there is one.
+    #[must_use]
+    pub fn review_owed_by(&self, who: &str) -> Option<&Request> {
+        self.open().find(|request| request.may_owe_review() && self.name(request.requester) == who)
+    }
+
     /// What became of a message that was delivered before.
     #[must_use]
     pub fn seen(&self, key: &str) -> Option<&Seen> {
@@ -320,7 +443,15 @@ impl State {
             .flat_map(|seen| std::iter::once(seen.message).chain(seen.refused.as_ref().map(|(seq, _)| *seq)));
         let subjects = self.subjects.values().flat_map(|subject| &subject.entries).copied();
         let requests = self.requests.values().flat_map(|request| &request.entries).copied();
-        let all: BTreeSet<u64> = seen.chain(subjects).chain(requests).collect();
+        let bulletins = self
+            .bulletins
+            .values()
+            .flat_map(|bulletin| std::iter::once(bulletin.seq).chain(bulletin.posted.values().copied()));
+        // The first entry says when the log was opened.
+        let rest = self.loaded.iter().map(|(seq, _)| *seq).chain(self.digest.map(|(seq, _, _)| seq)).chain([0]);
+        let ahead = self.preapprovals.keys().copied();
+        let all: BTreeSet<u64> =
+            seen.chain(subjects).chain(requests).chain(bulletins).chain(rest).chain(ahead).collect();
         all.into_iter().collect()
     }
 

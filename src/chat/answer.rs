@@ -63,10 +63,27 @@ pub fn again(state: &State, seen: &Seen) -> Reply {
 #[must_use]
 pub fn done(state: &State, action: &Action, about: Option<RequestId>) -> Reply {
     let request = about.and_then(|id| state.request(id));
-    let Some(request) = request else { return reply(Tone::Done, vec![plain("Done.")]) };
+    let Some(request) = request else { return reply(Tone::Done, vec![done_ahead(state, action, about)]) };
     let id = || Span::Code(request.id.to_string());
     let text = |text: String| Span::Text(text);
     let line = match action {
+        Action::Request { .. } if request.phase != Phase::Pending || request.automatic => {
+            vec![text("Asked: ".into()), id(), text(format!(" for {} of {}.", request.span, request.resource))]
+        }
+        Action::BreakGlass { .. } => vec![
+            text("You broke the glass: ".into()),
+            id(),
+            text(format!(
+                " for {} of {}. Everybody concerned is told now, and somebody else has to review it afterwards.",
+                request.span, request.resource
+            )),
+        ],
+        Action::Extend { .. } => vec![
+            text("Asked: ".into()),
+            id(),
+            text(format!(" for {} more of {}. What you have goes on meanwhile.", request.span, request.resource)),
+        ],
+        Action::Review { .. } => vec![text("Thank you. The review of ".into()), id(), text(" is closed.".into())],
         Action::Request { .. } => {
             let need = request.quorum;
             let people = if need == 1 { "one approval".to_owned() } else { format!("{need} approvals") };
@@ -78,22 +95,51 @@ pub fn done(state: &State, action: &Action, about: Option<RequestId>) -> Reply {
         }
         Action::Approve { .. } => {
             let missing = usize::try_from(request.quorum).unwrap_or(usize::MAX).saturating_sub(request.approvals.len());
+            let span = request.granted_span();
             let rest = match (&request.phase, missing) {
+                (Phase::Approved { due }, _) if request.manner.starts_at.is_some() => {
+                    format!("It starts {}.", draw::utc(*due))
+                }
                 (Phase::Pending, 1) => "It needs one more approval.".to_owned(),
                 (Phase::Pending, missing) => format!("It needs {missing} more approvals."),
                 _ => "It is being opened.".to_owned(),
             };
-            vec![text("Approved ".into()), id(), text(format!(" for {} of {}. {rest}", request.span, request.resource))]
+            vec![text("Approved ".into()), id(), text(format!(" for {span} of {}. {rest}", request.resource))]
         }
         Action::Deny { .. } => vec![text("Denied ".into()), id(), text(". Its requester is told why.".into())],
+        Action::Cancel { .. } if request.phase == Phase::Pending => {
+            vec![text("You took your approval of ".into()), id(), text(" back.".into())]
+        }
         Action::Cancel { .. } => vec![text("Withdrawn: ".into()), id(), text(".".into())],
         Action::Done { .. } => vec![text("Thank you. ".into()), id(), text(" is being closed.".into())],
-        Action::Revoke { .. } => vec![text("Revoked: ".into()), id(), text(" is being closed now.".into())],
-        Action::Show { .. } | Action::Read { .. } | Action::Mine | Action::List | Action::Verify | Action::Help => {
-            plain("Done.")
+        Action::Revoke { .. } if request.phase == Phase::Denied => {
+            vec![text("Revoked: ".into()), id(), text(" will not start.".into())]
         }
+        Action::Revoke { .. } => vec![text("Revoked: ".into()), id(), text(" is being closed now.".into())],
+        Action::Allow { .. }
+        | Action::Show { .. }
+        | Action::Read { .. }
+        | Action::Mine
+        | Action::List
+        | Action::Verify
+        | Action::Help => plain("Done."),
     };
     reply(Tone::Done, vec![line])
+}
+
+/// What was done to a pre-approval.
+fn done_ahead(state: &State, action: &Action, about: Option<RequestId>) -> Line {
+    let (Action::Allow { person, resource, span, .. }, Some(id)) = (action, about) else { return plain("Done.") };
+    let until = state.preapprovals().find(|(known, _)| *known == id.0).map(|(_, ahead)| Span::Time(ahead.until));
+    let mut line = vec![
+        Span::Text("Approved ahead: ".into()),
+        Span::Code(id.to_string()),
+        Span::Text(format!(". {person} may have {resource} for {span}, asked for until ")),
+    ];
+    line.extend(until);
+    line.push(Span::Text(". ".into()));
+    line.extend(marked(&format!("`/access cancel {}` takes it back.", id.0)));
+    line
 }
 
 /// The words.

@@ -43,6 +43,12 @@ pub enum Status {
     Lapsed,
     /// The provider could not do it; nothing is open.
     Failed,
+    /// Approved, and waits for its start.
+    Scheduled,
+    /// A break-glass that is over and owes a review.
+    Owing,
+    /// It made another access longer.
+    Extended,
 }
 
 /// A button. Its payload on any platform is the word and the request's id, never authority.
@@ -60,6 +66,16 @@ pub enum Button {
     Done,
     /// End somebody's access; opens a form for the reason.
     Revoke,
+    /// Approve for less time than was asked; opens a form.
+    ApproveLess,
+    /// Ask for more time for one's own access; opens a form.
+    Extend,
+    /// End somebody's break-glass at once; reasons can wait.
+    Cut,
+    /// Review a break-glass: it was as it should be. Opens a form for the notes.
+    ReviewOk,
+    /// Review a break-glass: it was not. Opens a form for the notes.
+    ReviewConcern,
 }
 
 /// The form behind a button.
@@ -73,7 +89,19 @@ pub struct Form {
 
 impl Button {
     /// All buttons.
-    pub const ALL: [Self; 6] = [Self::Approve, Self::Deny, Self::Cancel, Self::Show, Self::Done, Self::Revoke];
+    pub const ALL: [Self; 11] = [
+        Self::Approve,
+        Self::Deny,
+        Self::Cancel,
+        Self::Show,
+        Self::Done,
+        Self::Revoke,
+        Self::ApproveLess,
+        Self::Extend,
+        Self::Cut,
+        Self::ReviewOk,
+        Self::ReviewConcern,
+    ];
 
     /// Its word in payloads and commands.
     #[must_use]
@@ -85,6 +113,11 @@ impl Button {
             Self::Show => "show",
             Self::Done => "done",
             Self::Revoke => "revoke",
+            Self::ApproveLess => "approve-less",
+            Self::Extend => "extend",
+            Self::Cut => "cut",
+            Self::ReviewOk => "review-ok",
+            Self::ReviewConcern => "review-concern",
         }
     }
 
@@ -100,7 +133,18 @@ impl Button {
         match self {
             Self::Deny => Some(Form { label: "Why not?", hint: "The requester and the log get this reason." }),
             Self::Revoke => Some(Form { label: "Why end it now?", hint: "The holder and the log get this reason." }),
-            Self::Approve | Self::Cancel | Self::Show | Self::Done => None,
+            Self::ApproveLess => Some(Form {
+                label: "For how long?",
+                hint: "A shorter time, and a word if you like: 15m only the one row",
+            }),
+            Self::Extend => {
+                Some(Form { label: "How much more, and why?", hint: "For example: 30m the fix needs a deploy" })
+            }
+            Self::ReviewOk => Some(Form { label: "What happened?", hint: "The holder and the log get these notes." }),
+            Self::ReviewConcern => {
+                Some(Form { label: "What is the concern?", hint: "The holder, security and the log get these notes." })
+            }
+            Self::Approve | Self::Cancel | Self::Show | Self::Done | Self::Cut => None,
         }
     }
 }
@@ -121,6 +165,8 @@ pub struct Card {
     pub request: RequestId,
     /// Where it is in its life.
     pub status: Status,
+    /// Whether it is to be seen by everybody at once: somebody broke the glass.
+    pub loud: bool,
     /// "prod-db for 30m".
     pub title: String,
     /// The state in a sentence: "Waiting for approval, 0 of 1".

@@ -1,14 +1,12 @@
-//! From the state to what people see: the card of a request, and the notices about it. Every outgoing text of these
-//! two stands here.
+//! From the state to what people see: the card of a request.
 
 use chrono::{DateTime, Utc};
 
 use super::{
-    Notice,
     card::{Button, Card, Field, Line, Span, Status},
     plain,
 };
-use crate::access::{self, Cause, Event, Phase, Request, State, SubjectId};
+use crate::access::{self, Call, Cause, Event, Finding, Phase, Request, State, SubjectId};
 
 /// The leaf hash is shown by its first digits.
 pub const PROOF_CHARS: usize = 8;
@@ -18,72 +16,146 @@ pub const PROOF_CHARS: usize = 8;
 pub fn card(state: &State, request: &Request) -> Card {
     let requester = state.name(request.requester).to_owned();
     let leaf = request.leaf.clone().unwrap_or_default();
-    let title = format!("{} for {}", request.resource, request.span);
-    let status = status(&request.phase);
+    let title = title(request);
     let headline = headline(state, request);
     let summary = format!("{} {title}, asked by {requester}: {}", request.id, flat(&headline));
     Card {
         request: request.id,
-        status,
+        status: status(request),
+        loud: request.manner.break_glass && !request.over(),
         title,
         headline,
-        fields: vec![
-            Field { label: "Requester", value: vec![Span::Person(requester)] },
-            Field { label: "Resource", value: vec![Span::Code(request.resource.clone())] },
-            Field { label: "Duration", value: plain(request.span.to_string()) },
-            Field { label: "Reason", value: plain(request.reason.text()) },
-        ],
+        fields: fields(request, requester),
         plan: request.plan.clone(),
         history: request.history.iter().map(|step| (step.at, happened(state, request, &step.event))).collect(),
-        buttons: buttons(&request.phase),
+        buttons: buttons(request),
         proof: leaf.chars().take(PROOF_CHARS).collect(),
         terms: leaf,
         summary,
     }
 }
 
-fn status(phase: &Phase) -> Status {
-    match phase {
+fn title(request: &Request) -> String {
+    let what = format!("{} for {}", request.resource, request.span);
+    match request.manner.extends {
+        _ if request.manner.break_glass => format!("BREAK-GLASS: {what}"),
+        Some(base) => format!("{} for {} more ({base})", request.resource, request.span),
+        None => what,
+    }
+}
+
+fn fields(request: &Request, requester: String) -> Vec<Field> {
+    let duration = match (request.granted_span(), request.manner.extends) {
+        (granted, _) if granted < request.span => {
+            plain(format!("{granted}, approved for less than the {} that were asked", request.span))
+        }
+        (_, Some(base)) => plain(format!("{} more for {base}", request.span)),
+        (_, None) => plain(request.span.to_string()),
+    };
+    let mut fields = vec![
+        Field { label: "Requester", value: vec![Span::Person(requester)] },
+        Field { label: "Resource", value: vec![Span::Code(request.resource.clone())] },
+        Field { label: "Duration", value: duration },
+        Field { label: "Reason", value: plain(request.reason.text()) },
+    ];
+    if let Some(start) = request.manner.starts_at {
+        fields.push(Field { label: "Starts", value: vec![Span::Time(start)] });
+    }
+    if let (true, Some(end)) = (request.manner.break_glass, request.not_after) {
+        fields.push(Field { label: "Ends", value: vec![Span::Time(end)] });
+    }
+    fields
+}
+
+fn status(request: &Request) -> Status {
+    match &request.phase {
         Phase::Pending => Status::Requested,
+        Phase::Approved { .. } if request.manner.starts_at.is_some() => Status::Scheduled,
         Phase::Approved { .. } | Phase::Ordered { .. } | Phase::Deferred { .. } => Status::Issuing,
         Phase::Live { .. } => Status::Live,
         Phase::Ending { .. } => Status::Ending,
+        Phase::Ended { .. } if request.owes_review() => Status::Owing,
         Phase::Ended { cause: Cause::Unknown } | Phase::Failed => Status::Failed,
         Phase::Ended { cause: Cause::Expired | Cause::Returned | Cause::Revoked } => Status::Ended,
         Phase::Denied => Status::Denied,
         Phase::Cancelled => Status::Cancelled,
         Phase::Lapsed => Status::Lapsed,
+        Phase::Extended => Status::Extended,
     }
 }
 
 fn headline(state: &State, request: &Request) -> Line {
+    let text = |text: &str| Span::Text(text.to_owned());
     match &request.phase {
+        Phase::Ended { .. } if request.owes_review() => {
+            let mut line = ended(state, request);
+            let late = request.was_called(Call::ReviewOverdue);
+            line.push(text(if late {
+                ". Its review is overdue since "
+            } else {
+                ". It owes a review by somebody else by "
+            }));
+            line.extend(request.review_due().map(Span::Time));
+            line
+        }
         Phase::Pending => vec![
             Span::Text(format!("Waiting for approval, {} of {}. Lapses ", request.approvals.len(), request.quorum)),
             Span::Time(request.lapse_at),
         ],
+        Phase::Approved { due } if request.manner.starts_at.is_some() => {
+            vec![text("Approved. It starts "), Span::Time(*due)]
+        }
+        Phase::Approved { .. } | Phase::Ordered { .. } if request.manner.break_glass => {
+            vec![Span::Strong("Opened before any approval. ".into()), text("The provider is opening it")]
+        }
+        Phase::Approved { .. } | Phase::Ordered { .. } if request.manner.extends.is_some() => {
+            plain("Approved. The provider is making it longer")
+        }
         Phase::Approved { .. } | Phase::Ordered { .. } => plain("Approved. The provider is opening it"),
         Phase::Deferred { retry_at, .. } => {
-            vec![Span::Text("Approved. The provider could not open it yet; tries again ".into()), Span::Time(*retry_at)]
+            vec![text("Approved. The provider could not open it yet; tries again "), Span::Time(*retry_at)]
         }
-        Phase::Live { not_after } => vec![Span::Text("Live until ".into()), Span::Time(*not_after)],
+        Phase::Live { not_after } if request.manner.break_glass => {
+            vec![Span::Strong("Open before any approval, ".into()), text("until "), Span::Time(*not_after)]
+        }
+        Phase::Live { not_after } => vec![text("Live until "), Span::Time(*not_after)],
         Phase::Ending { failures: 0, .. } => plain("Ending. The provider is closing it"),
         Phase::Ending { failures, next_try, .. } => vec![
             Span::Strong("Not closed yet. ".into()),
             Span::Text(format!("The provider has failed {failures} times; tries again ")),
             Span::Time(*next_try),
         ],
-        Phase::Ended { cause: Cause::Expired } => plain("Ended: its time was up"),
-        Phase::Ended { cause: Cause::Returned } => plain("Ended: given back early"),
-        Phase::Ended { cause: Cause::Revoked } => match ender(request) {
-            Some(by) => vec![Span::Text("Ended: revoked by ".into()), Span::Person(state.name(by).into())],
-            None => plain("Ended: revoked"),
-        },
-        Phase::Ended { cause: Cause::Unknown } | Phase::Failed => plain("Failed. Nothing is open"),
+        Phase::Ended { .. } => ended(state, request),
+        Phase::Failed => plain("Failed. Nothing is open"),
         Phase::Denied => plain("Denied"),
         Phase::Cancelled => plain("Withdrawn by its requester"),
         Phase::Lapsed => plain("Lapsed: nobody decided in time"),
+        Phase::Extended => match request.not_after {
+            Some(end) => vec![text("Done: the access lasts until "), Span::Time(end)],
+            None => plain("Done"),
+        },
     }
+}
+
+fn ended(state: &State, request: &Request) -> Line {
+    let mut line = match (&request.phase, ender(request)) {
+        (Phase::Ended { cause: Cause::Expired }, _) => plain("Ended: its time was up"),
+        (Phase::Ended { cause: Cause::Returned }, _) => plain("Ended: given back early"),
+        (Phase::Ended { cause: Cause::Revoked }, Some(by)) => {
+            vec![Span::Text("Ended: revoked by ".into()), Span::Person(state.name(by).into())]
+        }
+        (Phase::Ended { cause: Cause::Revoked }, None) => plain("Ended: revoked"),
+        (_, _) => plain("Failed. Nothing is open"),
+    };
+    if let Some(review) = &request.review {
+        let found = match review.finding {
+            Finding::Ok => ". Reviewed, and found in order by ",
+            Finding::Concern => ". Reviewed with a concern by ",
+        };
+        line.push(Span::Text(found.into()));
+        line.push(Span::Person(state.name(review.by).into()));
+    }
+    line
 }
 
 fn ender(request: &Request) -> Option<SubjectId> {
@@ -94,35 +166,90 @@ fn ender(request: &Request) -> Option<SubjectId> {
         .find_map(|step| if let Event::GrantEnding { by, .. } = &step.event { *by } else { None })
 }
 
-fn buttons(phase: &Phase) -> Vec<(Button, String)> {
+fn buttons(request: &Request) -> Vec<(Button, String)> {
     let of =
         |buttons: &[(Button, &str)]| buttons.iter().map(|(button, label)| (*button, (*label).to_owned())).collect();
-    match phase {
-        Phase::Pending => of(&[(Button::Approve, "Approve"), (Button::Deny, "Deny…"), (Button::Cancel, "Withdraw")]),
+    let end = if request.manner.break_glass { (Button::Cut, "Cut it now") } else { (Button::Revoke, "Revoke…") };
+    match &request.phase {
+        Phase::Pending => of(&[
+            (Button::Approve, "Approve"),
+            (Button::ApproveLess, "Approve for less…"),
+            (Button::Deny, "Deny…"),
+            (Button::Cancel, "Withdraw"),
+        ]),
         Phase::Live { .. } => {
-            of(&[(Button::Show, "Show credential"), (Button::Done, "Give back"), (Button::Revoke, "Revoke…")])
+            of(&[(Button::Show, "Show credential"), (Button::Extend, "Extend…"), (Button::Done, "Give back"), end])
         }
-        Phase::Approved { .. } | Phase::Ordered { .. } | Phase::Deferred { .. } => of(&[(Button::Revoke, "Revoke…")]),
-        Phase::Ending { .. }
+        Phase::Approved { .. } if request.manner.starts_at.is_some() => of(&[(Button::Cancel, "Withdraw"), end]),
+        Phase::Approved { .. } | Phase::Ordered { .. } | Phase::Deferred { .. } if request.manner.extends.is_none() => {
+            of(&[end])
+        }
+        Phase::Ended { .. } if request.owes_review() => {
+            of(&[(Button::ReviewOk, "Review: ok…"), (Button::ReviewConcern, "Review: concern…")])
+        }
+        Phase::Approved { .. }
+        | Phase::Ordered { .. }
+        | Phase::Deferred { .. }
+        | Phase::Ending { .. }
         | Phase::Ended { .. }
         | Phase::Denied
         | Phase::Cancelled
         | Phase::Lapsed
-        | Phase::Failed => Vec::new(),
+        | Phase::Failed
+        | Phase::Extended => Vec::new(),
     }
 }
 
 /// One step of a request's history in a sentence.
-fn happened(state: &State, request: &Request, event: &Event) -> Line {
+pub(super) fn happened(state: &State, request: &Request, event: &Event) -> Line {
     let person = |subject: SubjectId| Span::Person(state.name(subject).to_owned());
     let text = |text: &str| Span::Text(text.to_owned());
     let because = |reason: &access::Personal| Span::Text(format!(": {}", reason.text()));
     match event {
-        Event::AccessRequested { requester, .. } => vec![text("asked by "), person(*requester)],
-        Event::RequestApproved { by, comment, .. } if comment.text().is_empty() => {
-            vec![text("approved by "), person(*by)]
+        Event::AccessRequested { requester, manner, .. } if manner.break_glass => {
+            vec![person(*requester), text(" broke the glass")]
         }
-        Event::RequestApproved { by, comment, .. } => vec![text("approved by "), person(*by), because(comment)],
+        Event::AccessRequested { requester, .. } => vec![text("asked by "), person(*requester)],
+        Event::RequestApproved { by, comment, duration_secs, preapproval, .. } => {
+            let mut line = vec![text("approved by "), person(*by)];
+            line.extend(duration_secs.map(|span| Span::Text(format!(" for {span}"))));
+            line.extend(preapproval.map(|id| Span::Text(format!(", ahead of time (#{id})"))));
+            if !comment.text().is_empty() {
+                line.push(because(comment));
+            }
+            line
+        }
+        Event::RequestAutoapproved { policies, .. } => {
+            let mut line = plain("approved by the rule ");
+            for (at, policy) in policies.iter().enumerate() {
+                if at > 0 {
+                    line.push(text(", "));
+                }
+                line.push(Span::Code(policy.clone()));
+            }
+            line
+        }
+        Event::ApprovalWithdrawn { by, .. } => vec![person(*by), text(" took their approval back")],
+        Event::PeopleCalled { why: Call::ReviewOverdue, .. } => plain("its review is overdue"),
+        Event::PeopleCalled { to, .. } => {
+            let mut line = plain("it has waited long, so others may approve it too");
+            for (at, subject) in to.iter().enumerate() {
+                line.push(text(if at == 0 { ": " } else { ", " }));
+                line.push(person(*subject));
+            }
+            line
+        }
+        Event::GrantExtended { request: by, base, not_after, .. } if *base == request.id => {
+            vec![Span::Text(format!("made longer by {by}, until ")), Span::Time(*not_after)]
+        }
+        Event::GrantExtended { base, not_after, .. } => {
+            vec![Span::Text(format!("{base} lasts until ")), Span::Time(*not_after)]
+        }
+        Event::ReviewGiven { by, finding, notes, .. } => {
+            let found =
+                if *finding == Finding::Ok { "reviewed, found in order by " } else { "reviewed with a concern by " };
+            vec![text(found), person(*by), because(notes)]
+        }
         Event::RequestDenied { by, reason, .. } => vec![text("denied by "), person(*by), because(reason)],
         Event::RequestCancelled { .. } => vec![text("withdrawn by "), person(request.requester)],
         Event::RequestLapsed { .. } => vec![text("lapsed: nobody decided in time")],
@@ -134,6 +261,7 @@ fn happened(state: &State, request: &Request, event: &Event) -> Line {
             vec![person(request.requester), Span::Text(format!(" took credential {n}"))]
         }
         Event::GrantEnding { cause, by, reason, .. } => match (cause, by) {
+            (Cause::Revoked, Some(by)) if reason.text().is_empty() => vec![text("cut by "), person(*by)],
             (Cause::Revoked, Some(by)) => vec![text("revoked by "), person(*by), because(reason)],
             (Cause::Returned, Some(by)) => vec![text("given back by "), person(*by)],
             (Cause::Unknown, _) => {
@@ -154,71 +282,14 @@ fn happened(state: &State, request: &Request, event: &Event) -> Line {
         | Event::MessageRefused { .. }
         | Event::CredentialOrdered { .. }
         | Event::CredentialFailed { .. }
+        | Event::RequestReconsidered { .. }
+        | Event::PreapprovalGiven { .. }
+        | Event::PreapprovalWithdrawn { .. }
+        | Event::RulesLoaded { .. }
+        | Event::DigestMade { .. }
+        | Event::BulletinPosted { .. }
         | Event::CardPosted { .. }
         | Event::NoticeSent { .. } => plain(""),
-    }
-}
-
-/// What one person is told about a request.
-#[must_use]
-pub fn notice(state: &State, request: &Request, what: access::Notice) -> Notice {
-    let id = Span::Code(request.id.to_string());
-    let name = Span::Strong(request.resource.clone());
-    let text = |text: &str| Span::Text(text.to_owned());
-    let mut lines = match what {
-        access::Notice::Live => {
-            let until = request.not_after.map_or_else(|| text("its end"), Span::Time);
-            vec![
-                vec![text("Your access to "), name, text(" is live until "), until, text(" ("), id, text(").")],
-                plain("The credential is made when you press the button, shown once, and kept nowhere."),
-            ]
-        }
-        access::Notice::Denied => vec![vec![text("Your request "), id, text(" for "), name, text(" was denied.")]],
-        access::Notice::Lapsed => vec![
-            vec![text("Nobody decided on your request "), id, text(" for "), name, text(" in time, so it lapsed.")],
-            plain("Ask again if you still need it, and tell an approver."),
-        ],
-        access::Notice::Failed => vec![
-            vec![text("Your request "), id, text(" for "), name, text(" was approved, but could not be opened.")],
-            plain("Nothing is open. Ask again; if it fails again, whoever looks after the resource has to look."),
-        ],
-        access::Notice::Ended => vec![vec![text("Your access to "), name, text(" has ended ("), id, text(").")]],
-        access::Notice::Stuck => vec![
-            vec![
-                text("The access "),
-                id,
-                text(" to "),
-                name,
-                text(" should be closed, and the provider can't close it."),
-            ],
-            plain("We go on trying. Somebody should look at the target now."),
-        ],
-    };
-    if let Some(last) = request.history.iter().rev().find(|step| explains(what, &step.event)) {
-        lines.push(happened(state, request, &last.event));
-    }
-    let buttons = match what {
-        access::Notice::Live => {
-            vec![(Button::Show, "Show credential".to_owned()), (Button::Done, "Give back".to_owned())]
-        }
-        access::Notice::Denied
-        | access::Notice::Lapsed
-        | access::Notice::Failed
-        | access::Notice::Ended
-        | access::Notice::Stuck => Vec::new(),
-    };
-    Notice { request: request.id, lines, buttons }
-}
-
-fn explains(what: access::Notice, event: &Event) -> bool {
-    match what {
-        access::Notice::Denied => matches!(event, Event::RequestDenied { .. }),
-        access::Notice::Failed => {
-            matches!(event, Event::GrantFailed { .. } | Event::GrantEnding { cause: Cause::Unknown, .. })
-        }
-        access::Notice::Ended => matches!(event, Event::GrantEnding { .. }),
-        access::Notice::Stuck => matches!(event, Event::GrantStuck { .. }),
-        access::Notice::Live | access::Notice::Lapsed => false,
     }
 }
 

@@ -1,28 +1,56 @@
 //! The words after `/access`, the same in every chat.
 
-use crate::access::{Action, DurationError, Refusal, RequestId, Span};
+use chrono::{NaiveDateTime, NaiveTime};
+
+use crate::access::{Action, DurationError, Finding, Refusal, RequestId, Span, Start};
 
 use super::{Input, card::Button};
 
 /// The words, each with how it is used and what it does: the help, and the source of "did you mean".
-pub const WORDS: [(&str, &str, &str); 11] = [
+pub const WORDS: [(&str, &str, &str); 15] = [
     (
         "request",
-        "`/access [request] <resource> <duration> <reason>`",
-        "asks for access, for example `/access prod-db 30m fixing INC-42`",
+        "`/access [request] <resource> <duration> [from <time>] <reason>`",
+        "asks for access, for example `/access prod-db 30m fixing INC-42` or `/access prod-db 30m from 02:00 migration`",
+    ),
+    (
+        "break-glass",
+        "`/access break-glass <resource> <duration> <reason>`",
+        "in an emergency: access at once, told to everybody concerned, and reviewed afterwards",
+    ),
+    (
+        "extend",
+        "`/access extend <id> <duration> <reason>`",
+        "asks for more time for your access, which goes on meanwhile",
     ),
     ("mine", "`/access mine`", "what you hold and what you have asked for"),
     ("list", "`/access list`", "what is pending or live, of everybody"),
     ("show", "`/access show <id>`", "one request with its history"),
     ("done", "`/access done <id>`", "gives your access back early"),
-    ("cancel", "`/access cancel <id>`", "withdraws your pending request"),
-    ("approve", "`/access approve <id> [comment]`", "approves somebody's request"),
+    (
+        "cancel",
+        "`/access cancel <id>`",
+        "withdraws your request, your approval while it is undecided, or your pre-approval",
+    ),
+    (
+        "approve",
+        "`/access approve <id> [for <duration>] [comment]`",
+        "approves somebody's request, for less time than was asked if you say so",
+    ),
     ("deny", "`/access deny <id> <reason>`", "denies it"),
     ("revoke", "`/access revoke <id> <reason>`", "ends somebody's access now"),
+    ("review", "`/access review <id> ok|concern <notes>`", "closes the review that somebody's break-glass owes"),
+    (
+        "allow",
+        "`/access allow <person> <resource> <duration> [within <duration>] <reason>`",
+        "approves ahead what somebody may ask for, within 8h if you say nothing else",
+    ),
     ("verify", "`/access verify`", "the signed head of the ledger, and whether the chain holds"),
     ("help", "`/access help`", "this"),
 ];
 
+/// A pre-approval holds for so long, unless it says otherwise.
+const WINDOW_HOURS: u64 = 8;
 /// A word this far from a known one may be a slip of it.
 const SLIP_DISTANCE_MAX: usize = 2;
 
@@ -37,7 +65,18 @@ pub fn read(input: &Input) -> Result<Action, Refusal> {
             let text = text.clone().unwrap_or_default();
             let request = *request;
             Ok(match button {
-                Button::Approve => Action::Approve { request, comment: text },
+                Button::Approve => Action::Approve { request, span: None, comment: text },
+                Button::ApproveLess => {
+                    let (span, comment) = leading_span(&text, "15m only the one row")?;
+                    Action::Approve { request, span: Some(span), comment: comment.to_owned() }
+                }
+                Button::Extend => {
+                    let (span, reason) = leading_span(&text, "30m the fix needs a deploy")?;
+                    Action::Extend { request, span, reason: reason.to_owned() }
+                }
+                Button::Cut => Action::Revoke { request, reason: text },
+                Button::ReviewOk => Action::Review { request, finding: Finding::Ok, notes: text },
+                Button::ReviewConcern => Action::Review { request, finding: Finding::Concern, notes: text },
                 Button::Deny => Action::Deny { request, reason: text },
                 Button::Cancel => Action::Cancel { request },
                 Button::Show => Action::Show { request },
@@ -61,7 +100,15 @@ fn line_of(line: &str) -> Result<Action, Refusal> {
         "show" => id("show", rest).and_then(|(request, rest)| alone("show", rest, Action::Read { request })),
         "done" => id("done", rest).and_then(|(request, rest)| alone("done", rest, Action::Done { request })),
         "cancel" => id("cancel", rest).and_then(|(request, rest)| alone("cancel", rest, Action::Cancel { request })),
-        "approve" => id("approve", rest).map(|(request, rest)| Action::Approve { request, comment: rest.into() }),
+        "break-glass" => break_glass(rest),
+        "extend" => {
+            let (request, rest) = id("extend", rest)?;
+            let (span, reason) = leading_span(rest, "/access extend 17 30m the fix needs a deploy")?;
+            Ok(Action::Extend { request, span, reason: reason.into() })
+        }
+        "review" => review(rest),
+        "allow" => allow(rest),
+        "approve" => id("approve", rest).and_then(|(request, rest)| approve(request, rest)),
         "deny" => id("deny", rest).map(|(request, rest)| Action::Deny { request, reason: rest.into() }),
         "revoke" => id("revoke", rest).map(|(request, rest)| Action::Revoke { request, reason: rest.into() }),
         _ => bare(line),
@@ -83,24 +130,101 @@ fn bare(line: &str) -> Result<Action, Refusal> {
     request(line)
 }
 
-fn request(rest: &str) -> Result<Action, Refusal> {
-    let example = "for example `/access prod-db 30m fixing INC-42`";
+/// What is asked for: the resource, for how long, and the rest of the line.
+fn wish<'a>(rest: &'a str, example: &str) -> Result<(&'a str, Span, &'a str), Refusal> {
     let (resource, rest) = split(rest);
     if resource.is_empty() {
-        return Err(Refusal::Words(format!("say what you need, for how long, and why: {example}")));
+        return Err(Refusal::Words(format!("say what you need, for how long, and why: for example {example}")));
     }
-    let (duration, reason) = split(rest);
+    let (duration, rest) = split(rest);
     if duration.is_empty() {
         let resource = shorten(resource);
         return Err(Refusal::Words(format!(
             "say for how long and why: `/access {resource} 30m <reason>`. `/access help` lists the other words"
         )));
     }
-    let span = duration.parse::<Span>().map_err(|error| match error {
-        DurationError::Form => Refusal::Words(format!("`{}` is no duration: {error}; {example}", shorten(duration))),
-        DurationError::Zero | DurationError::TooLong => Refusal::Words(format!("{error}; {example}")),
-    })?;
-    Ok(Action::Request { resource: resource.to_owned(), span, reason: reason.to_owned(), plan: Vec::new() })
+    Ok((resource, duration_of(duration, example)?, rest))
+}
+
+fn duration_of(word: &str, example: &str) -> Result<Span, Refusal> {
+    word.parse::<Span>().map_err(|error| match error {
+        DurationError::Form => {
+            Refusal::Words(format!("`{}` is no duration: {error}; for example {example}", shorten(word)))
+        }
+        DurationError::Zero | DurationError::TooLong => Refusal::Words(format!("{error}; for example {example}")),
+    })
+}
+
+/// A text that begins with a duration, and the rest of it.
+fn leading_span<'a>(text: &'a str, example: &str) -> Result<(Span, &'a str), Refusal> {
+    let (duration, rest) = split(text);
+    if duration.is_empty() {
+        return Err(Refusal::Words(format!("say for how long, for example `{example}`")));
+    }
+    Ok((duration_of(duration, &format!("`{example}`"))?, rest))
+}
+
+fn request(rest: &str) -> Result<Action, Refusal> {
+    let (resource, span, rest) = wish(rest, "`/access prod-db 30m fixing INC-42`")?;
+    let (word, after) = split(rest);
+    let (moment, after) = split(after);
+    // "from" may as well be the first word of a reason.
+    let start = start_of(moment).filter(|_| word.eq_ignore_ascii_case("from"));
+    let reason = if start.is_some() { after } else { rest };
+    Ok(Action::Request { resource: resource.to_owned(), span, reason: reason.to_owned(), plan: Vec::new(), start })
+}
+
+/// `02:00`, or `2026-11-22T02:00`.
+fn start_of(word: &str) -> Option<Start> {
+    let clock = NaiveTime::parse_from_str(word, "%H:%M").map(Start::Clock);
+    clock.or_else(|_| NaiveDateTime::parse_from_str(word, "%Y-%m-%dT%H:%M").map(Start::Day)).ok()
+}
+
+fn break_glass(rest: &str) -> Result<Action, Refusal> {
+    let (resource, span, reason) = wish(rest, "`/access break-glass prod-db 30m the orders are down, INC-42`")?;
+    Ok(Action::BreakGlass { resource: resource.to_owned(), span, reason: reason.to_owned(), plan: Vec::new() })
+}
+
+/// `[for <duration>] [comment]`.
+fn approve(request: RequestId, rest: &str) -> Result<Action, Refusal> {
+    let (word, after) = split(rest);
+    let (duration, comment) = split(after);
+    if word.eq_ignore_ascii_case("for") && duration.starts_with(|c: char| c.is_ascii_digit()) {
+        let span = duration_of(duration, "`/access approve 17 for 15m`")?;
+        return Ok(Action::Approve { request, span: Some(span), comment: comment.to_owned() });
+    }
+    Ok(Action::Approve { request, span: None, comment: rest.to_owned() })
+}
+
+fn review(rest: &str) -> Result<Action, Refusal> {
+    let (request, rest) = id("review", rest)?;
+    let (word, notes) = split(rest);
+    let found = [Finding::Ok, Finding::Concern].into_iter().find(|finding| word.eq_ignore_ascii_case(finding.word()));
+    match found {
+        Some(finding) => Ok(Action::Review { request, finding, notes: notes.to_owned() }),
+        None => Err(Refusal::Words(format!(
+            "say what you found: `/access review {0} ok <notes>` or `/access review {0} concern <notes>`",
+            request.0
+        ))),
+    }
+}
+
+fn allow(rest: &str) -> Result<Action, Refusal> {
+    let example = "`/access allow ana prod-db 30m within 8h the migration of tonight`";
+    let (person, rest) = split(rest);
+    if person.is_empty() {
+        return Err(Refusal::Words(format!("say who may ask for what: for example {example}")));
+    }
+    let (resource, span, rest) = wish(rest, example)?;
+    let (word, after) = split(rest);
+    let (window, reason) = split(after);
+    let (window, reason) = if word.eq_ignore_ascii_case("within") && window.starts_with(|c: char| c.is_ascii_digit()) {
+        (duration_of(window, example)?, reason)
+    } else {
+        (Span::hours(WINDOW_HOURS), rest)
+    };
+    let (person, resource) = (person.trim_start_matches('@').to_owned(), resource.to_owned());
+    Ok(Action::Allow { person, resource, span, window, reason: reason.to_owned() })
 }
 
 fn id<'a>(word: &str, rest: &'a str) -> Result<(RequestId, &'a str), Refusal> {

@@ -5,9 +5,11 @@
 //! messages look like them.
 
 pub mod answer;
+pub mod bulletin;
 pub mod card;
 pub mod draw;
 pub mod grammar;
+pub mod notice;
 pub mod playground;
 pub mod text;
 
@@ -85,6 +87,17 @@ pub struct Notice {
     pub buttons: Vec<(Button, String)>,
 }
 
+/// Something that concerns a whole channel: changed rules, a report, a rule that fails.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bulletin {
+    /// What it is about, in a few words.
+    pub title: String,
+    /// What it says.
+    pub lines: Vec<Line>,
+    /// Whether it is to be seen at once.
+    pub loud: bool,
+}
+
 /// A message could not be posted; it will be tried again. The text is for the log and carries nothing secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -103,6 +116,9 @@ pub trait Adapter: Send + Sync {
     async fn put_card(&self, channel: &str, posted: Option<&str>, card: &Card) -> Result<String, ChatError>;
     /// Sends a direct message. `key` names this very notice: the same key twice is one message. Returns its id.
     async fn direct(&self, account: &str, key: &str, notice: &Notice) -> Result<String, ChatError>;
+    /// Posts to a channel, the usual one if none is named. `key` names this very bulletin: the same key twice is one
+    /// message. Returns its id.
+    async fn post(&self, channel: Option<&str>, key: &str, bulletin: &Bulletin) -> Result<String, ChatError>;
 }
 
 /// What an adapter may ask of the service behind it.

@@ -15,9 +15,10 @@ use crate::{
     chat::{Adapter, Service, playground},
     config::Config,
     engine::{
-        Engine, Fatal, Setup,
+        self, Engine, Fatal, Setup,
         clock::{Clock, SystemClock},
         doors::Doors,
+        rulebook::{Book, Rulebook},
     },
     policy::{self, Platform, Platforms, Policies},
     provider::{self, Holder},
@@ -114,6 +115,11 @@ pub fn rules(config: &Config, env: &BTreeMap<String, SecretString>) -> Result<Po
     Ok(policies.with_ticket(server.ticket_pattern.clone()).with_sources(lookups, server.group_cache_secs))
 }
 
+/// What of the config may change while the service runs.
+fn book(config: &Config, env: &BTreeMap<String, SecretString>) -> Result<Book, Stop> {
+    Ok(Book { rules: Arc::new(rules(config, env)?), digest: None, files: config.files.clone() })
+}
+
 /// A running service.
 pub struct Running {
     engine: Engine,
@@ -142,12 +148,13 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let setup = Setup {
         data: surroundings.data.clone(),
         origin: config.server.origin.clone(),
-        rules: Arc::new(rules(config, &surroundings.env)?),
+        book: Rulebook::new(book(config, &surroundings.env)?),
+        widened: Arc::new(|_, _| Vec::new()),
+        entropy: engine::entropy(),
         doors: Arc::clone(&doors),
         adapters,
         clock,
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        files: config.files.clone(),
     };
     let listener = TcpListener::bind(surroundings.listen)
         .await
@@ -202,7 +209,8 @@ fn page(config: &Config, clock: &Arc<dyn Clock>) -> playground::Playground {
         let title = if groups.is_empty() { "in no group".to_owned() } else { format!("in {}", groups.join(", ")) };
         playground::Persona { name: person.name.clone(), title }
     });
-    let mut channels: Vec<String> = config.server.playground_channel.clone().into_iter().collect();
+    let own = [&config.server.playground_channel, &config.server.security_channel];
+    let mut channels: Vec<String> = own.into_iter().flatten().cloned().collect();
     let mut examples = Vec::new();
     for name in &config.resources {
         let Some(resource) = config.facts.resource(name) else { continue };

@@ -87,9 +87,11 @@ impl Doors {
 
     /// The order behind a request, if one was made.
     pub fn order(&self, state: &State, request: &Request) -> Option<Order> {
+        // What extends another's access is an order for that one's door.
+        let id = request.manner.extends.unwrap_or(request.id);
         Some(Order {
-            external_id: state.external_id(request.id),
-            request: request.id.0,
+            external_id: state.external_id(id),
+            request: id.0,
             resource: request.resource.clone(),
             holder: (self.holder_of)(state.name(request.requester)),
             not_after: request.not_after?,

@@ -17,8 +17,8 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    access::{Chat, Effect, Notice, Posted, RequestId, SubjectId, effects_of, notices},
-    chat::{Adapter, ChatError, Reply, answer, card::Card, draw},
+    access::{Effect, Notice, Posted, Request, RequestId, SubjectId, effects_of, notices},
+    chat::{Adapter, ChatError, Reply, answer, card::Card, draw, notice},
 };
 
 /// The first pause before a message is posted again; it doubles each time.
@@ -38,7 +38,7 @@ pub type Later<'a> = (&'a dyn Clock, &'a mpsc::Sender<Job>);
 pub struct Lanes {
     /// Requests whose provider is at work, and who waits for its key.
     busy: HashMap<RequestId, Option<oneshot::Sender<Reply>>>,
-    cards: HashMap<(RequestId, Chat), CardLane>,
+    cards: HashMap<(RequestId, Posted), CardLane>,
     telling: HashSet<(RequestId, Notice, SubjectId)>,
     telling_failures: HashMap<RequestId, u32>,
 }
@@ -71,12 +71,12 @@ impl Lanes {
     pub fn drawn(
         &mut self,
         request: RequestId,
-        chat: Chat,
+        place: &Posted,
         card: &Card,
         result: Result<String, ChatError>,
         later: Later<'_>,
     ) -> Option<String> {
-        let lane = self.cards.entry((request, chat)).or_default();
+        let lane = self.cards.entry((request, place.clone())).or_default();
         lane.busy = false;
         match result {
             Ok(message) => {
@@ -85,7 +85,7 @@ impl Lanes {
                 Some(message)
             }
             Err(error) => {
-                tracing::warn!(%error, request = request.0, chat = chat.word(), "a card could not be drawn; tried again");
+                tracing::warn!(%error, request = request.0, chat = place.chat.word(), channel = place.channel, "a card could not be drawn; tried again");
                 lane.failures = lane.failures.saturating_add(1);
                 redo_later(request, lane.failures, later);
                 None
@@ -133,6 +133,12 @@ fn redo_later(request: RequestId, failures: u32, (clock, to_self): Later<'_>) {
 }
 
 impl Writer {
+    /// Which lane a request's provider is called on. What extends another's access goes on that one's, so that its
+    /// revocation never overtakes it.
+    pub(super) fn lane_of(&self, id: RequestId) -> RequestId {
+        self.state.request(id).and_then(|request| request.manner.extends).unwrap_or(id)
+    }
+
     /// Does what a request's state calls for, as far as it is not under way already.
     pub(super) fn follow(&mut self, id: RequestId) {
         let now = self.now();
@@ -149,7 +155,10 @@ impl Writer {
 
     /// At start: everything that is open, and on a platform that forgets what was posted, the newest of the rest.
     pub(super) fn follow_everything(&mut self) {
-        let open: Vec<RequestId> = self.state.open().map(|request| request.id).collect();
+        // Those that are over may still have somebody to be told.
+        let now = self.now();
+        let wanting = |request: &&Request| !request.over() || !effects_of(request, now).is_empty();
+        let open: Vec<RequestId> = self.state.requests().filter(wanting).map(|request| request.id).collect();
         let forgetful = self.setup.adapters.iter().any(|adapter| adapter.forgets());
         if forgetful {
             let recent: Vec<RequestId> =
@@ -166,18 +175,19 @@ impl Writer {
 
     /// Calls the provider for a request, unless it is at work for it already.
     fn call(&mut self, id: RequestId, call: Call, attempt: u32, waiting: Option<oneshot::Sender<Reply>>) {
-        if self.lanes.is_busy(id) || self.stopping.is_some() {
+        let lane = self.lane_of(id);
+        if self.lanes.is_busy(lane) || self.stopping.is_some() {
             return;
         }
         let Some(request) = self.state.request(id) else { return };
         let Some(order) = self.setup.doors.order(&self.state, request) else { return };
         let target = request.target.clone();
-        self.lanes.busy.insert(id, waiting);
+        self.lanes.busy.insert(lane, waiting);
         let doors = Arc::clone(&self.setup.doors);
-        let late = self.setup.clock.pause(PROVIDER_DEADLINE);
+        let deadline = self.setup.clock.pause(PROVIDER_DEADLINE);
         let to_self = self.to_self.clone();
         tokio::spawn(async move {
-            let result = doors.call(call, target, order, late).await;
+            let result = doors.call(call, target, order, deadline).await;
             let _ = to_self.send(Job::Provider { request: id, call, attempt, result }).await;
         });
     }
@@ -200,19 +210,20 @@ impl Writer {
         }
         let card = draw::card(&self.state, request);
         let look = look(&card);
-        for adapter in &self.setup.adapters {
-            let chat = adapter.chat();
-            let lane = self.lanes.cards.entry((id, chat)).or_default();
+        let channels = || std::iter::once(&request.channel).chain(&request.manner.also);
+        let places = self.setup.adapters.iter().flat_map(|adapter| channels().map(move |channel| (adapter, channel)));
+        for (adapter, channel) in places {
+            let place = Posted { chat: adapter.chat(), channel: channel.clone() };
+            let lane = self.lanes.cards.entry((id, place.clone())).or_default();
             if lane.busy || lane.drawn == Some(look) {
                 continue;
             }
             lane.busy = true;
-            let place = Posted { chat, channel: request.channel.clone() };
             let posted = request.cards.get(&place).cloned();
             let (adapter, card, to_self) = (Arc::clone(adapter), card.clone(), self.to_self.clone());
             tokio::spawn(async move {
                 let result = adapter.put_card(&place.channel, posted.as_deref(), &card).await;
-                let _ = to_self.send(Job::Drawn { request: id, chat, card: Box::new(card), result }).await;
+                let _ = to_self.send(Job::Drawn { request: id, place, card: Box::new(card), result }).await;
             });
         }
         if self.lanes.cards.len() > CARD_LANES_MAX {
@@ -227,13 +238,14 @@ impl Writer {
         if !self.lanes.telling.insert((id, notice, to)) {
             return;
         }
+        let rules = self.setup.book.rules();
         let name = self.state.name(to).to_owned();
-        let text = draw::notice(&self.state, request, notice);
+        let text = notice::notice(&self.state, request, notice);
         let reachable: Vec<(Arc<dyn Adapter>, String)> = self
             .setup
             .adapters
             .iter()
-            .filter_map(|adapter| Some((Arc::clone(adapter), self.setup.rules.account(adapter.chat(), &name)?)))
+            .filter_map(|adapter| Some((Arc::clone(adapter), rules.account(adapter.chat(), &name)?)))
             .collect();
         let key = notice_key(id, notice);
         let to_self = self.to_self.clone();
@@ -252,13 +264,14 @@ impl Writer {
     /// Repeats, on platforms that forget, what somebody was told before this process started.
     fn remind(&self, id: RequestId) {
         let Some(request) = self.state.request(id) else { return };
+        let rules = self.setup.book.rules();
         for (notice, to) in notices(request, self.now()) {
             if !request.told.contains(&(notice, to)) {
                 continue;
             }
-            let text = draw::notice(&self.state, request, notice);
+            let text = notice::notice(&self.state, request, notice);
             for adapter in self.setup.adapters.iter().filter(|adapter| adapter.forgets()) {
-                let Some(account) = self.setup.rules.account(adapter.chat(), self.state.name(to)) else { continue };
+                let Some(account) = rules.account(adapter.chat(), self.state.name(to)) else { continue };
                 let (adapter, text, key) = (Arc::clone(adapter), text.clone(), notice_key(id, notice));
                 tokio::spawn(async move {
                     if let Err(error) = adapter.direct(&account, &key, &text).await {

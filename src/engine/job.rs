@@ -1,10 +1,12 @@
 //! What reaches the one writer.
 
+use std::sync::Arc;
+
 use tokio::sync::oneshot;
 
-use super::doors::Call;
+use super::{doors::Call, rulebook::Book};
 use crate::{
-    access::{Action, Chat, Command, FailureClass, Message, Notice, Request, RequestId, SubjectId},
+    access::{Action, Chat, Command, FailureClass, Message, Notice, Posted, Request, RequestId, SubjectId},
     chat::{ChatError, Reply, card::Card},
     ledger::OpenError,
     provider::Credential,
@@ -36,8 +38,8 @@ pub enum Job {
     Drawn {
         /// Whose card.
         request: RequestId,
-        /// On which platform.
-        chat: Chat,
+        /// Where.
+        place: Posted,
         /// What was drawn.
         card: Box<Card>,
         /// The platform's id of the message.
@@ -54,6 +56,24 @@ pub enum Job {
         /// Whether it got through.
         result: Result<(), ChatError>,
     },
+    /// A bulletin was posted, or not.
+    Posted {
+        /// The entry it tells about.
+        bulletin: u64,
+        /// On which platform.
+        chat: Chat,
+        /// The platform's id of the message.
+        result: Result<String, ChatError>,
+    },
+    /// A bulletin that could not be posted is due again.
+    Repost,
+    /// Other rules are to hold.
+    Load {
+        /// The rules.
+        book: Arc<Book>,
+        /// Where the entry's index goes, or why there is none.
+        done: Loaded,
+    },
     /// A card or a notice that could not be posted is due again.
     Redo(RequestId),
     /// A request that is finished for long was looked up in the ledger.
@@ -68,6 +88,9 @@ pub enum Job {
     /// Finish what is queued, and stop.
     Stop(oneshot::Sender<()>),
 }
+
+/// Who waits for other rules to hold.
+pub type Loaded = oneshot::Sender<Result<u64, String>>;
 
 /// An answer that is owed, once the batch is on the disk.
 pub enum Owed {

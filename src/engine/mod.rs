@@ -9,7 +9,9 @@ mod codec;
 pub mod doors;
 mod follow;
 mod job;
+mod posts;
 mod recovery;
+pub mod rulebook;
 mod service;
 mod shared;
 mod writer;
@@ -22,13 +24,15 @@ pub use service::Handle;
 pub use shared::Shared;
 
 use crate::{
-    access::{NotAnEvent, Rules},
+    access::NotAnEvent,
     chat::Adapter,
     ledger::{OpenError, ReadError},
 };
 use clock::Clock;
 use doors::Doors;
 use job::Job;
+use rand::Rng as _;
+use rulebook::{Book, Rulebook, Widened};
 
 /// Jobs that may wait for the writer; whoever comes when it is full is told that we are busy.
 const QUEUE_JOBS_MAX: usize = 1024;
@@ -40,7 +44,11 @@ pub struct Setup {
     /// The log's name in every signed head.
     pub origin: String,
     /// The rules of the day.
-    pub rules: Arc<dyn Rules>,
+    pub book: Arc<Rulebook>,
+    /// What other rules change.
+    pub widened: Widened,
+    /// 128 random bits a call.
+    pub entropy: Entropy,
     /// The providers.
     pub doors: Arc<Doors>,
     /// The chats.
@@ -49,8 +57,19 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// The program's version, for the record.
     pub version: String,
-    /// The config's files and their SHA-256, for the record.
-    pub files: Vec<(String, String)>,
+}
+
+/// Where random bits come from.
+pub type Entropy = Arc<dyn Fn() -> [u8; 16] + Send + Sync>;
+
+/// The system's random bits.
+#[must_use]
+pub fn entropy() -> Entropy {
+    Arc::new(|| {
+        let mut bits = [0; 16];
+        rand::rng().fill_bytes(&mut bits);
+        bits
+    })
 }
 
 /// Why the service can't go on. Nothing was answered that is not in the ledger, and a restart is the recovery.
@@ -105,6 +124,18 @@ impl Engine {
     /// Why.
     pub async fn failed(&mut self) -> Result<(), Fatal> {
         (&mut self.task).await.unwrap_or_else(|panic| Err(Fatal::Broken(panic.to_string())))
+    }
+
+    /// Has other rules hold from now on. Whoever asked before and is not answered yet may be answered by either. The
+    /// index of the entry that says so.
+    ///
+    /// # Errors
+    /// In words, if it could not be recorded; the old rules hold then.
+    pub async fn load(&self, book: Book) -> Result<u64, String> {
+        let (done, loaded) = oneshot::channel();
+        let gone = "the service is stopping".to_owned();
+        self.jobs.send(Job::Load { book: Arc::new(book), done }).await.map_err(|_| gone.clone())?;
+        loaded.await.unwrap_or(Err(gone))
     }
 
     /// Finishes the batch at hand, closes the ledger, and stops.

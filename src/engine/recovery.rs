@@ -50,7 +50,7 @@ struct Kept {
 }
 
 /// The version of [`Kept`], and of what the core folds: a snapshot of another version is not used.
-const KEPT_VERSION: u32 = 1;
+const KEPT_VERSION: u32 = 2;
 
 /// The state for a snapshot.
 pub fn kept(state: &State) -> Option<Vec<u8>> {
@@ -92,10 +92,10 @@ pub fn request(ledger: &Ledger, id: RequestId) -> Option<Request> {
         if own && !matches!(stored.event, Event::AccessRequested { .. }) {
             return None;
         }
-        if own || stored.event.request() == Some(id) {
+        if own || stored.event.concerns(id) {
             state.evolve(&stored);
         }
-        if state.request(id).is_some_and(|request| request.phase.finished()) {
+        if state.request(id).is_some_and(Request::over) {
             break;
         }
     }

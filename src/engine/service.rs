@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rand::Rng;
 use sha2::{Digest, Sha256};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Setup, Shared, job::Job};
 use crate::{
-    access::{Action, Message, SubjectId, Via},
+    access::{Action, Message, Via},
     chat::{Inbound, Input, LedgerView, Reply, Service, answer, grammar, text},
 };
 
@@ -53,8 +52,8 @@ impl Handle {
             }
         };
         let mut action = grammar::read(&input);
-        if let Ok(Action::Request { resource, plan, .. }) = &mut action
-            && let Some(known) = self.setup.rules.resource(resource)
+        if let Ok(Action::Request { resource, plan, .. } | Action::BreakGlass { resource, plan, .. }) = &mut action
+            && let Some(known) = self.setup.book.rules().resource(resource)
         {
             *plan = self.setup.doors.plan(resource, &known.target);
         }
@@ -64,9 +63,7 @@ impl Handle {
             hash.update(part);
         }
         let key = hex::encode(hash.finalize()).chars().take(KEY_HEX_DIGITS).collect();
-        let mut fresh = [0; 16];
-        rand::rng().fill_bytes(&mut fresh);
-        Message { chat, account, channel, key, via, text: recorded(text), action, fresh: SubjectId(fresh) }
+        Message { chat, account, channel, key, via, text: recorded(text), action }
     }
 }
 
@@ -84,7 +81,7 @@ fn recorded(text: String) -> String {
 #[async_trait]
 impl Service for Handle {
     async fn submit(&self, inbound: Inbound) -> Reply {
-        self.setup.rules.refresh(self.setup.clock.now()).await;
+        self.setup.book.rules().refresh(self.setup.clock.now()).await;
         let (reply, answered) = oneshot::channel();
         let message = Box::new(self.message(inbound));
         match self.jobs.try_send(Job::Message { message, reply }) {

@@ -13,13 +13,15 @@ use super::{
     Fatal, Setup, Shared, codec,
     doors::Call,
     follow::Lanes,
-    job::{Job, Owed},
+    job::{Job, Loaded, Owed},
+    posts::Posts,
     recovery,
+    rulebook::Book,
 };
 use crate::{
     access::{
-        self, Action, Answer, Command, Event, Message, Phase, ProviderOutcome, Refusal, RequestId, State, Stored,
-        decide, hear, settle,
+        self, Action, Answer, Command, Event, Files, Fresh, Message, Moment, Phase, Posted, ProviderOutcome, Refusal,
+        RequestId, State, Stored, decide, hear, settle,
     },
     chat::{Reply, answer},
     ledger::{Draft, Ledger, OpenError},
@@ -53,6 +55,7 @@ pub struct Writer {
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) to_self: mpsc::Sender<Job>,
     pub(super) lanes: Lanes,
+    pub(super) posts: Posts,
     /// What arrived while the ledger was away.
     pub(super) held: VecDeque<Job>,
     /// Up to when tries were followed.
@@ -69,10 +72,20 @@ pub struct Writer {
 /// What is decided together and becomes durable together.
 struct Batch {
     now: DateTime<Utc>,
+    book: Arc<Book>,
+    fresh: Fresh,
+    /// Rules that hold once the batch is on the disk, with the entry that says so.
+    loads: Vec<(u64, Arc<Book>, Loaded)>,
     drafts: Vec<Draft>,
     touched: BTreeSet<RequestId>,
     owed: Vec<(oneshot::Sender<Reply>, Owed)>,
     text_bytes: usize,
+}
+
+impl Batch {
+    fn moment(&self) -> Moment<'_> {
+        Moment { rules: self.book.rules.as_ref(), now: self.now, fresh: self.fresh }
+    }
 }
 
 impl Writer {
@@ -95,6 +108,7 @@ impl Writer {
             jobs,
             to_self,
             lanes: Lanes::default(),
+            posts: Posts::default(),
             held: VecDeque::new(),
             followed,
             step_recorded: false,
@@ -109,10 +123,9 @@ impl Writer {
     /// # Errors
     /// [`Fatal`]: the ledger can't be trusted any more. Nothing was answered that is not in it.
     pub async fn run(mut self) -> Result<(), Fatal> {
-        self.held.push_back(Job::Command(Command::Started {
-            version: self.setup.version.clone(),
-            files: self.setup.files.clone(),
-        }));
+        let files = self.setup.book.now().files.clone();
+        let widened = self.widened(files.clone()).await;
+        self.held.push_back(Job::Command(Command::Started { version: self.setup.version.clone(), files, widened }));
         // Nobody waits any more for the answers to the orders that are out. They are ordered anew, before anything else
         // is done, so that every call to a provider from now on has its own entry.
         let out = self.state.open().filter(|request| matches!(request.phase, Phase::Ordered { .. }));
@@ -131,6 +144,14 @@ impl Writer {
         self.keep(1).await;
         self.shut().await;
         Ok(())
+    }
+
+    /// In how many ways these files let people do more than those that were loaded last.
+    async fn widened(&self, files: Files) -> u32 {
+        let Some(before) = self.state.last_loaded().filter(|before| **before != files).cloned() else { return 0 };
+        let widened = Arc::clone(&self.setup.widened);
+        let words = tokio::task::spawn_blocking(move || widened(&before, &files)).await.unwrap_or_default();
+        u32::try_from(words.len()).unwrap_or(u32::MAX)
     }
 
     /// Records what the providers still answer, so that the next start has less to ask; starts nothing new.
@@ -155,6 +176,11 @@ impl Writer {
         let mut next = first.or_else(|| self.held.pop_front());
         for _ in 0..BATCH_JOBS_MAX {
             let Some(job) = next else { break };
+            // What follows other rules is decided by them, in a batch of its own.
+            if let Job::Load { book, done } = job {
+                self.load(&mut batch, book, done).await;
+                break;
+            }
             self.take(&mut batch, job);
             if batch.text_bytes > BATCH_TEXT_BYTES_MAX || batch.drafts.len() > BATCH_EVENTS_MAX {
                 break;
@@ -162,6 +188,7 @@ impl Writer {
             next = self.held.pop_front().or_else(|| self.jobs.try_recv().ok());
         }
         self.look_at_clock(&mut batch);
+        self.look_at_schedule(&mut batch);
         // What was decided on a history that does not hold is not written.
         if let Some(error) = self.broken.take() {
             return Err(error.into());
@@ -169,6 +196,14 @@ impl Writer {
         self.finish(batch).await?;
         self.keep(KEPT_EVERY_ENTRIES).await;
         Ok(())
+    }
+
+    async fn load(&mut self, batch: &mut Batch, book: Arc<Book>, done: Loaded) {
+        let files = book.files.clone();
+        let widened = self.widened(files.clone()).await;
+        let seq = self.state.size();
+        self.command(batch, &Command::Load { files, widened });
+        batch.loads.push((seq, book, done));
     }
 
     /// Keeps the state for the next start, if so many entries came since it was kept. It is a cache: nothing depends on it.
@@ -202,7 +237,16 @@ impl Writer {
     }
 
     fn batch(&self) -> Batch {
-        Batch { now: self.now(), drafts: Vec::new(), touched: BTreeSet::new(), owed: Vec::new(), text_bytes: 0 }
+        Batch {
+            now: self.now(),
+            book: self.setup.book.now(),
+            fresh: Fresh((self.setup.entropy)()),
+            loads: Vec::new(),
+            drafts: Vec::new(),
+            touched: BTreeSet::new(),
+            owed: Vec::new(),
+            text_bytes: 0,
+        }
     }
 
     fn take(&mut self, batch: &mut Batch, job: Job) {
@@ -212,10 +256,10 @@ impl Writer {
                 self.command(batch, &command);
             }
             Job::Provider { request, call, attempt, result } => self.provider(batch, request, call, attempt, result),
-            Job::Drawn { request, chat, card, result } => {
-                let channel = self.state.request(request).map(|request| request.channel.clone());
-                let posted = self.lanes.drawn(request, chat, &card, result, (self.setup.clock.as_ref(), &self.to_self));
-                if let (Some(message), Some(channel)) = (posted, channel) {
+            Job::Drawn { request, place, card, result } => {
+                let later = (self.setup.clock.as_ref(), &self.to_self);
+                if let Some(message) = self.lanes.drawn(request, &place, &card, result, later) {
+                    let Posted { chat, channel } = place;
                     self.command(batch, &Command::CardPosted { request, chat, channel, message });
                 }
                 batch.touched.insert(request);
@@ -235,6 +279,19 @@ impl Writer {
                 };
                 batch.owed.push((reply, Owed::Ready(answer)));
             }
+            Job::Posted { bulletin, chat, result } => {
+                if let Some(message) =
+                    self.posts.posted(bulletin, chat, result, (self.setup.clock.as_ref(), &self.to_self))
+                {
+                    self.command(batch, &Command::BulletinPosted { bulletin, chat, message });
+                }
+            }
+            // Posting is looked at after each batch.
+            Job::Repost => {}
+            Job::Load { done, .. } => {
+                // It has a batch of its own and never comes here; whoever waits is not to wait for ever.
+                let _ = done.send(Err("the rules were not loaded".to_owned()));
+            }
             Job::Broken(error) => self.broken = Some(error),
             Job::Stop(done) => self.stopping = Some(done),
         }
@@ -243,11 +300,11 @@ impl Writer {
     fn message(&mut self, batch: &mut Batch, mut message: Message, reply: oneshot::Sender<Reply>) {
         batch.text_bytes += message.text.len();
         if let Ok(Action::Show { request }) = message.action
-            && self.lanes.is_busy(request)
+            && self.lanes.is_busy(self.lane_of(request))
         {
             message.action = Err(Refusal::Busy(request));
         }
-        let heard = hear(&self.state, self.setup.rules.as_ref(), &message, batch.now);
+        let heard = hear(&self.state, batch.moment(), &message);
         for event in heard.events {
             self.fold(batch, event);
         }
@@ -271,8 +328,12 @@ impl Writer {
         attempt: u32,
         result: Result<Option<Credential>, (access::FailureClass, String)>,
     ) {
-        let waiting = self.lanes.free(request);
+        let lane = self.lane_of(request);
+        let waiting = self.lanes.free(lane);
         batch.touched.insert(request);
+        // Whatever waited for this lane may go on.
+        batch.touched.extend(self.state.request(lane).into_iter().flat_map(|base| base.extensions.iter().copied()));
+        batch.touched.insert(lane);
         let outcome = |result: &Result<Option<Credential>, (access::FailureClass, String)>| match result {
             Ok(_) => ProviderOutcome::Done,
             Err((class, words)) => ProviderOutcome::Failed { class: *class, words: words.clone() },
@@ -316,7 +377,7 @@ impl Writer {
     /// Decides a command that nobody waits for. Whether a key was taken by it.
     fn command(&mut self, batch: &mut Batch, command: &Command) -> bool {
         let mut taken = false;
-        match decide(&self.state, self.setup.rules.as_ref(), command, batch.now) {
+        match decide(&self.state, batch.moment(), command) {
             Ok(events) => {
                 for event in events {
                     taken |= matches!(event, Event::CredentialTaken { .. });
@@ -359,11 +420,19 @@ impl Writer {
         }
     }
 
+    /// Has the report of a period made, if one is due.
+    fn look_at_schedule(&mut self, batch: &mut Batch) {
+        let due = batch.book.digest.as_ref().zip(self.state.last_digest()).and_then(|(due, last)| due(last, batch.now));
+        if let Some(due) = due {
+            self.command(batch, &Command::Digest { due });
+        }
+    }
+
     /// Settles what is due, makes the batch durable, then answers and acts.
     async fn finish(&mut self, mut batch: Batch) -> Result<(), Fatal> {
         loop {
             let room = BATCH_EVENTS_MAX.saturating_sub(batch.drafts.len());
-            let due: Vec<Event> = settle(&self.state, batch.now).take(room).collect();
+            let due = settle(&self.state, batch.moment(), room);
             if due.is_empty() {
                 break;
             }
@@ -371,7 +440,7 @@ impl Writer {
                 self.fold(&mut batch, event);
             }
         }
-        let Batch { now, drafts, touched, owed, .. } = batch;
+        let Batch { now, drafts, touched, owed, loads, .. } = batch;
         if !drafts.is_empty() {
             let first = self.state.size() - drafts.len() as u64;
             let appended = match &self.ledger {
@@ -391,9 +460,16 @@ impl Writer {
                         // Whoever has gone away needs no answer.
                         let _ = reply.send(answer::ledger_down());
                     }
+                    for (_, _, done) in loads {
+                        let _ = done.send(Err(error.clone()));
+                    }
                     return recovery::reopen(self).await;
                 }
             }
+        }
+        for (seq, book, done) in loads {
+            self.setup.book.put(book);
+            let _ = done.send(Ok(seq));
         }
         for (reply, owed) in owed {
             self.pay(reply, owed);
@@ -401,6 +477,7 @@ impl Writer {
         for request in touched {
             self.follow(request);
         }
+        self.post();
         Ok(())
     }
 
@@ -439,6 +516,10 @@ impl Writer {
                 None => answer::refused(&Refusal::NoRequest(*request)),
             },
             Action::Request { .. }
+            | Action::BreakGlass { .. }
+            | Action::Extend { .. }
+            | Action::Allow { .. }
+            | Action::Review { .. }
             | Action::Approve { .. }
             | Action::Deny { .. }
             | Action::Cancel { .. }

@@ -263,7 +263,7 @@ impl Fake {
                 self.becomes(id.0, Status::Ended, "grant.ended", person("revoked it")).await;
                 done(vec![Span::Text(format!("You ended {id}."))])
             }
-            (Button::Approve | Button::Deny | Button::Cancel | Button::Show | Button::Done | Button::Revoke, _) => {
+            (_, _) => {
                 refuse("that can't be done with {} now, or not by you", &id.to_string(), "its card says where it is")
             }
         }
@@ -341,6 +341,7 @@ impl State {
             Status::Cancelled => text("Withdrawn by the requester"),
             Status::Lapsed => text("Nobody answered in time"),
             Status::Failed => text("The provider could not open the door. Nothing is open"),
+            Status::Scheduled | Status::Owing | Status::Extended => text("Not a part of this chat"),
         };
         let labelled = |buttons: &[(Button, &str)]| buttons.iter().map(|(b, l)| (*b, (*l).to_owned())).collect();
         let buttons = match request.status {
@@ -356,6 +357,9 @@ impl State {
             | Status::Denied
             | Status::Cancelled
             | Status::Lapsed
+            | Status::Scheduled
+            | Status::Owing
+            | Status::Extended
             | Status::Failed => Vec::new(),
         };
         let title = format!("{} for {}", request.resource, request.duration);
@@ -363,6 +367,7 @@ impl State {
         Card {
             request: RequestId(request.id),
             status: request.status,
+            loud: false,
             headline,
             fields: vec![
                 Field { label: "Requester", value: vec![Span::Person(request.by.clone())] },

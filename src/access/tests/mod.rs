@@ -135,10 +135,16 @@ impl World {
         }
     }
 
+    pub fn moment(&self) -> Moment<'_> {
+        let mut fresh = [0; 16];
+        fresh[15] = u8::try_from(self.state.size() % 256).unwrap();
+        Moment { rules: &self.rules, now: self.now, fresh: Fresh(fresh) }
+    }
+
     fn settle(&mut self) -> Vec<Event> {
         let mut all = Vec::new();
         loop {
-            let due: Vec<Event> = settle(&self.state, self.now).collect();
+            let due = settle(&self.state, self.moment(), 200);
             if due.is_empty() {
                 return all;
             }
@@ -158,8 +164,6 @@ impl World {
     }
 
     pub fn delivers(&mut self, chat: Chat, account: &str, action: Action, key: &str) -> String {
-        let mut fresh = [0; 16];
-        fresh[15] = u8::try_from(self.state.size() % 256).unwrap();
         let message = Message {
             chat,
             account: account.into(),
@@ -168,9 +172,8 @@ impl World {
             via: Via::Line,
             text: "as typed".into(),
             action: Ok(action),
-            fresh: SubjectId(fresh),
         };
-        let heard = hear(&self.state, &self.rules, &message, self.now);
+        let heard = hear(&self.state, self.moment(), &message);
         self.append(heard.events.clone());
         let mut events = heard.events;
         events.extend(self.settle());
@@ -184,7 +187,7 @@ impl World {
     }
 
     pub fn command(&mut self, command: &Command) -> String {
-        match decide(&self.state, &self.rules, command, self.now) {
+        match decide(&self.state, self.moment(), command) {
             Ok(mut events) => {
                 self.append(events.clone());
                 events.extend(self.settle());
@@ -196,7 +199,7 @@ impl World {
 
     /// The service stops and starts.
     pub fn restart(&mut self) -> String {
-        let mut told = vec![self.command(&Command::Started { version: "0".into(), files: vec![] })];
+        let mut told = vec![self.command(&Command::Started { version: "0".into(), files: vec![], widened: 0 })];
         let ordered: Vec<RequestId> = self
             .state
             .open()
@@ -238,7 +241,8 @@ fn lines(events: &[Event]) -> String {
         .filter(|event| !matches!(event, Event::SubjectEnrolled { .. } | Event::MessageReceived { .. }))
         .map(|event| {
             let record = event.to_record(|_| Some(SubjectId([0; 16]))).unwrap();
-            format!("{} {}", record.kind, serde_json::to_string(&record.body).unwrap())
+            let body: std::collections::BTreeMap<_, _> = record.body.into_iter().collect();
+            format!("{} {}", record.kind, serde_json::to_string(&body).unwrap())
         })
         .collect();
     if lines.is_empty() { "nothing".into() } else { lines.join("\n") }
@@ -250,11 +254,12 @@ pub fn ask(resource: &str, secs: u64) -> Action {
         span: Span::from_secs(secs).unwrap(),
         reason: "fixing INC-42".into(),
         plan: vec!["a token".into()],
+        start: None,
     }
 }
 
 pub fn approve(request: RequestId) -> Action {
-    Action::Approve { request, comment: String::new() }
+    Action::Approve { request, span: None, comment: String::new() }
 }
 
 pub fn deny(request: RequestId) -> Action {

@@ -13,6 +13,7 @@ fn what_can_not_be_asked() {
         span: Span::from_secs(60).unwrap(),
         reason: reason.into(),
         plan: vec![],
+        start: None,
     };
     is!(world.says("ana", ask_for("  ")), @"refused: a reason is needed, for the people concerned and for the log, for example `/access prod-db 30m fixing INC-42`");
     is!(world.says("ana", ask_for("?!…")), @"refused: a reason is needed, for the people concerned and for the log, for example `/access prod-db 30m fixing INC-42`");
@@ -115,5 +116,5 @@ fn a_request_that_is_not_on_the_disk_yet_can_not_be_approved() {
         Actor { subject: SubjectId([9; 16]), name: "bea".into(), chat: Chat::Playground, channel: String::new() };
     let action = approve(RequestId(early.seq));
     let command = Command::Person { actor, message: 0, action };
-    is!(decide(&state, &world.rules, &command, world.now).unwrap_err(), @"there is no request `#4`. `/access list` shows what is pending or live");
+    is!(decide(&state, world.moment(), &command).unwrap_err(), @"there is no request `#4`. `/access list` shows what is pending or live");
 }

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::{Semaphore, watch};
 
-use super::{Adapter, ChatError, Notice, card::Card};
+use super::{Adapter, Bulletin, ChatError, Notice, card::Card};
 use crate::access::Chat;
 use store::Messages;
 
@@ -141,6 +141,17 @@ impl Adapter for Playground {
             return Err(ChatError(format!("the playground has no person `{account}`")));
         }
         let id = self.messages().direct(account, key, notice, (self.clock)());
+        self.poke();
+        Ok(id)
+    }
+
+    async fn post(&self, channel: Option<&str>, key: &str, bulletin: &Bulletin) -> Result<String, ChatError> {
+        let usual = self.channels.first().map_or(CHANNEL_DEFAULT, String::as_str);
+        let channel = channel.map_or(usual, |channel| channel.trim_start_matches('#'));
+        if !self.channels.iter().any(|known| known == channel) {
+            return Err(ChatError(format!("the playground has no channel `{channel}`")));
+        }
+        let id = self.messages().post(channel, key, bulletin, (self.clock)());
         self.poke();
         Ok(id)
     }

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret as _;
 use super::{
     LEDGER_ROWS_MOST, Persona, Playground,
     assets::{ASSETS, Assets},
-    store::{self, PostedNotice},
+    store::{self, PostedBulletin, PostedNotice},
     view::View,
 };
 use crate::{
@@ -63,6 +63,24 @@ pub struct CardView {
     pub controls: Vec<Control>,
     /// Whether its first entry is among those on the page.
     pub has_entry: bool,
+}
+
+/// A message of a channel, ready to be shown.
+#[derive(Debug)]
+pub enum Item {
+    /// A request's card.
+    Card(Box<CardView>),
+    /// Something that concerns the whole channel.
+    Bulletin(PostedBulletin),
+}
+
+impl Item {
+    fn at(&self) -> DateTime<Utc> {
+        match self {
+            Self::Card(card) => card.at,
+            Self::Bulletin(posted) => posted.at,
+        }
+    }
 }
 
 /// A direct message, ready to be shown.
@@ -129,7 +147,7 @@ pub struct Room {
     unread: usize,
     view: View,
     channel: String,
-    cards: Vec<CardView>,
+    items: Vec<Item>,
     notices: Vec<NoticeView>,
     entries: Vec<EntryView>,
     head: String,
@@ -166,7 +184,7 @@ impl Room {
         let version = playground.version();
         let mut messages = playground.messages();
         let unread = messages.unread_by(&person.name);
-        let (mut cards, mut notices) = (Vec::new(), Vec::new());
+        let (mut items, mut notices) = (Vec::new(), Vec::new());
         let channel = view.channel(playground);
         match &view {
             View::Direct => {
@@ -182,7 +200,7 @@ impl Room {
             }
             View::Channel(_) | View::Ledger => {
                 for posted in messages.cards_in(&channel) {
-                    cards.push(CardView {
+                    items.push(Item::Card(Box::new(CardView {
                         at: posted.at,
                         slug: status_slug(posted.card.status),
                         word: status_word(posted.card.status),
@@ -190,8 +208,10 @@ impl Room {
                         controls: controls(posted.card.request, &posted.card.buttons, &extras.kept),
                         has_entry: ledger.entries.iter().any(|entry| entry.index == posted.card.request.0),
                         card: posted.card,
-                    });
+                    })));
                 }
+                items.extend(messages.bulletins_in(&channel).into_iter().map(Item::Bulletin));
+                items.sort_by_key(Item::at);
             }
         }
         let waiting = |name: &String| messages.waiting_in(name);
@@ -213,7 +233,7 @@ impl Room {
             unread,
             view,
             channel,
-            cards,
+            items,
             notices,
             root: ledger.head.lines().nth(2).and_then(|root| root.get(..SHORT_HASH_DIGITS)).map(str::to_owned),
             size: ledger.head.lines().nth(1).and_then(|size| size.parse().ok()),
@@ -288,9 +308,9 @@ fn controls(request: RequestId, buttons: &[(Button, String)], kept: &Kept) -> Ve
         word: button.word(),
         label: label.clone(),
         weight: match button {
-            Button::Approve | Button::Show => "primary",
-            Button::Deny | Button::Revoke => "danger",
-            Button::Cancel | Button::Done => "plain",
+            Button::Approve | Button::Show | Button::ReviewOk => "primary",
+            Button::Deny | Button::Revoke | Button::Cut | Button::ReviewConcern => "danger",
+            Button::Cancel | Button::Done | Button::ApproveLess | Button::Extend => "plain",
         },
         form: button.form(),
         nonce: nonce(),
@@ -338,6 +358,9 @@ fn status_slug(status: Status) -> &'static str {
         Status::Cancelled => "cancelled",
         Status::Lapsed => "lapsed",
         Status::Failed => "failed",
+        Status::Scheduled => "scheduled",
+        Status::Owing => "owing",
+        Status::Extended => "extended",
     }
 }
 
@@ -352,6 +375,9 @@ fn status_word(status: Status) -> &'static str {
         Status::Cancelled => "Withdrawn",
         Status::Lapsed => "Lapsed",
         Status::Failed => "Failed",
+        Status::Scheduled => "Scheduled",
+        Status::Owing => "Review owed",
+        Status::Extended => "Extended",
     }
 }
 

@@ -10,13 +10,15 @@ use chrono::{DateTime, Utc};
 use crate::{
     access::RequestId,
     chat::{
-        Notice,
+        Bulletin, Notice,
         card::{Card, Status},
     },
 };
 
 /// Cards that are kept, over all channels. Finished ones go first, the oldest before the others.
 pub const CARDS_MOST: usize = 300;
+/// Bulletins that are kept, over all channels; the oldest go first.
+pub const BULLETINS_MOST: usize = 100;
 /// Direct messages that are kept for one person; the oldest go first.
 pub const NOTICES_PER_PERSON_MOST: usize = 100;
 
@@ -44,10 +46,24 @@ pub struct PostedNotice {
     pub notice: Arc<Notice>,
 }
 
+/// Something that concerns a channel, where it was posted.
+#[derive(Debug, Clone)]
+pub struct PostedBulletin {
+    /// The channel it stands in.
+    channel: String,
+    /// What names it.
+    pub key: String,
+    /// When it was first posted.
+    pub at: DateTime<Utc>,
+    /// What it says.
+    pub bulletin: Arc<Bulletin>,
+}
+
 /// All messages, in the order they were first posted.
 #[derive(Debug, Default)]
 pub struct Messages {
     cards: VecDeque<PostedCard>,
+    bulletins: VecDeque<PostedBulletin>,
     inboxes: BTreeMap<String, Inbox>,
     sent: u64,
 }
@@ -94,6 +110,28 @@ impl Messages {
         format!("direct/{person}/{number}")
     }
 
+    /// Posts something to a channel, unless what the key names stands there. Returns its id.
+    pub fn post(&mut self, channel: &str, key: &str, bulletin: &Bulletin, at: DateTime<Utc>) -> String {
+        let id = format!("{channel}/bulletin/{key}");
+        let shown = Arc::new(bulletin.clone());
+        let same = |posted: &&mut PostedBulletin| posted.key == key && posted.channel == channel;
+        if let Some(posted) = self.bulletins.iter_mut().find(same) {
+            posted.bulletin = shown;
+        } else {
+            let (channel, key) = (channel.to_owned(), key.to_owned());
+            self.bulletins.push_back(PostedBulletin { channel, key, at, bulletin: shown });
+        }
+        while self.bulletins.len() > BULLETINS_MOST {
+            self.bulletins.pop_front();
+        }
+        id
+    }
+
+    /// What was posted to a channel besides cards, oldest first.
+    pub fn bulletins_in(&self, channel: &str) -> Vec<PostedBulletin> {
+        self.bulletins.iter().filter(|posted| posted.channel == channel).cloned().collect()
+    }
+
     /// The cards of a channel, oldest first.
     pub fn cards_in(&self, channel: &str) -> Vec<PostedCard> {
         self.cards.iter().filter(|posted| posted.channel == channel).cloned().collect()
@@ -135,8 +173,10 @@ impl Messages {
 /// Whether nothing more will happen to a request with this status.
 pub fn is_finished(status: Status) -> bool {
     match status {
-        Status::Ended | Status::Denied | Status::Cancelled | Status::Lapsed | Status::Failed => true,
-        Status::Requested | Status::Issuing | Status::Live | Status::Ending => false,
+        Status::Ended | Status::Denied | Status::Cancelled | Status::Lapsed | Status::Failed | Status::Extended => true,
+        Status::Requested | Status::Scheduled | Status::Issuing | Status::Live | Status::Ending | Status::Owing => {
+            false
+        }
     }
 }
 

@@ -14,6 +14,7 @@ fn card() -> Card {
     Card {
         request: RequestId(7),
         status: Status::Requested,
+        loud: false,
         title: "prod-db for 30m".to_owned(),
         headline: plain("Waiting"),
         fields: Vec::new(),

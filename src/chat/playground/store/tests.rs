@@ -5,6 +5,7 @@ fn card(request: u64, status: Status) -> Card {
     Card {
         request: RequestId(request),
         status,
+        loud: false,
         title: format!("prod-db {request}"),
         headline: plain("…"),
         fields: Vec::new(),

@@ -1,0 +1,72 @@
+//! From what concerns a whole channel to what it is told.
+
+use super::{
+    Bulletin,
+    card::{Line, Span},
+    draw::happened,
+    plain,
+};
+use crate::access::{Event, Request, State};
+
+/// A bulletin has so many lines at the most, and says how many more there would be.
+const LINES_MAX: usize = 40;
+
+/// The rules were loaded, and people may do more than before: in words, a line each.
+#[must_use]
+pub fn rules(seq: u64, widened: &[String]) -> Bulletin {
+    let mut lines: Vec<Line> = vec![vec![
+        Span::Text("The rules that were loaded with entry ".into()),
+        Span::Code(seq.to_string()),
+        Span::Text(" let people do more than before:".into()),
+    ]];
+    lines.extend(widened.iter().take(LINES_MAX).map(|words| plain(format!("• {words}"))));
+    if widened.is_empty() {
+        lines.push(plain("The rules before them are not at hand any more, so it can't be said here what has changed."));
+    } else if let Some(more) = widened.len().checked_sub(LINES_MAX)
+        && more > 0
+    {
+        lines.push(plain(format!("… and {more} more.")));
+    }
+    Bulletin { title: "The rules are wider".into(), lines, loud: true }
+}
+
+/// A rule could not be evaluated, and somebody was refused for it.
+#[must_use]
+pub fn broken_rule(seq: u64) -> Bulletin {
+    let line = vec![
+        Span::Text(
+            "A rule could not be evaluated, so somebody was refused who may have been right to ask. Entry ".into(),
+        ),
+        Span::Code(seq.to_string()),
+        Span::Text(" says who, and ".into()),
+        Span::Code("countersign check".into()),
+        Span::Text(" may say why.".into()),
+    ];
+    Bulletin { title: "A rule fails".into(), lines: vec![line], loud: true }
+}
+
+/// The clock of the machine was set.
+#[must_use]
+pub fn clock(seq: u64) -> Bulletin {
+    let line = vec![
+        Span::Text("The machine's clock is behind the ledger: it was set back, or was wrong before. No access lasts longer for it. Entry ".into()),
+        Span::Code(seq.to_string()),
+        Span::Text(" says what it showed.".into()),
+    ];
+    Bulletin { title: "The clock was set".into(), lines: vec![line], loud: true }
+}
+
+/// A review found something.
+#[must_use]
+pub fn concern(state: &State, request: &Request) -> Bulletin {
+    let mut lines = vec![vec![
+        Span::Text("The break-glass ".into()),
+        Span::Code(request.id.to_string()),
+        Span::Text(" of ".into()),
+        Span::Person(state.name(request.requester).to_owned()),
+        Span::Text(format!(" for {}: {}", request.resource, request.reason.text())),
+    ]];
+    let review = request.history.iter().rev().find(|step| matches!(step.event, Event::ReviewGiven { .. }));
+    lines.extend(review.map(|step| happened(state, request, &step.event)));
+    Bulletin { title: "A review has a concern".into(), lines, loud: true }
+}
