@@ -6,11 +6,13 @@
 mod check;
 mod demo;
 mod erase;
+mod explain;
 mod export;
 mod log;
 mod prove;
 mod rotate;
 mod run;
+mod schema;
 mod service;
 mod verify;
 
@@ -41,6 +43,11 @@ enum Command {
     Run(run::Args),
     /// Check the config and every provider's credentials and rights
     Check(check::Args),
+    /// Say who may ask, who could approve, what would decide, and why not, by the ids of the policies
+    Explain(explain::Args),
+    /// Write a JSON Schema for each TOML file, the Cedar schema of the policies, and the policies that are always in
+    /// force
+    Schema(schema::Args),
     /// Check a ledger, a public copy, an export or a proof, with nothing but its files
     Verify(verify::Args),
     /// Write the proof that an entry is in the ledger (c2sp.org/tlog-proof@v1)
@@ -84,6 +91,8 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::main(args),
         Command::Run(args) => run::main(&args),
         Command::Check(args) => check::main(&args),
+        Command::Explain(args) => explain::main(&args),
+        Command::Schema(args) => schema::main(&args),
         Command::Verify(args) => verify::main(&args),
         Command::Prove(args) => prove::main(&args),
         Command::Export(args) => export::main(&args),

@@ -18,6 +18,7 @@ mod people;
 mod problem;
 mod reader;
 mod resources;
+pub mod schema;
 mod secrets;
 mod server;
 #[cfg(test)]
@@ -28,7 +29,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 use sha2::{Digest, Sha256};
 
 pub use people::Person;
-pub use problem::Problem;
+pub use problem::{Problem, nearest};
 pub use server::Server;
 
 use crate::policy::{Book, Facts};

@@ -142,6 +142,11 @@ impl Facts {
         self.security_channel.as_deref()
     }
 
+    /// All accounts, and whose they are.
+    pub fn accounts(&self) -> impl Iterator<Item = (Chat, &str, &str)> {
+        self.accounts.iter().map(|((chat, account), name)| (*chat, account.as_str(), name.as_str()))
+    }
+
     /// The person behind an account.
     pub fn principal(&self, chat: Chat, account: &str) -> Option<&str> {
         self.accounts.get(&(chat, account.to_owned())).map(String::as_str)

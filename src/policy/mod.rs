@@ -10,17 +10,21 @@
 
 mod book;
 mod directory;
+mod explain;
 mod facts;
 mod names;
 mod policies;
 mod source;
 #[cfg(test)]
 mod tests;
+mod widened;
 mod words;
 mod world;
 
 pub use book::{Book, POLICIES_MAX, Reading, Remark, SCHEMA, SHIPPED};
 pub use directory::Lookup;
+pub use explain::{About, Explanation, Said, Wish};
 pub use facts::{Facts, Group, Guarded, Who};
 pub use policies::Policies;
 pub use source::{Platform, Platforms, Source, lookups};
+pub use widened::widened;

@@ -418,7 +418,7 @@ impl Policies {
 }
 
 /// Every list of a resource.
-fn lists_of(guarded: &Guarded) -> Vec<&[Who]> {
+pub(super) fn lists_of(guarded: &Guarded) -> Vec<&[Who]> {
     let Guarded { approvers, escalate_to, revokers, break_glass, reviewers, .. } = guarded;
     let lists = [approvers, escalate_to, revokers, break_glass, reviewers].map(Vec::as_slice);
     lists.into_iter().chain(guarded.requesters.as_deref()).collect()
