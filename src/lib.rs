@@ -14,6 +14,7 @@
 //! | [`provider`] | the plugin trait and one file a provider | `access` |
 //! | [`web`] | the HTTP server: public ledger, provider documents, health | `access`, `ledger` |
 //! | [`engine`] | the one writer, recovery, deadlines, the running of effects | all of the above |
+//! | [`rehearse`] | stories: a chat transcript played against a config, with a clock and providers of its own | all of the above |
 //! | [`cli`] | one file a subcommand; wires everything up | all of the above |
 //!
 //! A test (`tests/it/house.rs`) reads the `crate::` paths and fails on an edge that this table does not have.
@@ -25,4 +26,5 @@ pub mod engine;
 pub mod ledger;
 pub mod policy;
 pub mod provider;
+pub mod rehearse;
 pub mod web;

@@ -242,7 +242,7 @@ impl State {
     }
 
     /// Forgets the messages that are too old to be delivered again.
-    pub(super) fn forget_seen(&mut self, now: DateTime<Utc>) {
+    fn forget_seen(&mut self, now: DateTime<Utc>) {
         let oldest_kept = now - TimeDelta::seconds(SEEN_KEPT_SECS);
         while let Some((first, _)) = self.seen_by_time.first()
             && *first < oldest_kept

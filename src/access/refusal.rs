@@ -62,7 +62,7 @@ pub enum Refusal {
         whom: String,
     },
     /// One's own request.
-    #[error("you can't approve your own request, from any account. {whom}")]
+    #[error("people can't approve their own request, from any account. {whom}")]
     OwnRequest {
         /// Whom to ask.
         whom: String,

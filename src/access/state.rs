@@ -459,7 +459,6 @@ impl State {
     pub fn resume_at(&mut self, size: u64, last_time: DateTime<Utc>) {
         self.size = size;
         self.last_time = Some(last_time);
-        self.forget_seen(last_time);
     }
 
     /// Tells a request the leaf hash of its entry, once the batch that carries it is on the disk.

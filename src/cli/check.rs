@@ -41,7 +41,11 @@ pub fn main(args: &Args) -> Outcome {
     }
     block_on(async {
         let clock: Arc<dyn Clock> = SystemClock::start();
-        let doors = service::doors(&config, &service::Surroundings::of_process(&config), &clock);
+        let doors = service::doors(
+            &service::Live::new(config.clone()),
+            &service::Surroundings::of_process(&config, args.config.dir()),
+            &clock,
+        );
         let mut lacking = 0;
         for name in resources {
             let Some(resource) = config.facts.resource(name) else { continue };

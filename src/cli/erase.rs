@@ -7,7 +7,7 @@ use std::{
 
 use rand::SeedableRng as _;
 
-use super::{ConfigDir, Outcome, Stop, block_on};
+use super::{ConfigDir, Outcome, Stop, block_on, shelf::Shelf};
 use crate::{
     access::Event,
     engine::clock::{Clock as _, SystemClock},
@@ -69,6 +69,7 @@ pub fn main(args: &Args) -> Outcome {
         })?;
         println!("entry {}: erased", done.first);
     }
+    Shelf::of(&config.server.ledger_path).clear()?;
     println!("Backups of the ledger's `keys/` that are older than now still open it: destroy them.");
     Ok(())
 }

@@ -10,10 +10,14 @@ mod explain;
 mod export;
 mod log;
 mod prove;
+mod rehearse;
+mod reload;
 mod rotate;
 mod run;
 mod schema;
 mod service;
+mod shelf;
+mod status;
 mod verify;
 
 use std::{
@@ -48,12 +52,16 @@ enum Command {
     /// Write a JSON Schema for each TOML file, the Cedar schema of the policies, and the policies that are always in
     /// force
     Schema(schema::Args),
+    /// Play stories against a config, with a clock that they move and providers that only plan
+    Rehearse(rehearse::Args),
     /// Check a ledger, a public copy, an export or a proof, with nothing but its files
     Verify(verify::Args),
     /// Write the proof that an entry is in the ledger (c2sp.org/tlog-proof@v1)
     Prove(prove::Args),
     /// Write a ledger out in the C2SP tlog-tiles layout, with `log.jsonl`
     Export(export::Args),
+    /// Have a running service load its config anew
+    Reload(reload::Args),
     /// Read the ledger
     Log(log::Args),
     /// Make all that the ledger holds of a person unreadable; every proof stays valid
@@ -93,9 +101,11 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::main(&args),
         Command::Explain(args) => explain::main(&args),
         Command::Schema(args) => schema::main(&args),
+        Command::Rehearse(args) => rehearse::main(&args),
         Command::Verify(args) => verify::main(&args),
         Command::Prove(args) => prove::main(&args),
         Command::Export(args) => export::main(&args),
+        Command::Reload(args) => reload::main(&args),
         Command::Log(args) => log::main(&args),
         Command::Erase(args) => erase::main(&args),
         Command::RotateKey(args) => rotate::main(&args),
@@ -124,6 +134,10 @@ struct ConfigDir {
 impl ConfigDir {
     fn load(&self) -> Result<Config, Stop> {
         load(&self.config)
+    }
+
+    fn dir(&self) -> &Path {
+        &self.config
     }
 }
 

@@ -3,22 +3,28 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
-    sync::Arc,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError, RwLock},
 };
 
 use secrecy::SecretString;
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 
-use super::Stop;
+use super::{Stop, shelf::Shelf, status::Status};
 use crate::{
+    access::Files,
     chat::{Adapter, Service, playground},
     config::Config,
     engine::{
         self, Engine, Fatal, Setup,
         clock::{Clock, SystemClock},
         doors::Doors,
-        rulebook::{Book, Rulebook},
+        ground::Disk,
+        rulebook::{Book, Rulebook, Widened},
     },
     policy::{self, Platform, Platforms, Policies},
     provider::{self, Holder},
@@ -38,12 +44,35 @@ pub struct Surroundings {
     pub env: BTreeMap<String, SecretString>,
     /// Where to listen.
     pub listen: SocketAddr,
+    /// The config's folder, for loading it anew.
+    pub config: PathBuf,
+}
+
+/// The config that holds at the moment, for those who look things up in it.
+#[derive(Clone)]
+pub struct Live(Arc<RwLock<Arc<Config>>>);
+
+impl Live {
+    /// The first one.
+    pub fn new(config: Config) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(config))))
+    }
+
+    /// The one that holds now.
+    pub fn now(&self) -> Arc<Config> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn put(&self, config: Config) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
 }
 
 impl Surroundings {
     /// As the config and the environment say.
-    pub fn of_process(config: &Config) -> Self {
+    pub fn of_process(config: &Config, dir: &Path) -> Self {
         Self {
+            config: dir.to_owned(),
             data: config.server.ledger_path.clone(),
             providers: config.server.ledger_path.join("providers"),
             env: environment(),
@@ -60,9 +89,9 @@ pub fn environment() -> BTreeMap<String, SecretString> {
 }
 
 /// The providers, as the config and the surroundings describe them.
-pub fn doors(config: &Config, surroundings: &Surroundings, clock: &Arc<dyn Clock>) -> Arc<Doors> {
+pub fn doors(config: &Live, surroundings: &Surroundings, clock: &Arc<dyn Clock>) -> Arc<Doors> {
     let clock = Arc::clone(clock);
-    let people = config.people.clone();
+    let config = config.clone();
     let around = provider::Surroundings {
         dir: surroundings.providers.clone(),
         env: Arc::new(surroundings.env.clone()),
@@ -70,7 +99,7 @@ pub fn doors(config: &Config, surroundings: &Surroundings, clock: &Arc<dyn Clock
     };
     let holder = move |name: &str| Holder {
         name: name.to_owned(),
-        ssh_keys: people.get(name).map(|person| person.ssh_keys.clone()).unwrap_or_default(),
+        ssh_keys: config.now().people.get(name).map(|person| person.ssh_keys.clone()).unwrap_or_default(),
     };
     Arc::new(Doors::new(around, Arc::new(holder)))
 }
@@ -111,17 +140,27 @@ pub fn rules(config: &Config, env: &BTreeMap<String, SecretString>) -> Result<Po
         ),
     };
     let lookups = policy::lookups(&config.facts, &platforms);
-    let policies = Policies::new(config.facts.clone(), config.book.clone()).map_err(Stop::Finding)?;
-    Ok(policies.with_ticket(server.ticket_pattern.clone()).with_sources(lookups, server.group_cache_secs))
+    Ok(config.policies().map_err(Stop::Finding)?.with_sources(lookups, server.group_cache_secs))
 }
 
 /// What of the config may change while the service runs.
-fn book(config: &Config, env: &BTreeMap<String, SecretString>) -> Result<Book, Stop> {
+pub fn book(config: &Config, env: &BTreeMap<String, SecretString>) -> Result<Book, Stop> {
     Ok(Book { rules: Arc::new(rules(config, env)?), digest: None, files: config.files.clone() })
+}
+
+/// The same without anything outside: nobody is in the groups that have a source.
+pub fn rehearsed(config: &Config) -> Result<Book, String> {
+    Ok(Book { rules: Arc::new(config.policies()?), digest: None, files: config.files.clone() })
 }
 
 /// A running service.
 pub struct Running {
+    live: Live,
+    shelf: Shelf,
+    dir: PathBuf,
+    data: PathBuf,
+    env: BTreeMap<String, SecretString>,
+    status: Status,
     engine: Engine,
     address: SocketAddr,
     stopper: watch::Sender<bool>,
@@ -142,14 +181,16 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
             surroundings.listen
         )));
     }
-    let doors = doors(config, &surroundings, &clock);
+    let live = Live::new(config.clone());
+    let shelf = Shelf::of(&surroundings.data);
+    keep(&shelf, &surroundings.config, config);
+    let doors = doors(&live, &surroundings, &clock);
     let page = Arc::new(page(config, &clock));
     let adapters: Vec<Arc<dyn Adapter>> = if on_page { vec![Arc::clone(&page) as _] } else { Vec::new() };
     let setup = Setup {
-        data: surroundings.data.clone(),
-        origin: config.server.origin.clone(),
+        ground: Arc::new(Disk { data: surroundings.data.clone(), origin: config.server.origin.clone() }),
         book: Rulebook::new(book(config, &surroundings.env)?),
-        widened: Arc::new(|_, _| Vec::new()),
+        widened: widened(finder(&shelf)),
         entropy: engine::entropy(),
         doors: Arc::clone(&doors),
         adapters,
@@ -162,7 +203,8 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let address = listener.local_addr()?;
     let engine = Engine::start(setup).await.map_err(|fatal| stop(fatal, "does not start"))?;
     let (stopper, mut told) = watch::channel(false);
-    let mut router = web::router(web::PublicLog { dir: surroundings.data.join("public") }, documents(config, doors));
+    let mut router =
+        web::router(web::PublicLog { dir: surroundings.data.join("public") }, documents(live.clone(), doors));
     if on_page {
         router = router.merge(playground::router(Arc::clone(&page), Arc::clone(&engine.handle) as Arc<dyn Service>));
         let mut size = engine.handle.shared().size();
@@ -181,7 +223,38 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
         };
         axum::serve(listener, router).with_graceful_shutdown(over).await
     });
-    Ok(Running { engine, address, stopper, server })
+    let status = Status::mine();
+    status.write(&surroundings.data)?;
+    let Surroundings { config: dir, data, env, .. } = surroundings;
+    Ok(Running { live, shelf, dir, data, env, status, engine, address, stopper, server })
+}
+
+fn finder(shelf: &Shelf) -> Finder {
+    let shelf = shelf.clone();
+    Arc::new(move |files| shelf.find(files))
+}
+
+/// Keeps a copy of the config, for saying later what has changed since.
+fn keep(shelf: &Shelf, dir: &Path, config: &Config) {
+    if let Err(error) = shelf.keep(dir, &config.files) {
+        tracing::warn!(%error, "no copy of the config is kept: what the next one changes can't be said in words");
+    }
+}
+
+/// Finds a config by its files, as far as it is still at hand.
+pub type Finder = Arc<dyn Fn(&Files) -> Option<Config> + Send + Sync>;
+
+/// What other rules change, in words.
+pub fn widened(find: Finder) -> Widened {
+    Arc::new(move |before, after| match (find(before), find(after)) {
+        (Some(before), Some(after)) => match (before.policies(), after.policies()) {
+            (Ok(before), Ok(after)) => policy::widened(&before, &after),
+            (Err(words), _) | (_, Err(words)) => vec![format!("what it changes can't be said: {words}")],
+        },
+        (Some(_) | None, _) => {
+            vec!["the rules before these are not at hand, so everything in them may be new".to_owned()]
+        }
+    })
 }
 
 /// A ledger that can't be used is a finding, in one sentence; what broke off is a fault of ours.
@@ -225,10 +298,9 @@ fn page(config: &Config, clock: &Arc<dyn Clock>) -> playground::Playground {
     playground::Playground::new(people.collect(), channels, examples, Arc::new(move || clock.now()))
 }
 
-fn documents(config: &Config, doors: Arc<Doors>) -> web::Documents {
-    let facts = config.facts.clone();
+fn documents(live: Live, doors: Arc<Doors>) -> web::Documents {
     Arc::new(move |resource, name| {
-        let target = facts.resource(&resource).map(|resource| resource.target.clone());
+        let target = live.now().facts.resource(&resource).map(|resource| resource.target.clone());
         let doors = Arc::clone(&doors);
         Box::pin(async move {
             let document = doors.open(&resource, &target?).ok()?.public(&name).await?;
@@ -248,11 +320,15 @@ impl Running {
     /// # Errors
     /// Why the engine gave up.
     pub async fn until_stopped(mut self) -> Result<(), Stop> {
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        let failed = tokio::select! {
-            result = tokio::signal::ctrl_c() => { result?; None }
-            _ = terminate.recv() => None,
-            result = self.engine.failed() => Some(result),
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
+        let failed = loop {
+            tokio::select! {
+                result = tokio::signal::ctrl_c() => { result?; break None }
+                _ = terminate.recv() => break None,
+                result = self.engine.failed() => break Some(result),
+                _ = hang_up.recv() => self.reload().await,
+            }
         };
         // Nobody is there any more to whom it would matter.
         let _ = self.stopper.send(true);
@@ -262,7 +338,59 @@ impl Running {
         }
         tracing::info!("stopping");
         self.engine.stop().await;
+        // Whoever looks for the service finds by the ledger's lock that there is none.
+        let _ = std::fs::remove_file(Status::path(&self.data));
         self.server.await??;
         Ok(())
     }
+
+    /// Loads the config anew, whole or not at all, and says how it went.
+    async fn reload(&mut self) {
+        let outcome = self.load().await;
+        match &outcome {
+            Ok(entry) => tracing::info!(entry, "the config was loaded anew"),
+            Err(error) => tracing::error!("{error}\nThe config before still holds"),
+        }
+        self.status.reloads += 1;
+        (self.status.entry, self.status.error) = match outcome {
+            Ok(entry) => (Some(entry), None),
+            Err(error) => (self.status.entry, Some(error)),
+        };
+        if let Err(error) = self.status.write(&self.data) {
+            tracing::warn!(%error, "how the reload went can't be written down");
+        }
+    }
+
+    /// The entry that says so, or why the config before still holds.
+    async fn load(&self) -> Result<u64, String> {
+        let dir = self.dir.clone();
+        let loaded = tokio::task::spawn_blocking(move || super::load(&dir)).await.map_err(|panic| panic.to_string())?;
+        let config = loaded.map_err(|stop| match stop {
+            Stop::Finding(words) => words,
+            Stop::Fault(error) => format!("{error:#}"),
+        })?;
+        if let Some(key) = fixed(&self.live.now(), &config) {
+            return Err(format!("`{key}` can't change while the service runs: restart it"));
+        }
+        keep(&self.shelf, &self.dir, &config);
+        let book = book(&config, &self.env).map_err(|stop| match stop {
+            Stop::Finding(words) => words,
+            Stop::Fault(error) => format!("{error:#}"),
+        })?;
+        let entry = self.engine.load(book).await?;
+        self.live.put(config);
+        Ok(entry)
+    }
+}
+
+/// What differs between two configs and can't change while the service runs.
+fn fixed(old: &Config, new: &Config) -> Option<&'static str> {
+    let (old, new) = (&old.server, &new.server);
+    let same = [
+        ("ledger.path", old.ledger_path == new.ledger_path),
+        ("ledger.origin", old.origin == new.origin),
+        ("http.listen", old.listen == new.listen),
+        ("playground", old.playground_channel == new.playground_channel),
+    ];
+    same.into_iter().find(|(_, same)| !same).map(|(key, _)| key)
 }

@@ -29,12 +29,11 @@ use std::{collections::BTreeMap, net::SocketAddr, path::Path};
 use sha2::{Digest, Sha256};
 
 pub use people::Person;
-pub use problem::{Problem, nearest};
+pub use problem::{Problem, Source, nearest};
 pub use server::Server;
 
-use crate::policy::{Book, Facts};
+use crate::policy::{Book, Facts, Policies};
 use people::People;
-use problem::Source;
 use reader::Reader;
 
 /// A config file longer than this is not one.
@@ -68,6 +67,15 @@ impl Config {
     #[must_use]
     pub fn listen(&self) -> SocketAddr {
         self.server.listen
+    }
+
+    /// The rules, with nobody in the groups that have a source.
+    ///
+    /// # Errors
+    /// What the loading of the config would have found.
+    pub fn policies(&self) -> Result<Policies, String> {
+        let policies = Policies::new(self.facts.clone(), self.book.clone())?;
+        Ok(policies.with_ticket(self.server.ticket_pattern.clone()))
     }
 }
 

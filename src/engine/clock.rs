@@ -8,6 +8,9 @@ use std::{
 
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 
+/// How often a clock is looked at that may be set at any time.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
 /// A pause that a clock measures.
 pub type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -20,8 +23,12 @@ pub trait Clock: Send + Sync {
     fn wall(&self) -> DateTime<Utc>;
     /// From now on the time is at least `floor`, and goes on from there: the newest entry of the ledger was written then.
     fn not_before(&self, floor: DateTime<Utc>);
-    /// A pause of this length, from when it is first waited for.
+    /// A pause of this length, from now on, whether it is waited for yet or not.
     fn pause(&self, span: Duration) -> Pause;
+    /// A pause may go by unnoticed on a clock that somebody sets, so it is looked at again at least so often.
+    fn look_every(&self) -> Duration {
+        LOOK_EVERY
+    }
 }
 
 /// The system's clocks: the wall clock, held up by the monotonic one.

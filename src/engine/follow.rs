@@ -139,13 +139,19 @@ impl Writer {
         self.state.request(id).and_then(|request| request.manner.extends).unwrap_or(id)
     }
 
-    /// Does what a request's state calls for, as far as it is not under way already.
+    /// Does what a request's state calls for, as far as it is not under way already. Without a ledger nothing: the state
+    /// may be ahead of what was recorded.
     pub(super) fn follow(&mut self, id: RequestId) {
+        if self.ledger.is_none() {
+            return;
+        }
         let now = self.now();
         let Some(request) = self.state.request(id) else { return };
         for effect in effects_of(request, now) {
             match effect {
-                Effect::Issue { attempt, .. } => self.call(id, Call::Grant, attempt, None),
+                Effect::Issue { attempt, not_after } if not_after > now => self.call(id, Call::Grant, attempt, None),
+                // The write took so long that its time is up: it is ended next, and nothing is opened for it.
+                Effect::Issue { .. } => {}
                 Effect::Close => self.call(id, Call::Revoke, 0, None),
                 Effect::Tell { notice, to } => self.tell(id, notice, to),
             }
@@ -185,8 +191,9 @@ impl Writer {
         self.lanes.busy.insert(lane, waiting);
         let doors = Arc::clone(&self.setup.doors);
         let deadline = self.setup.clock.pause(PROVIDER_DEADLINE);
-        let to_self = self.to_self.clone();
+        let (to_self, errand) = (self.to_self.clone(), self.shared.errand());
         tokio::spawn(async move {
+            let _errand = errand;
             let result = doors.call(call, target, order, deadline).await;
             let _ = to_self.send(Job::Provider { request: id, call, attempt, result }).await;
         });
@@ -221,7 +228,9 @@ impl Writer {
             lane.busy = true;
             let posted = request.cards.get(&place).cloned();
             let (adapter, card, to_self) = (Arc::clone(adapter), card.clone(), self.to_self.clone());
+            let errand = self.shared.errand();
             tokio::spawn(async move {
+                let _errand = errand;
                 let result = adapter.put_card(&place.channel, posted.as_deref(), &card).await;
                 let _ = to_self.send(Job::Drawn { request: id, place, card: Box::new(card), result }).await;
             });
@@ -248,8 +257,9 @@ impl Writer {
             .filter_map(|adapter| Some((Arc::clone(adapter), rules.account(adapter.chat(), &name)?)))
             .collect();
         let key = notice_key(id, notice);
-        let to_self = self.to_self.clone();
+        let (to_self, errand) = (self.to_self.clone(), self.shared.errand());
         tokio::spawn(async move {
+            let _errand = errand;
             // Whoever has left, or has no account here, can't be told; that is no reason to go on trying.
             let mut result = Ok(());
             for (adapter, account) in reachable {
@@ -273,7 +283,9 @@ impl Writer {
             for adapter in self.setup.adapters.iter().filter(|adapter| adapter.forgets()) {
                 let Some(account) = rules.account(adapter.chat(), self.state.name(to)) else { continue };
                 let (adapter, text, key) = (Arc::clone(adapter), text.clone(), notice_key(id, notice));
+                let errand = self.shared.errand();
                 tokio::spawn(async move {
+                    let _errand = errand;
                     if let Err(error) = adapter.direct(&account, &key, &text).await {
                         tracing::warn!(%error, "a notice could not be repeated");
                     }

@@ -83,6 +83,8 @@ pub enum Job {
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },
+    /// To be told when nothing is queued and nothing is due, and how much is under way outside by then.
+    Rest(oneshot::Sender<usize>),
     /// The history before the snapshot does not verify.
     Broken(OpenError),
     /// Finish what is queued, and stop.

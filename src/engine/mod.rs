@@ -5,9 +5,10 @@
 //! is read from the state ([`crate::access::effects_of`]), so after a crash the same comes out again.
 
 pub mod clock;
-mod codec;
+pub mod codec;
 pub mod doors;
 mod follow;
+pub mod ground;
 mod job;
 mod posts;
 mod recovery;
@@ -16,7 +17,7 @@ mod service;
 mod shared;
 mod writer;
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,6 +31,7 @@ use crate::{
 };
 use clock::Clock;
 use doors::Doors;
+use ground::Ground;
 use job::Job;
 use rand::Rng as _;
 use rulebook::{Book, Rulebook, Widened};
@@ -39,10 +41,8 @@ const QUEUE_JOBS_MAX: usize = 1024;
 
 /// What an engine is made of.
 pub struct Setup {
-    /// The ledger's folder.
-    pub data: PathBuf,
-    /// The log's name in every signed head.
-    pub origin: String,
+    /// Where the log is kept; [`ground::Disk`] for the service.
+    pub ground: Arc<dyn Ground>,
     /// The rules of the day.
     pub book: Arc<Rulebook>,
     /// What other rules change.
@@ -105,14 +105,14 @@ impl Engine {
     pub async fn start(setup: Setup) -> Result<Self, Fatal> {
         let setup = Arc::new(setup);
         let opening = Arc::clone(&setup);
-        let (ledger, state) = tokio::task::spawn_blocking(move || recovery::open(&opening))
+        let (ledger, state) = ground::blocking(setup.ground.as_ref(), move || recovery::open(&opening))
             .await
-            .map_err(|panic| Fatal::Broken(panic.to_string()))??;
+            .ok_or_else(|| Fatal::Broken("opening the ledger".into()))??;
         if let Some(newest) = state.last_time() {
             setup.clock.not_before(newest);
         }
         let (to_self, jobs) = mpsc::channel(QUEUE_JOBS_MAX);
-        let shared = Arc::new(Shared::new(setup.data.clone(), &ledger));
+        let shared = Arc::new(Shared::new(Arc::clone(&setup.ground), &ledger));
         let handle = Arc::new(Handle::new(Arc::clone(&setup), Arc::clone(&shared), to_self.clone()));
         let writer = writer::Writer::new(setup, shared, (ledger, state), jobs, to_self.clone());
         Ok(Self { handle, task: tokio::spawn(writer.run()), jobs: to_self })
@@ -124,6 +124,15 @@ impl Engine {
     /// Why.
     pub async fn failed(&mut self) -> Result<(), Fatal> {
         (&mut self.task).await.unwrap_or_else(|panic| Err(Fatal::Broken(panic.to_string())))
+    }
+
+    /// Waits until nothing is queued and nothing is due, and says how much was under way outside by then: calls, cards and
+    /// notices ([`Shared::under_way`]). At zero, nothing happens any more until somebody speaks or time passes. `None` if
+    /// the engine has stopped.
+    pub async fn rest(&self) -> Option<usize> {
+        let (asked, told) = oneshot::channel();
+        self.jobs.send(Job::Rest(asked)).await.ok()?;
+        told.await.ok()
     }
 
     /// Has other rules hold from now on. Whoever asked before and is not answered yet may be answered by either. The

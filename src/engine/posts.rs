@@ -8,7 +8,7 @@ use std::{
 
 use chrono::TimeDelta;
 
-use super::{follow::Later, job::Job, writer::Writer};
+use super::{follow::Later, ground::blocking, job::Job, writer::Writer};
 use crate::{
     access::{self, Chat, Topic},
     chat::{Bulletin, ChatError, bulletin},
@@ -92,8 +92,9 @@ impl Writer {
                         self.setup.book.rules().security_channel()
                     }
                 };
-                let (adapter, to_self) = (Arc::clone(adapter), self.to_self.clone());
+                let (adapter, to_self, errand) = (Arc::clone(adapter), self.to_self.clone(), self.shared.errand());
                 tokio::spawn(async move {
+                    let _errand = errand;
                     let (bulletin, chat) = key;
                     let result = match telling.await {
                         Ok(text) => adapter.post(channel.as_deref(), &bulletin.to_string(), &text).await,
@@ -109,16 +110,17 @@ impl Writer {
     fn telling(&self, about: &access::Bulletin) -> impl Future<Output = Result<Bulletin, String>> + Send + use<> {
         let loaded = self.state.loaded(about.seq).map(|(files, before)| (files.clone(), before.cloned()));
         let (about, widened) = (about.clone(), Arc::clone(&self.setup.widened));
+        let ground = Arc::clone(&self.setup.ground);
         let review = self.state.requests().find(|request| request.entries.contains(&about.seq)).cloned();
         let concern = review.map(|request| bulletin::concern(&self.state, &request));
         async move {
             match about.topic {
                 Topic::Rules => {
-                    let words = tokio::task::spawn_blocking(move || match loaded {
+                    let words = blocking(ground.as_ref(), move || match loaded {
                         Some((files, Some(before))) => widened(&before, &files),
                         Some(_) | None => Vec::new(),
                     });
-                    Ok(bulletin::rules(about.seq, &words.await.map_err(|panic| panic.to_string())?))
+                    Ok(bulletin::rules(about.seq, &words.await.ok_or("the comparison broke off")?))
                 }
                 Topic::BrokenRule => Ok(bulletin::broken_rule(about.seq)),
                 Topic::Clock => Ok(bulletin::clock(about.seq)),

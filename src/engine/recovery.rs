@@ -3,18 +3,20 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use rand::SeedableRng;
 use serde::{Deserialize, Serialize};
 
-use super::{Fatal, Setup, codec, job::Job, writer::Writer};
+use super::{
+    Fatal, Setup, codec,
+    ground::{Log, blocking},
+    job::Job,
+    writer::Writer,
+};
 use crate::{
     access::{Event, Request, RequestId, State},
     chat::answer,
-    ledger::{self, Ledger, OpenError},
+    ledger::OpenError,
 };
 
-/// A start that has less to check says nothing of it.
-const PROGRESS_FROM_BYTES: u64 = 64 * 1024 * 1024;
 /// The first pause before a ledger that could not be written is opened again; it doubles each time.
 const REOPEN_FIRST_MS: u64 = 250;
 /// The longest pause.
@@ -26,19 +28,19 @@ const HELD_MAX: usize = 10_000;
 ///
 /// # Errors
 /// Why it can't be opened, or an entry that this program can't read.
-pub fn open(setup: &Setup) -> Result<(Arc<Ledger>, State), Fatal> {
-    let ledger = Ledger::open(&setup.data, options(setup))?;
+pub fn open(setup: &Setup) -> Result<(Arc<dyn Log>, State), Fatal> {
+    let ledger = setup.ground.open(setup.clock.now())?;
     let mut state = State::new(log_tag(&ledger.log_id()));
     let mut from = 0;
     if let Some((size, bytes)) = ledger.snapshot()
-        && let Some(resumed) = resume(&ledger, state.clone(), size, bytes)
+        && let Some(resumed) = resume(ledger.as_ref(), state.clone(), size, bytes)
     {
         (from, state) = (size, resumed);
     }
     for entry in ledger.entries(from, ledger.size())? {
         state.evolve(&codec::stored(entry?)?);
     }
-    Ok((Arc::new(ledger), state))
+    Ok((ledger, state))
 }
 
 /// What a snapshot keeps of the state: only which entries make it.
@@ -58,33 +60,18 @@ pub fn kept(state: &State) -> Option<Vec<u8>> {
 }
 
 /// The state from a snapshot; `None` if it does not fit, which costs only time.
-fn resume(ledger: &Ledger, mut state: State, size: u64, bytes: &[u8]) -> Option<State> {
+fn resume(ledger: &dyn Log, mut state: State, size: u64, bytes: &[u8]) -> Option<State> {
     let kept: Kept = serde_json::from_slice(bytes).ok().filter(|kept: &Kept| kept.v == KEPT_VERSION)?;
-    let reader = ledger.reader();
     for seq in kept.essence {
         // This part of the history was not walked at the start, so each entry has to prove that it is in it.
-        state.evolve(&codec::stored(reader.get_proved(seq).ok()?).ok()?);
+        state.evolve(&codec::stored(ledger.get_proved(seq).ok()?).ok()?);
     }
     state.resume_at(size, kept.last_time);
     Some(state)
 }
 
-fn options(setup: &Setup) -> ledger::Options {
-    let rng = Box::new(rand::rngs::StdRng::from_rng(&mut rand::rng()));
-    let mut options = ledger::Options::new(&setup.origin, Event::knows, setup.clock.now(), rng);
-    let mut told = 0;
-    options.progress = Box::new(move |progress| {
-        let tenths = progress.done_bytes.saturating_mul(10) / progress.total_bytes.max(1);
-        if progress.total_bytes >= PROGRESS_FROM_BYTES && tenths > told {
-            told = tenths;
-            tracing::info!(percent = tenths * 10, entries = progress.entries, "checking the ledger");
-        }
-    });
-    options
-}
-
 /// One request, folded from the entries that are about it, up to its end. Blocks, for as long as it lived.
-pub fn request(ledger: &Ledger, id: RequestId) -> Option<Request> {
+pub fn request(ledger: &dyn Log, id: RequestId) -> Option<Request> {
     let mut state = State::default();
     for entry in ledger.entries(id.0, ledger.size()).ok()? {
         let stored = codec::stored(entry.ok()?).ok()?;
@@ -121,13 +108,14 @@ pub fn log_tag(log_id: &[u8; 32]) -> String {
 pub async fn reopen(writer: &mut Writer) -> Result<(), Fatal> {
     writer.shared.close();
     let old = writer.ledger.take();
-    let _ = tokio::task::spawn_blocking(move || drop(old)).await;
+    let _ = blocking(writer.setup.ground.as_ref(), move || drop(old)).await;
     let mut pause = REOPEN_FIRST_MS;
     loop {
         let mut wake = writer.setup.clock.pause(Duration::from_millis(pause));
         // Whoever is to stop has nothing more to write: the next start is the recovery.
         while writer.stopping.is_none() {
             tokio::select! {
+                biased;
                 () = &mut wake => break,
                 job = writer.jobs.recv(), if writer.held.len() < HELD_MAX => match job {
                     Some(Job::Message { reply, .. }) => { let _ = reply.send(answer::ledger_down()); }
@@ -141,9 +129,9 @@ pub async fn reopen(writer: &mut Writer) -> Result<(), Fatal> {
             return Ok(());
         }
         let setup = Arc::clone(&writer.setup);
-        let opened = tokio::task::spawn_blocking(move || open(&setup)).await;
+        let opened = blocking(writer.setup.ground.as_ref(), move || open(&setup)).await;
         match opened {
-            Ok(Ok((ledger, state))) => {
+            Some(Ok((ledger, state))) => {
                 tracing::info!(size = ledger.size(), "the ledger is open again");
                 writer.shared.opened(&ledger);
                 writer.ledger = Some(ledger);
@@ -151,11 +139,11 @@ pub async fn reopen(writer: &mut Writer) -> Result<(), Fatal> {
                 writer.follow_everything();
                 return Ok(());
             }
-            Ok(Err(Fatal::Open(error))) if passes(&error) => {
+            Some(Err(Fatal::Open(error))) if passes(&error) => {
                 tracing::warn!(%error, "the ledger can't be opened yet");
             }
-            Ok(Err(fatal)) => return Err(fatal),
-            Err(panic) => return Err(Fatal::Broken(panic.to_string())),
+            Some(Err(fatal)) => return Err(fatal),
+            None => return Err(Fatal::Broken("opening the ledger again".into())),
         }
         pause = (pause * 2).min(REOPEN_LONGEST_MS);
     }

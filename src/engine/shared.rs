@@ -1,44 +1,46 @@
 //! What others may read while the writer works: the durable ledger, never the state.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
-use crate::{
-    access::Event,
-    chat::{LedgerLine, LedgerView},
-    ledger::{
-        Ledger,
-        verify::{Anchor, VerifyOptions, verify},
-    },
-};
+use super::ground::{Ground, Log, blocking};
+use crate::chat::{LedgerLine, LedgerView};
+
+/// Something that is under way outside the writer.
+pub struct Errand(watch::Sender<usize>);
+
+impl Drop for Errand {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
 
 /// A window on the ledger.
 pub struct Shared {
-    data: PathBuf,
-    ledger: RwLock<Option<Arc<Ledger>>>,
+    ground: Arc<dyn Ground>,
+    ledger: RwLock<Option<Arc<dyn Log>>>,
     size: watch::Sender<u64>,
+    under_way: watch::Sender<usize>,
     /// One check of the whole ledger at a time: it keeps all processors busy.
     checking: tokio::sync::Mutex<()>,
 }
 
 impl Shared {
     /// A window on an open ledger.
-    pub fn new(data: PathBuf, ledger: &Arc<Ledger>) -> Self {
+    pub fn new(ground: Arc<dyn Ground>, ledger: &Arc<dyn Log>) -> Self {
         let (size, _) = watch::channel(ledger.size());
-        Self { data, ledger: RwLock::new(Some(Arc::clone(ledger))), size, checking: tokio::sync::Mutex::default() }
-    }
-
-    /// The ledger's folder.
-    pub fn data(&self) -> &Path {
-        &self.data
+        Self {
+            ground,
+            ledger: RwLock::new(Some(Arc::clone(ledger))),
+            size,
+            under_way: watch::Sender::new(0),
+            checking: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The ledger, unless it is being opened again.
-    pub fn ledger(&self) -> Option<Arc<Ledger>> {
+    pub fn ledger(&self) -> Option<Arc<dyn Log>> {
         self.ledger.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -46,7 +48,7 @@ impl Shared {
         *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    pub(super) fn opened(&self, ledger: &Arc<Ledger>) {
+    pub(super) fn opened(&self, ledger: &Arc<dyn Log>) {
         *self.ledger.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(ledger));
         self.grew(ledger.size());
     }
@@ -58,6 +60,21 @@ impl Shared {
     /// The number of durable entries, and word of every change.
     pub fn size(&self) -> watch::Receiver<u64> {
         self.size.subscribe()
+    }
+
+    /// How many calls to providers, cards and notices are under way, and word of every change.
+    pub fn under_way(&self) -> watch::Receiver<usize> {
+        self.under_way.subscribe()
+    }
+
+    pub(super) fn under_way_now(&self) -> usize {
+        *self.under_way.borrow()
+    }
+
+    /// Counts something as under way until what this returns is dropped. What came of it is queued before that.
+    pub(super) fn errand(&self) -> Errand {
+        self.under_way.send_modify(|count| *count = count.saturating_add(1));
+        Errand(self.under_way.clone())
     }
 
     /// The newest signed head.
@@ -84,22 +101,14 @@ impl Shared {
                 .collect();
             LedgerView { entries, head: ledger.head().note.to_string() }
         };
-        tokio::task::spawn_blocking(read).await.unwrap_or_default()
+        blocking(self.ground.as_ref(), read).await.unwrap_or_default()
     }
 
     /// Checks the whole ledger on the disk against the head that this process holds.
     pub async fn verify(&self) -> (bool, Vec<String>) {
         let _turn = self.checking.lock().await;
-        let (data, head) = (self.data.clone(), self.head());
-        let check = move || {
-            let mut options = VerifyOptions::new(Event::knows);
-            options.anchors.extend(Anchor::parse(&head));
-            match verify(&data, options) {
-                Ok(report) => (report.holds(), report.to_string().lines().map(str::to_owned).collect()),
-                Err(error) => (false, vec![error.to_string()]),
-            }
-        };
-        let broke_off = |_| (false, vec!["the check broke off; look at the log of the service".to_owned()]);
-        tokio::task::spawn_blocking(check).await.unwrap_or_else(broke_off)
+        let (ground, head) = (Arc::clone(&self.ground), self.head());
+        let checked = blocking(self.ground.as_ref(), move || ground.verify(&head)).await;
+        checked.unwrap_or_else(|| (false, vec!["the check broke off; look at the log of the service".to_owned()]))
     }
 }

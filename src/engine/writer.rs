@@ -13,6 +13,7 @@ use super::{
     Fatal, Setup, Shared, codec,
     doors::Call,
     follow::Lanes,
+    ground::{Log, blocking},
     job::{Job, Loaded, Owed},
     posts::Posts,
     recovery,
@@ -24,7 +25,7 @@ use crate::{
         RequestId, State, Stored, decide, hear, settle,
     },
     chat::{Reply, answer},
-    ledger::{Draft, Ledger, OpenError},
+    ledger::{Draft, OpenError},
     provider::Credential,
 };
 
@@ -35,8 +36,6 @@ const BATCH_JOBS_MAX: usize = 256;
 const BATCH_EVENTS_MAX: usize = 224;
 /// Text of messages taken into one batch, bytes; a job that goes over it is the last of its batch.
 const BATCH_TEXT_BYTES_MAX: usize = 512 * 1024;
-/// The timer looks at the clock at least so often, so that a clock that was set is noticed.
-const LOOK_AT_CLOCK_EVERY: Duration = Duration::from_secs(1);
 /// The state is kept for the next start each time so many entries have come.
 const KEPT_EVERY_ENTRIES: u64 = 4096;
 /// How long a stop waits for providers that are at work.
@@ -50,7 +49,7 @@ const STEP_RECORDED_SECS: i64 = 2;
 pub struct Writer {
     pub(super) setup: Arc<Setup>,
     pub(super) shared: Arc<Shared>,
-    pub(super) ledger: Option<Arc<Ledger>>,
+    pub(super) ledger: Option<Arc<dyn Log>>,
     pub(super) state: State,
     pub(super) jobs: mpsc::Receiver<Job>,
     pub(super) to_self: mpsc::Sender<Job>,
@@ -63,6 +62,8 @@ pub struct Writer {
     /// Whether a clock that is behind has been recorded and has not caught up yet.
     step_recorded: bool,
     pub(super) stopping: Option<oneshot::Sender<()>>,
+    /// Who wants to be told when there is nothing to do.
+    asked_for_rest: Vec<oneshot::Sender<usize>>,
     /// What the check of the old history found.
     broken: Option<OpenError>,
     /// The size at which the state was last kept for the next start.
@@ -93,13 +94,13 @@ impl Writer {
     pub fn new(
         setup: Arc<Setup>,
         shared: Arc<Shared>,
-        (ledger, state): (Arc<Ledger>, State),
+        (ledger, state): (Arc<dyn Log>, State),
         jobs: mpsc::Receiver<Job>,
         to_self: mpsc::Sender<Job>,
     ) -> Self {
         let followed = setup.clock.now();
         let kept = ledger.snapshot().map_or(0, |(size, _)| size);
-        check_history(&ledger, &to_self);
+        check_history(&setup, &ledger, &to_self);
         Self {
             setup,
             shared,
@@ -113,6 +114,7 @@ impl Writer {
             followed,
             step_recorded: false,
             stopping: None,
+            asked_for_rest: Vec::new(),
             broken: None,
             kept,
         }
@@ -150,7 +152,7 @@ impl Writer {
     async fn widened(&self, files: Files) -> u32 {
         let Some(before) = self.state.last_loaded().filter(|before| **before != files).cloned() else { return 0 };
         let widened = Arc::clone(&self.setup.widened);
-        let words = tokio::task::spawn_blocking(move || widened(&before, &files)).await.unwrap_or_default();
+        let words = blocking(self.setup.ground.as_ref(), move || widened(&before, &files)).await.unwrap_or_default();
         u32::try_from(words.len()).unwrap_or(u32::MAX)
     }
 
@@ -159,6 +161,7 @@ impl Writer {
         let mut over = self.setup.clock.pause(DRAIN_MAX);
         while self.lanes.any_busy() && self.ledger.is_some() {
             tokio::select! {
+                biased;
                 () = &mut over => break,
                 job = self.jobs.recv() => match job {
                     Some(Job::Message { reply, .. }) => { let _ = reply.send(answer::stopping()); }
@@ -221,12 +224,23 @@ impl Writer {
     /// The next job, or nothing when a deadline or a look at the clock is due.
     async fn wait(&mut self) -> Option<Job> {
         let now = self.now();
-        let until =
-            self.state.next_deadline(now).map_or(LOOK_AT_CLOCK_EVERY, |at| (at - now).to_std().unwrap_or_default());
+        let look = self.setup.clock.look_every();
+        let report = self.setup.book.now().digest.as_ref().and_then(|due| due(now, now + look));
+        let next = self.state.next_deadline(now).into_iter().chain(report).min();
+        let until = next.map_or(look, |at| (at - now).to_std().unwrap_or_default()).min(look);
+        let pause = self.setup.clock.pause(until);
+        // What is under way is counted first: whoever is done has queued the result before.
+        let under_way = self.shared.under_way_now();
+        if !until.is_zero() && self.jobs.is_empty() {
+            for asked in self.asked_for_rest.drain(..) {
+                // Whoever asked may have gone away.
+                let _ = asked.send(under_way);
+            }
+        }
         tokio::select! {
             biased;
             job = self.jobs.recv() => job,
-            () = self.setup.clock.pause(until.min(LOOK_AT_CLOCK_EVERY)) => None,
+            () = pause => None,
         }
     }
 
@@ -279,6 +293,7 @@ impl Writer {
                 };
                 batch.owed.push((reply, Owed::Ready(answer)));
             }
+            Job::Rest(asked) => self.asked_for_rest.push(asked),
             Job::Posted { bulletin, chat, result } => {
                 if let Some(message) =
                     self.posts.posted(bulletin, chat, result, (self.setup.clock.as_ref(), &self.to_self))
@@ -452,6 +467,7 @@ impl Writer {
                     for (seq, leaf) in (committed.first..).zip(&committed.leaves) {
                         self.state.committed(seq, &hex::encode(leaf));
                     }
+                    self.setup.ground.holds(&self.state);
                     self.shared.grew(committed.size);
                 }
                 Err(error) => {
@@ -491,8 +507,9 @@ impl Writer {
                 answer::credential(request, n, not_after, parts)
             }
             Owed::Read { action: Action::Verify, .. } => {
-                let shared = Arc::clone(&self.shared);
+                let (shared, errand) = (Arc::clone(&self.shared), self.shared.errand());
                 tokio::spawn(async move {
+                    let _errand = errand;
                     let (well, findings) = shared.verify().await;
                     let _ = reply.send(answer::verified(well, &findings, &shared.head()));
                 });
@@ -532,11 +549,13 @@ impl Writer {
     /// Looks a request up that is out of memory.
     fn look_up(&self, id: RequestId, reply: oneshot::Sender<Reply>) {
         let Some(ledger) = self.ledger.clone() else { return };
-        let to_self = self.to_self.clone();
-        tokio::task::spawn_blocking(move || {
-            let found = recovery::request(&ledger, id).map(Box::new).ok_or(id);
+        let (ground, to_self) = (Arc::clone(&self.setup.ground), self.to_self.clone());
+        let errand = self.shared.errand();
+        tokio::spawn(async move {
+            let _errand = errand;
+            let found = blocking(ground.as_ref(), move || recovery::request(ledger.as_ref(), id)).await.flatten();
             // A writer that is gone answers nobody.
-            let _ = to_self.blocking_send(Job::Found { found, reply });
+            let _ = to_self.send(Job::Found { found: found.map(Box::new).ok_or(id), reply }).await;
         });
     }
 
@@ -560,7 +579,7 @@ impl Writer {
         self.shared.close();
         if let Some(ledger) = self.ledger.take() {
             // Dropping it waits for its own threads, which is no work for this one.
-            let _ = tokio::task::spawn_blocking(move || drop(ledger)).await;
+            let _ = blocking(self.setup.ground.as_ref(), move || drop(ledger)).await;
         }
         if let Some(done) = self.stopping.take() {
             let _ = done.send(());
@@ -569,17 +588,15 @@ impl Writer {
 }
 
 /// Checks what is before the snapshot the ledger was opened from, while it is in use. A finding stops the service.
-fn check_history(ledger: &Arc<Ledger>, to_self: &mpsc::Sender<Job>) {
+fn check_history(setup: &Arc<Setup>, ledger: &Arc<dyn Log>, to_self: &mpsc::Sender<Job>) {
     if ledger.snapshot().is_none() {
         return;
     }
-    let (ledger, to_self) = (Arc::downgrade(ledger), to_self.clone());
-    tokio::task::spawn_blocking(move || {
-        let Some(ledger) = ledger.upgrade() else { return };
-        // One thread: the service is at work beside it.
-        if let Err(error) = ledger.check_history(1, &mut |_| ()) {
-            drop(ledger);
-            let _ = to_self.blocking_send(Job::Broken(error));
+    let (setup, ledger, to_self) = (Arc::clone(setup), Arc::downgrade(ledger), to_self.clone());
+    tokio::spawn(async move {
+        let check = move || ledger.upgrade().map_or(Ok(()), |ledger| ledger.check_history());
+        if let Some(Err(error)) = blocking(setup.ground.as_ref(), check).await {
+            let _ = to_self.send(Job::Broken(error)).await;
         }
     });
 }

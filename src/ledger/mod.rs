@@ -78,7 +78,7 @@ pub use self::{
     journal::Sizes,
     line::{LINE_MAX_BYTES, is_kind},
     note::{Checkpoint, NoteError, SignedNote, VerifierKey, is_origin},
-    open::{OnProgress, OpenError, Options, Progress},
+    open::{OnProgress, OpenError, Options, Progress, in_use},
     reader::{Entry, Head, ReadError, Reader},
     tree::{consistent, included},
     writer::{BATCH_MAX_BYTES, BATCH_MAX_JOBS, QUEUE_MAX_JOBS},

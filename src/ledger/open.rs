@@ -221,6 +221,13 @@ pub(crate) struct Restored {
     pub state: Vec<u8>,
 }
 
+/// Whether a process has this ledger open.
+#[must_use]
+pub fn in_use(dir: &Path) -> bool {
+    let Ok(file) = File::open(Layout::new(dir).lock()) else { return false };
+    matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
+}
+
 /// Takes the lock of a folder.
 fn lock(layout: &Layout) -> Result<File, OpenError> {
     let file = File::options().create(true).truncate(false).write(true).open(layout.lock())?;

@@ -23,10 +23,10 @@ use crate::access::{Chat, PolicyId, Question, Refreshing, Resource, Right, Rules
 const DOUBTS_MAX: usize = 4;
 /// People asked after one by one, to say who may do a thing.
 const CANDIDATES_MAX: usize = 2_000;
-/// The same for a hint in a refusal, which has to be quick.
-const CANDIDATES_HINTED_MAX: usize = 12;
-/// People named in a hint.
-const NAMED_MAX: usize = 5;
+/// People named in the hint of a refusal, which has to be quick.
+const NAMED_MAX: usize = 3;
+/// People asked after for it: those whom the lists name, one by one, until enough are found.
+const HINTED_MAX: usize = 3;
 /// How much older than the cache's time an answer may be when a question comes to be asked: messages wait in a queue.
 const GRACE_SECS: i64 = 10;
 
@@ -298,27 +298,40 @@ impl Policies {
         }
     }
 
-    /// People who may do it, by name, in the order in which they were found: those of the lists come first.
-    pub(super) fn found(
-        &self,
-        snapshot: &Snapshot,
-        question: &Question<'_>,
-        but: &str,
-        (tried_max, found_max): (usize, usize),
-    ) -> Vec<String> {
-        self.candidates(snapshot, question.right, question.resource, question.escalated)
-            .into_iter()
-            .filter(|who| *who != question.requester && *who != but)
-            .take(tried_max)
-            .filter(|who| {
-                let own = matches!(question.right, Right::Request | Right::AutoApprove | Right::BreakGlass);
-                let requester = if own { who } else { question.requester };
-                let asked = Question { who, requester, ..question.clone() };
-                matches!(self.outcome(snapshot, &asked, false), Outcome::Yes(_))
-            })
-            .take(found_max)
-            .map(str::to_owned)
-            .collect()
+    /// Whether one of several people may do it, for telling others.
+    fn may(&self, snapshot: &Snapshot, question: &Question<'_>, who: &str) -> bool {
+        let own = matches!(question.right, Right::Request | Right::AutoApprove | Right::BreakGlass);
+        let requester = if own { who } else { question.requester };
+        matches!(self.outcome(snapshot, &Question { who, requester, ..question.clone() }, false), Outcome::Yes(_))
+    }
+
+    /// A few people who may do it instead of the one who asks.
+    fn hinted<'a>(&'a self, snapshot: &'a Snapshot, question: &Question<'_>) -> Vec<&'a str> {
+        let guarded = self.facts.resources().get(question.resource);
+        let lists = self.lists(guarded, question.right, question.escalated).into_iter().flatten();
+        let listed = lists.flat_map(|who| -> Box<dyn Iterator<Item = &'a str> + 'a> {
+            match who {
+                Who::Person(name) => Box::new(std::iter::once(name.as_str())),
+                Who::Group(group) => {
+                    Box::new(snapshot.world.flat.get(group).into_iter().flatten().map(String::as_str))
+                }
+            }
+        });
+        let mut tried: Vec<&str> = Vec::new();
+        let mut found = Vec::new();
+        for name in listed.filter(|name| *name != question.requester && *name != question.who) {
+            if tried.contains(&name) {
+                continue;
+            }
+            if tried.len() == HINTED_MAX || found.len() == NAMED_MAX {
+                break;
+            }
+            tried.push(name);
+            if self.may(snapshot, question, name) {
+                found.push(name);
+            }
+        }
+        found
     }
 
     /// Everybody whom some policy could permit it, those that the lists name first.
@@ -468,7 +481,7 @@ impl Rules for Policies {
         let outcome = self.outcome(&snapshot, question, true);
         let hint = |right: Right| {
             let asked = Question { right, ..question.clone() };
-            words::whom(&self.found(&snapshot, &asked, who, (CANDIDATES_HINTED_MAX, NAMED_MAX)))
+            words::whom(&self.hinted(&snapshot, &asked))
         };
         match outcome {
             Outcome::Yes(policies) => Verdict::Yes(policies),
@@ -491,9 +504,11 @@ impl Rules for Policies {
 
     fn those_who_may(&self, question: &Question<'_>) -> Vec<String> {
         let snapshot = self.snapshot();
-        let mut people = self.found(&snapshot, question, "", (CANDIDATES_MAX, CANDIDATES_MAX));
-        people.sort();
-        people
+        let mut people = self.candidates(&snapshot, question.right, question.resource, question.escalated);
+        people.truncate(CANDIDATES_MAX);
+        people.retain(|who| *who != question.requester && self.may(&snapshot, question, who));
+        people.sort_unstable();
+        people.into_iter().map(str::to_owned).collect()
     }
 
     fn refresh(&self, now: DateTime<Utc>) -> Refreshing<'_> {

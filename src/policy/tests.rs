@@ -4,6 +4,7 @@ use super::*;
 use crate::access::{Chat, Question, Resource, Right, Rules, Span, Target, Verdict};
 
 mod cedar;
+mod widened;
 
 /// The rules of these facts and of a `policy.cedar`.
 pub fn rules(facts: Facts, text: &str) -> Policies {

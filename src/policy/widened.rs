@@ -9,7 +9,7 @@ use super::{
     Guarded, Policies, Who,
     policies::{Outcome, Snapshot},
 };
-use crate::access::{Chat, Question, Right, Span};
+use crate::access::{Chat, Question, Resource, Right, Span};
 
 /// Questions asked of each set of rules, at most: some seconds.
 const ASKED_MAX: usize = 200_000;
@@ -211,8 +211,13 @@ impl<'a> Comparison<'a> {
         let own = matches!(right, Right::Request | Right::AutoApprove | Right::BreakGlass);
         let other = new.facts().people().iter().find(|name| *name != who);
         let requester = if own { who } else { other.map_or("", String::as_str) };
-        let after = new.facts().resource(resource);
-        let longest = |break_glass| after.map(|after| if break_glass { after.break_glass_max } else { after.max_duration });
+        let (before, after) = (old.facts().resource(resource), new.facts().resource(resource));
+        // A limit that was loosened is told as such; here it is about what both sets of rules have room for.
+        let longest = |break_glass| {
+            let of = |resource: &Resource| if break_glass { resource.break_glass_max } else { resource.max_duration };
+            let longest = after.map(of)?;
+            Some(before.map(of).map_or(longest, |before| before.min(longest)))
+        };
         let short = Span::from_secs(SHORT_SECS).ok()?;
         SAMPLES.iter().find_map(|sample| {
             let span = longest(right == Right::BreakGlass).filter(|longest| sample.longest || *longest < short);
@@ -260,7 +265,7 @@ fn line(right: Right, resource: &str, mut people: Vec<&str>, words: &str) -> Str
     match right {
         Right::Request => format!("{who} may ask for `{resource}`{words}"),
         Right::Approve => format!("{who} may approve `{resource}`{words}"),
-        Right::AutoApprove => format!("{who} get `{resource}` without anybody's approval{words}"),
+        Right::AutoApprove => format!("{who} may have `{resource}` without anybody's approval{words}"),
         Right::BreakGlass => format!("{who} may break the glass for `{resource}`{words}"),
         Right::Revoke => format!("{who} may end access to `{resource}`{words}"),
         Right::Review => format!("{who} may review a break-glass of `{resource}`{words}"),

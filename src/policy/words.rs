@@ -3,10 +3,10 @@
 use super::Book;
 use crate::access::{PolicyId, Question, Resource, Right};
 
-/// Whom to ask instead.
-pub fn whom(people: &[String]) -> String {
+/// Whom to ask instead: some of those who may.
+pub fn whom(people: &[&str]) -> String {
     match people.split_last() {
-        None => "Nobody else may either: ask whoever looks after the config".into(),
+        None => "Ask whoever looks after the config who may".into(),
         Some((only, [])) => format!("Ask {only}"),
         Some((last, others)) => format!("Ask {} or {last}", others.join(", ")),
     }

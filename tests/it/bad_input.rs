@@ -217,7 +217,7 @@ async fn who_may_not_is_told_who_may() {
     ana: prod-db 20m once more
       already_held: You already have #ID for prod-db, which waits for approval. /access cancel ID withdraws it.
     ana: [approve]
-      own_request: You can't approve your own request, from any account. Ask ben, cleo or dora.
+      own_request: People can't approve their own request, from any account. Ask ben, cleo or dora.
     ana: deny ID no
       words: #ID is your own: /access cancel ID withdraws it.
     eve: [approve]

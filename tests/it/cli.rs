@@ -43,6 +43,8 @@ fn help_names_every_command_and_each_shows_an_example() {
                   that work on the spot
       run         Run the service
       check       Check the config and every provider's credentials and rights
+      rehearse    Play stories against a config, with a clock that they move and providers that only
+                  plan
       verify      Check a ledger, a public copy, an export or a proof, with nothing but its files
       prove       Write the proof that an entry is in the ledger (c2sp.org/tlog-proof@v1)
       export      Write a ledger out in the C2SP tlog-tiles layout, with `log.jsonl`
@@ -55,7 +57,7 @@ fn help_names_every_command_and_each_shows_an_example() {
       -h, --help     Print help
       -V, --version  Print version
     ");
-    for command in ["demo", "run", "check", "verify", "prove", "export", "log", "erase", "rotate-key"] {
+    for command in ["demo", "run", "check", "rehearse", "verify", "prove", "export", "log", "erase", "rotate-key"] {
         let (code, said, _) = countersign(&[command, "--help"]);
         assert_eq!(code, 0);
         assert!(said.contains(&format!("Example: countersign {command}")), "{said}");

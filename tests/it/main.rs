@@ -22,6 +22,8 @@ mod provider_settings;
 mod provider_ssh;
 mod provider_throwaway;
 mod provider_token;
+mod rehearse;
+mod rehearse_cli;
 mod restart;
 mod secrets;
 mod story;

@@ -199,7 +199,7 @@ impl Fake {
         let person = |verb: &str| vec![Span::Person(by.to_owned()), Span::Text(format!(" {verb}"))];
         match (button, request.status) {
             (Button::Approve, Status::Requested) if own => {
-                refuse("you can't approve your own request{}", "", "ask `ben` or `chris`, who are in `dba`")
+                refuse("people can't approve their own request{}", "", "ask `ben` or `chris`, who are in `dba`")
             }
             (Button::Approve, Status::Requested) => {
                 self.becomes(id.0, Status::Live, "request.approved", person("approved")).await;

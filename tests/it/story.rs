@@ -61,7 +61,7 @@ async fn the_whole_story_in_a_browser() {
     ana.find(&format!("{card}[data-status=requested]")).await;
     ana.screenshot("story-1-asked").await;
     presses(&ana, &card, "approve").await;
-    assert!(ana.text("#answer [data-tone=refused] .lines").await.contains("can't approve your own request"));
+    assert!(ana.text("#answer [data-tone=refused] .lines").await.contains("can't approve their own request"));
     ana.screenshot("story-2-own-approval-refused").await;
     presses(&ben, &card, "approve").await;
     assert!(ben.text("#answer [data-tone=done] .lines").await.contains("Approved"));

@@ -1,10 +1,15 @@
 //! The core, told as stories: given a log, when a message or a result comes, then these events or this refusal.
 
+mod ahead;
+mod glass;
 mod life;
+mod longer;
 mod properties;
 mod records;
 mod refusals;
 mod spans;
+mod table;
+mod waiting;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -22,11 +27,30 @@ pub struct Town {
     pub quorum_db: u32,
     pub approvers_db: Vec<&'static str>,
     pub askers: Vec<&'static str>,
+    /// Who may break the glass, and who may approve once it was escalated.
+    pub glass: Vec<&'static str>,
+    pub backup: Vec<&'static str>,
+    /// Whose requests for `db` a rule approves.
+    pub automatic: Vec<&'static str>,
+    pub remind_secs: Option<u64>,
+    pub escalate_secs: Option<u64>,
+    pub broken: bool,
 }
 
 impl Default for Town {
     fn default() -> Self {
-        Self { longest: 7200, quorum_db: 1, approvers_db: vec!["bea", "cas"], askers: vec!["ana", "bea", "cas", "dan"] }
+        Self {
+            longest: 7200,
+            quorum_db: 1,
+            approvers_db: vec!["bea", "cas"],
+            askers: vec!["ana", "bea", "cas", "dan"],
+            glass: vec!["ana", "bea"],
+            backup: vec![],
+            automatic: vec![],
+            remind_secs: None,
+            escalate_secs: None,
+            broken: false,
+        }
     }
 }
 
@@ -55,6 +79,9 @@ impl Rules for Town {
         let quorum = if name == "db" { self.quorum_db } else { 2 };
         ["db", "api"].contains(&name).then(|| Resource {
             lapse_after: Span::from_secs(3600).unwrap(),
+            remind_after: self.remind_secs.map(|secs| Span::from_secs(secs).unwrap()),
+            escalate_after: self.escalate_secs.map(|secs| Span::from_secs(secs).unwrap()),
+            zone: chrono_tz::Europe::Berlin,
             ..Resource::new(name, target, quorum, Span::from_secs(self.longest).unwrap())
         })
     }
@@ -68,30 +95,36 @@ impl Rules for Town {
     }
 
     fn security_channel(&self) -> Option<String> {
-        None
+        Some("security".into())
     }
 
     fn judge(&self, question: &Question<'_>) -> Verdict {
-        let no = |words: &str| Verdict::No { policies: vec![], words: words.into() };
-        match question.right {
-            Right::Request if self.askers.contains(&question.who) => Verdict::Yes(vec!["askers".into()]),
-            Right::Request => no("not for you"),
-            Right::Approve | Right::Revoke if self.list(question.resource).contains(&question.who) => {
-                Verdict::Yes(vec![format!("{}.approvers", question.resource)])
-            }
+        let Question { right, who, resource, escalated, .. } = *question;
+        if self.broken {
+            return Verdict::Broken { policies: vec!["p1".into()], words: "a rule can't be evaluated".into() };
+        }
+        let yes = |rule: &str| Verdict::Yes(vec![format!("{resource}.{rule}")]);
+        match right {
+            Right::Request if self.askers.contains(&who) => Verdict::Yes(vec!["askers".into()]),
+            Right::Request => Verdict::No { policies: vec![], words: "not for you".into() },
+            Right::BreakGlass if self.glass.contains(&who) => yes("break_glass"),
+            Right::AutoApprove if resource == "db" && self.automatic.contains(&who) => yes("automatic"),
+            Right::Approve if escalated && self.backup.contains(&who) => yes("backup"),
+            Right::Approve | Right::Revoke | Right::Review if self.list(resource).contains(&who) => yes("approvers"),
             Right::Approve
             | Right::AutoApprove
             | Right::BreakGlass
             | Right::Revoke
             | Right::Review
             | Right::ReadLog
-            | Right::Administer => no("you are no approver"),
+            | Right::Administer => Verdict::No { policies: vec![], words: "you are no approver".into() },
         }
     }
 
     fn those_who_may(&self, question: &Question<'_>) -> Vec<String> {
-        let all = self.list(question.resource).into_iter();
-        all.filter(|name| *name != question.requester).map(str::to_owned).collect()
+        let all = ["ana", "bea", "cas", "dan"].into_iter();
+        let may = |who: &&str| matches!(self.judge(&Question { who, ..question.clone() }), Verdict::Yes(_));
+        all.filter(|name| *name != question.requester).filter(may).map(str::to_owned).collect()
     }
 }
 
@@ -102,12 +135,20 @@ pub struct World {
     pub now: DateTime<Utc>,
     pub log: Vec<Stored>,
     messages: u32,
+    /// What is due stays undone, as if the service had been killed just before.
+    pub cut_off: bool,
 }
 
 impl World {
     pub fn new() -> Self {
-        let mut world =
-            Self { state: State::new("testlogs"), rules: Town::default(), now: start(), log: Vec::new(), messages: 0 };
+        let mut world = Self {
+            state: State::new("testlogs"),
+            rules: Town::default(),
+            now: start(),
+            log: Vec::new(),
+            messages: 0,
+            cut_off: false,
+        };
         world.append(vec![Event::Ledger("log.opened".into())]);
         world
     }
@@ -143,7 +184,7 @@ impl World {
 
     fn settle(&mut self) -> Vec<Event> {
         let mut all = Vec::new();
-        loop {
+        while !self.cut_off {
             let due = settle(&self.state, self.moment(), 200);
             if due.is_empty() {
                 return all;
@@ -151,6 +192,7 @@ impl World {
             all.extend(due.clone());
             self.append(due);
         }
+        all
     }
 
     /// Somebody does something; what follows, a line each, without the entries every message has.
@@ -229,6 +271,36 @@ impl World {
         id
     }
 
+    /// What is still to be told, as `notice to name`, sorted.
+    pub fn to_tell(&self, id: RequestId) -> Vec<String> {
+        let mut told: Vec<String> = effects_of(self.state.request(id).unwrap(), self.now)
+            .into_iter()
+            .filter_map(|effect| match effect {
+                Effect::Tell { notice, to } => Some(format!("{notice:?} to {}", self.state.name(to))),
+                Effect::Issue { .. } | Effect::Close => None,
+            })
+            .collect();
+        told.sort();
+        told
+    }
+
+    /// Whether it is done (`+`), or the code of the refusal.
+    pub fn tries(&mut self, chat: Chat, account: &str, action: Action) -> &'static str {
+        let key = format!("{:032x}", u128::MAX);
+        let (channel, text) = ("approvals".into(), String::new());
+        let message = Message { chat, account: account.into(), channel, key, via: Via::Line, text, action: Ok(action) };
+        match hear(&self.state, self.moment(), &message).answer {
+            Answer::Done(_) => "+",
+            Answer::Refused(refusal) => refusal.code(),
+            Answer::Again(_) => unreachable!(),
+        }
+    }
+
+    /// The newest request.
+    pub fn newest(&self) -> RequestId {
+        self.state.requests().next_back().unwrap().id
+    }
+
     pub fn phase(&self, id: RequestId) -> &Phase {
         &self.state.request(id).unwrap().phase
     }
@@ -264,6 +336,23 @@ pub fn approve(request: RequestId) -> Action {
 
 pub fn deny(request: RequestId) -> Action {
     Action::Deny { request, reason: "use the replica".into() }
+}
+
+pub fn glass(resource: &str, secs: u64) -> Action {
+    let (resource, span) = (resource.into(), Span::from_secs(secs).unwrap());
+    Action::BreakGlass { resource, span, reason: "it is down".into(), plan: vec!["a token".into()] }
+}
+
+pub fn extend(request: RequestId, secs: u64) -> Action {
+    Action::Extend { request, span: Span::from_secs(secs).unwrap(), reason: "one more deploy".into() }
+}
+
+pub fn review(request: RequestId, finding: Finding) -> Action {
+    Action::Review { request, finding, notes: "looked at it".into() }
+}
+
+pub fn closed(request: RequestId) -> Command {
+    Command::Closed { request, outcome: ProviderOutcome::Done }
 }
 
 pub fn issued(request: RequestId, attempt: u32, outcome: ProviderOutcome) -> Command {

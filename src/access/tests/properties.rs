@@ -1,6 +1,6 @@
 //! Random lives: whatever people, providers and the clock do, the promises hold.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
@@ -20,6 +20,13 @@ enum Step {
     Cut(usize),
     Wait(i64),
     Restart,
+    Glass(usize, bool),
+    Extend(usize, usize),
+    Review(usize, usize),
+    Allow(usize, usize),
+    Less(usize, usize),
+    Later(usize),
+    Automatic(bool),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -33,7 +40,14 @@ fn step() -> impl Strategy<Value = Step> {
         (who.clone(), which.clone()).prop_map(|(a, b)| Step::Cancel(a, b)),
         (who.clone(), which.clone()).prop_map(|(a, b)| Step::Done(a, b)),
         (who.clone(), which.clone()).prop_map(|(a, b)| Step::Revoke(a, b)),
-        (who, which.clone()).prop_map(|(a, b)| Step::Show(a, b)),
+        (who.clone(), which.clone()).prop_map(|(a, b)| Step::Show(a, b)),
+        (who.clone(), any::<bool>()).prop_map(|(a, b)| Step::Glass(a, b)),
+        (who.clone(), which.clone()).prop_map(|(a, b)| Step::Extend(a, b)),
+        (who.clone(), which.clone()).prop_map(|(a, b)| Step::Review(a, b)),
+        (who.clone(), who.clone()).prop_map(|(a, b)| Step::Allow(a, b)),
+        (who.clone(), which.clone()).prop_map(|(a, b)| Step::Less(a, b)),
+        who.prop_map(Step::Later),
+        any::<bool>().prop_map(Step::Automatic),
         (which.clone(), 0..4_u8).prop_map(|(a, b)| Step::Issued(a, b)),
         (which.clone(), any::<bool>()).prop_map(|(a, b)| Step::Closed(a, b)),
         which.prop_map(Step::Cut),
@@ -80,6 +94,24 @@ fn play(world: &mut World, step: &Step) {
             let outcome = Ok(("key".into(), world.now));
             drop(world.command(&Command::CredentialCut { request, n: key, outcome }));
         }
+        Step::Glass(at, api) => drop(world.says(who(*at), glass(if *api { "api" } else { "db" }, 600))),
+        Step::Extend(at, n) => drop(world.says(who(*at), extend(nth(world, *n), 300))),
+        Step::Review(at, n) => drop(world.says(who(*at), review(nth(world, *n), Finding::Ok))),
+        Step::Allow(at, whom) => {
+            let (resource, person, reason) = ("db".into(), who(*whom).into(), "because".into());
+            let (span, window) = (Span::from_secs(600).unwrap(), Span::from_secs(3000).unwrap());
+            drop(world.says(who(*at), Action::Allow { person, resource, span, window, reason }));
+        }
+        Step::Less(at, n) => {
+            let span = Some(Span::from_secs(200).unwrap());
+            drop(world.says(who(*at), Action::Approve { request: nth(world, *n), span, comment: String::new() }));
+        }
+        Step::Later(at) => {
+            let Action::Request { resource, span, reason, plan, .. } = ask("db", 600) else { unreachable!() };
+            let start = Some(Start::Clock("10:30:00".parse().unwrap()));
+            drop(world.says(who(*at), Action::Request { resource, span, reason, plan, start }));
+        }
+        Step::Automatic(on) => world.rules.automatic = if *on { vec!["ana", "dan"] } else { vec![] },
         Step::Wait(secs) => drop(world.after(*secs)),
         Step::Restart => drop(world.restart()),
     }
@@ -103,30 +135,65 @@ fn check(world: &World) {
     held.resume_at(world.state.size(), world.state.last_time().unwrap());
     assert_eq!(resumed, held, "the essence of a state makes it again");
 
-    let mut requester: BTreeMap<RequestId, SubjectId> = BTreeMap::new();
-    let mut asked: BTreeMap<RequestId, (u32, u64)> = BTreeMap::new();
-    let mut approvals: BTreeMap<RequestId, Vec<SubjectId>> = BTreeMap::new();
+    let mut asked: BTreeMap<RequestId, (SubjectId, u32, TimeDelta, Manner)> = BTreeMap::new();
+    let mut approvals: BTreeMap<RequestId, BTreeMap<SubjectId, TimeDelta>> = BTreeMap::new();
+    let mut by_rule: BTreeSet<RequestId> = BTreeSet::new();
+    let mut live_until: BTreeMap<RequestId, DateTime<Utc>> = BTreeMap::new();
+    let mut reviewed: BTreeSet<RequestId> = BTreeSet::new();
     let mut ends: BTreeMap<RequestId, u32> = BTreeMap::new();
+    let delta = |span: Span| TimeDelta::seconds(i64::try_from(span.secs()).unwrap());
     for Stored { seq, time, event, .. } in &world.log {
         match event {
-            Event::AccessRequested { requester: who, quorum, duration_secs, .. } => {
-                requester.insert(RequestId(*seq), *who);
-                asked.insert(RequestId(*seq), (*quorum, duration_secs.secs()));
+            Event::AccessRequested { requester: who, quorum, duration_secs, manner, .. } => {
+                if manner.break_glass {
+                    let owed = asked.iter().any(|(id, (other, _, _, manner))| {
+                        other == who
+                            && manner.break_glass
+                            && !reviewed.contains(id)
+                            && world.phase(*id) != &Phase::Failed
+                    });
+                    assert!(!owed, "the glass is not broken again before the review");
+                }
+                asked.insert(RequestId(*seq), (*who, *quorum, delta(*duration_secs), manner.as_ref().clone()));
             }
-            Event::RequestApproved { request, by, terms, .. } => {
-                assert_ne!(requester[request], *by, "nobody approves their own");
-                assert!(!approvals.entry(*request).or_default().contains(by), "a person counts once");
+            Event::RequestApproved { request, by, terms, duration_secs, .. } => {
+                let (requester, _, span, _) = &asked[request];
+                assert_ne!(requester, by, "nobody approves their own");
                 assert_eq!(*terms, format!("leaf-{}", request.0), "what was seen is what was asked");
-                approvals.entry(*request).or_default().push(*by);
+                let span = duration_secs.map_or(*span, delta);
+                let before = approvals.entry(*request).or_default().insert(*by, span);
+                assert_eq!(before, None, "a person counts once");
+            }
+            Event::RequestAutoapproved { request, terms, .. } => {
+                assert_eq!(*terms, format!("leaf-{}", request.0), "a rule signs what was asked");
+                by_rule.insert(*request);
+            }
+            Event::ApprovalWithdrawn { request, by, .. } => {
+                assert!(approvals.entry(*request).or_default().remove(by).is_some());
+            }
+            Event::ReviewGiven { request, by, .. } => {
+                assert_ne!(asked[request].0, *by, "nobody reviews their own");
+                assert!(ends.contains_key(request), "a review looks back");
+                assert!(reviewed.insert(*request), "one review is enough");
             }
             Event::GrantOrdered { request, not_after, .. } => {
-                let (quorum, secs) = asked[request];
-                assert!(approvals[request].len() >= quorum as usize, "quorum first");
+                let (_, quorum, span, manner) = &asked[request];
+                let signed = approvals.get(request).cloned().unwrap_or_default();
+                let decided = by_rule.contains(request) || manner.break_glass || signed.len() >= *quorum as usize;
+                assert!(decided, "quorum first");
                 assert!(!ends.contains_key(request), "nothing is ordered after its end");
-                assert!(
-                    *not_after - *time <= TimeDelta::seconds(i64::try_from(secs).unwrap()),
-                    "never longer than asked"
-                );
+                let span = signed.values().copied().chain([*span]).min().unwrap();
+                let from = manner.extends.map_or(*time, |base| live_until[&base]);
+                assert!(*not_after - from <= span, "never longer than what was signed");
+                assert!(manner.starts_at.is_none_or(|start| start <= *time), "never before its start");
+                if manner.extends.is_none() {
+                    live_until.insert(*request, *not_after);
+                }
+            }
+            Event::GrantExtended { request, base, not_after, .. } => {
+                assert!(!ends.contains_key(base), "what is over is not made longer");
+                live_until.insert(*base, *not_after);
+                ends.insert(*request, 1);
             }
             Event::GrantIssued { request, .. } => assert!(!ends.contains_key(request)),
             Event::GrantEnded { request, .. }
@@ -142,7 +209,7 @@ fn check(world: &World) {
     }
     for request in world.state.requests() {
         if let Phase::Live { not_after } | Phase::Ordered { not_after, .. } = request.phase {
-            assert!(not_after > world.now, "nothing outlives its end");
+            assert!(not_after > world.now || request.manner.extends.is_some(), "nothing outlives its end");
         }
         assert_eq!(request.phase.finished(), ends.contains_key(&request.id));
         let overdue = request.deadline().is_some_and(|at| at <= world.now);

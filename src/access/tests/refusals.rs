@@ -36,9 +36,9 @@ fn nobody_approves_their_own() {
     let mut world = World::new();
     world.says("bea", ask("db", 1800));
     let id = RequestId(3);
-    is!(world.says("bea", approve(id)), @"refused: you can't approve your own request, from any account. Ask cas");
-    is!(world.says_on(Chat::Slack, "T/bea", approve(id)), @"refused: you can't approve your own request, from any account. Ask cas");
-    is!(world.says_on(Chat::Discord, "G/bea", approve(id)), @"refused: you can't approve your own request, from any account. Ask cas");
+    is!(world.says("bea", approve(id)), @"refused: people can't approve their own request, from any account. Ask cas");
+    is!(world.says_on(Chat::Slack, "T/bea", approve(id)), @"refused: people can't approve their own request, from any account. Ask cas");
+    is!(world.says_on(Chat::Discord, "G/bea", approve(id)), @"refused: people can't approve their own request, from any account. Ask cas");
     is!(world.says("bea", deny(id)), @"refused: #3 is your own: `/access cancel 3` withdraws it");
     assert!(world.state.request(id).unwrap().approvals.is_empty());
 }

@@ -61,8 +61,13 @@ async fn live(args: Args, dir: &Path) -> Outcome {
         let free = std::net::TcpListener::bind(LISTEN_DEFAULT).is_ok();
         if free { LISTEN_DEFAULT } else { SocketAddr::new(LISTEN_DEFAULT.ip(), 0) }
     });
-    let surroundings =
-        service::Surroundings { data: dir.join("ledger"), providers: dir.join("providers"), env, listen };
+    let surroundings = service::Surroundings {
+        data: dir.join("ledger"),
+        providers: dir.join("providers"),
+        env,
+        listen,
+        config: config_dir,
+    };
     let running = service::start(&config, surroundings).await?;
     greet(&args, dir, &running, &database);
     let outcome = running.until_stopped().await;

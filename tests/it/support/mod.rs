@@ -10,4 +10,5 @@ pub mod process;
 pub mod proxy;
 pub mod small_disk;
 pub mod sshd;
+pub mod stories;
 pub mod strace;
