@@ -12,6 +12,7 @@ pub mod ground;
 mod job;
 mod posts;
 mod recovery;
+mod rest;
 pub mod rulebook;
 mod service;
 mod shared;

@@ -48,6 +48,7 @@ fn help_names_every_command_and_each_shows_an_example() {
       verify      Check a ledger, a public copy, an export or a proof, with nothing but its files
       prove       Write the proof that an entry is in the ledger (c2sp.org/tlog-proof@v1)
       export      Write a ledger out in the C2SP tlog-tiles layout, with `log.jsonl`
+      reload      Have a running service load its config anew
       log         Read the ledger
       erase       Make all that the ledger holds of a person unreadable; every proof stays valid
       rotate-key  Replace the key that signs the ledger

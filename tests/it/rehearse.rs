@@ -273,14 +273,14 @@ restart
 expect entry service.started
 expect grant $fix ending returned
 provider prod-db is back
-after 30s
+after 31s
 expect grant $fix ended returned
 expect verify
 ";
     is!(of(story), @"
     0
-    passed  DIR/a.story (14 steps)
-    1 story, 14 steps, 0 failed
+    passed  DIR/a.story (17 steps)
+    1 story, 17 steps, 0 failed
     ");
 }
 
