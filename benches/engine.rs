@@ -30,7 +30,7 @@ use countersign::{
         rulebook::{Book, Rulebook},
     },
     ledger::{Disclosure, Draft, Ledger, Options, SubjectId},
-    policy::{Facts, Guarded, Who},
+    policy::{self, Facts, Guarded, Policies, Who},
     provider::{Holder, Surroundings},
 };
 use criterion::{Criterion, criterion_group, criterion_main};
@@ -74,6 +74,10 @@ struct House {
     _dirs: (tempfile::TempDir, tempfile::TempDir),
 }
 
+fn rules() -> Policies {
+    Policies::new(facts(), policy::Book::read("", None).book.unwrap()).unwrap()
+}
+
 fn facts() -> Facts {
     let mut facts = Facts::new();
     for name in ["ana", "ben"] {
@@ -101,7 +105,7 @@ impl House {
         let holder = |name: &str| Holder { name: name.to_owned(), ssh_keys: vec![] };
         let engine = Engine::start(Setup {
             ground: Arc::new(Disk { data: dirs.0.path().join("ledger"), origin: "example.com/bench".into() }),
-            book: Rulebook::new(Book { rules: Arc::new(facts()), digest: None, files: vec![] }),
+            book: Rulebook::new(Book { rules: Arc::new(rules()), digest: None, files: vec![] }),
             widened: Arc::new(|_, _| Vec::new()),
             entropy: engine::entropy(),
             doors: Arc::new(Doors::new(around, Arc::new(holder))),

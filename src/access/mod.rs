@@ -35,7 +35,7 @@ pub use moment::{Fresh, Moment};
 pub use parts::{Call, Cause, FailureClass, Finding, Manner, Personal, Sort, Target};
 pub use record::{NotAnEvent, PersonalField, Record};
 pub use refusal::Refusal;
-pub use rules::{PolicyId, Question, Resource, Right, Rules, Verdict};
+pub use rules::{PolicyId, Question, Refreshing, Resource, Right, Rules, Verdict};
 pub use settle::settle;
 pub use span::{DurationError, Span};
 pub use state::{

@@ -1,5 +1,7 @@
 //! The questions the core asks about who may do what, without knowing who answers them.
 
+use std::pin::Pin;
+
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
@@ -191,6 +193,9 @@ impl Resource {
     }
 }
 
+/// Rules that are looking up what they need to know.
+pub type Refreshing<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+
 /// The rules of the day. Asked anew at every click; answers are never kept.
 pub trait Rules: Send + Sync {
     /// The person behind an account, by principal name.
@@ -210,4 +215,9 @@ pub trait Rules: Send + Sync {
     /// Who may do it, by name, sorted: `question.who` is not looked at, and `question.requester` is never one of them.
     /// For telling people whom to ask.
     fn those_who_may(&self, question: &Question<'_>) -> Vec<String>;
+    /// Looks up what the answers depend on and is kept elsewhere, such as who is on call now. To be awaited before a
+    /// question is asked, for [`Rules::judge`] itself waits for nobody.
+    fn refresh(&self, _now: DateTime<Utc>) -> Refreshing<'_> {
+        Box::pin(std::future::ready(()))
+    }
 }

@@ -3,10 +3,7 @@
 use std::sync::Arc;
 
 use super::{ConfigDir, Outcome, Stop, block_on, service};
-use crate::{
-    access::Rules,
-    engine::clock::{Clock, SystemClock},
-};
+use crate::engine::clock::{Clock, SystemClock};
 
 /// Check the config and, if asked, the providers
 #[derive(Debug, clap::Args)]
@@ -17,12 +14,28 @@ pub struct Args {
     /// Also ask every provider whether its credentials and rights are there
     #[arg(long)]
     live: bool,
+    /// Take warnings for mistakes
+    #[arg(long)]
+    strict: bool,
 }
 
 pub fn main(args: &Args) -> Outcome {
     let config = args.config.load()?;
     let resources = &config.resources;
+    for warning in &config.warnings {
+        println!("{warning}\n");
+    }
     println!("{}: {} resources, {} people", args.config.config.display(), resources.len(), config.people.len());
+    let warned = match config.warnings.len() {
+        0 => None,
+        1 => Some("1 warning".to_owned()),
+        many => Some(format!("{many} warnings")),
+    };
+    match warned {
+        Some(words) if args.strict => return Err(Stop::Finding(words)),
+        Some(words) => println!("{words}"),
+        None => {}
+    }
     if !args.live {
         return Ok(());
     }

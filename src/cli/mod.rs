@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod erase;
+mod explain;
 mod export;
 mod log;
 mod prove;
@@ -13,6 +14,7 @@ mod rehearse;
 mod reload;
 mod rotate;
 mod run;
+mod schema;
 mod service;
 mod shelf;
 mod status;
@@ -45,6 +47,11 @@ enum Command {
     Run(run::Args),
     /// Check the config and every provider's credentials and rights
     Check(check::Args),
+    /// Say who may ask, who could approve, what would decide, and why not, by the ids of the policies
+    Explain(explain::Args),
+    /// Write a JSON Schema for each TOML file, the Cedar schema of the policies, and the policies that are always in
+    /// force
+    Schema(schema::Args),
     /// Play stories against a config, with a clock that they move and providers that only plan
     Rehearse(rehearse::Args),
     /// Check a ledger, a public copy, an export or a proof, with nothing but its files
@@ -92,6 +99,8 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::main(args),
         Command::Run(args) => run::main(&args),
         Command::Check(args) => check::main(&args),
+        Command::Explain(args) => explain::main(&args),
+        Command::Schema(args) => schema::main(&args),
         Command::Rehearse(args) => rehearse::main(&args),
         Command::Verify(args) => verify::main(&args),
         Command::Prove(args) => prove::main(&args),
@@ -141,14 +150,18 @@ fn load(dir: &Path) -> Result<Config, Stop> {
     }
     config::load(dir).map_err(|problems| {
         let mut words: Vec<String> = problems.iter().take(PROBLEMS_TOLD_MAX).map(ToString::to_string).collect();
-        let many = problems.len();
-        words.push(match many {
-            1 => format!("1 problem in {}", dir.display()),
-            many if many > PROBLEMS_TOLD_MAX => {
-                format!("{many} problems in {}, of which the first {PROBLEMS_TOLD_MAX} are shown", dir.display())
-            }
-            many => format!("{many} problems in {}", dir.display()),
-        });
+        let count = |warning: bool, what: &str| match problems.iter().filter(|p| p.warning == warning).count() {
+            0 => None,
+            1 => Some(format!("1 {what}")),
+            many => Some(format!("{many} {what}s")),
+        };
+        let counts: Vec<String> = [count(false, "problem"), count(true, "warning")].into_iter().flatten().collect();
+        let shown = if problems.len() > PROBLEMS_TOLD_MAX {
+            format!(", of which the first {PROBLEMS_TOLD_MAX} are shown")
+        } else {
+            String::new()
+        };
+        words.push(format!("{} in {}{shown}", counts.join(" and "), dir.display()));
         Stop::Finding(words.join("\n\n"))
     })
 }

@@ -105,7 +105,7 @@ fn rehearse(path: &Path, (folder, config): (&Path, &Config), keep: Option<&Path>
         None => temporary.path().join("ledger"),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let kit = Kit { book: service::book, widened: service::widened };
+    let kit = Kit { book: service::rehearsed, widened: service::widened };
     let providers = temporary.path().join("providers");
     let played = runtime.block_on(rehearse::play(&story, config, kit, (&data, &providers)));
     let mut report = played.map_err(|error| match error.downcast_ref::<Fatal>() {

@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{Stop, shelf::Shelf, status::Status};
 use crate::{
-    access::{Files, Rules},
+    access::Files,
     chat::{Adapter, Service, playground},
     config::Config,
     engine::{
@@ -26,7 +26,7 @@ use crate::{
         ground::Disk,
         rulebook::{Book, Rulebook, Widened},
     },
-    policy,
+    policy::{self, Platform, Platforms, Policies},
     provider::{self, Holder},
     web,
 };
@@ -104,9 +104,53 @@ pub fn doors(config: &Live, surroundings: &Surroundings, clock: &Arc<dyn Clock>)
     Arc::new(Doors::new(around, Arc::new(holder)))
 }
 
+/// The rules of a config: its facts, its policies, and the sources of its groups.
+pub fn rules(config: &Config, env: &BTreeMap<String, SecretString>) -> Result<Policies, Stop> {
+    let server = &config.server;
+    let token = |file: Option<&PathBuf>, name: &str| match file {
+        Some(file) => std::fs::read_to_string(file)
+            .map(|text| text.trim().to_owned().into())
+            .map_err(|error| format!("the token's file can't be read: {error}")),
+        None => env.get(name).cloned().ok_or_else(|| format!("`{name}` is not set")),
+    };
+    let platform = |url: &Option<String>, usual: &str, token, place: Option<&String>| Platform {
+        api_url: url.clone().unwrap_or_else(|| usual.to_owned()),
+        token,
+        place: place.cloned(),
+    };
+    let (slack, discord, pagerduty) = (&server.slack, &server.discord, &server.pagerduty);
+    let platforms = Platforms {
+        slack: platform(
+            &slack.api_url,
+            "https://slack.com/api",
+            token(slack.bot_token_file.as_ref(), "SLACK_BOT_TOKEN"),
+            slack.team_id.as_ref(),
+        ),
+        discord: platform(
+            &discord.api_url,
+            "https://discord.com",
+            token(discord.bot_token_file.as_ref(), "DISCORD_BOT_TOKEN"),
+            discord.guild_id.as_ref(),
+        ),
+        pagerduty: platform(
+            &pagerduty.api_url,
+            "https://api.pagerduty.com",
+            token(pagerduty.token_file.as_ref(), "PAGERDUTY_TOKEN"),
+            None,
+        ),
+    };
+    let lookups = policy::lookups(&config.facts, &platforms);
+    Ok(config.policies().map_err(Stop::Finding)?.with_sources(lookups, server.group_cache_secs))
+}
+
 /// What of the config may change while the service runs.
-pub fn book(config: &Config) -> Book {
-    Book { rules: Arc::new(config.facts.clone()), digest: None, files: config.files.clone() }
+pub fn book(config: &Config, env: &BTreeMap<String, SecretString>) -> Result<Book, Stop> {
+    Ok(Book { rules: Arc::new(rules(config, env)?), digest: None, files: config.files.clone() })
+}
+
+/// The same without anything outside: nobody is in the groups that have a source.
+pub fn rehearsed(config: &Config) -> Result<Book, String> {
+    Ok(Book { rules: Arc::new(config.policies()?), digest: None, files: config.files.clone() })
 }
 
 /// A running service.
@@ -115,6 +159,7 @@ pub struct Running {
     shelf: Shelf,
     dir: PathBuf,
     data: PathBuf,
+    env: BTreeMap<String, SecretString>,
     status: Status,
     engine: Engine,
     address: SocketAddr,
@@ -144,7 +189,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let adapters: Vec<Arc<dyn Adapter>> = if on_page { vec![Arc::clone(&page) as _] } else { Vec::new() };
     let setup = Setup {
         ground: Arc::new(Disk { data: surroundings.data.clone(), origin: config.server.origin.clone() }),
-        book: Rulebook::new(book(config)),
+        book: Rulebook::new(book(config, &surroundings.env)?),
         widened: widened(finder(&shelf)),
         entropy: engine::entropy(),
         doors: Arc::clone(&doors),
@@ -180,8 +225,8 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     });
     let status = Status::mine();
     status.write(&surroundings.data)?;
-    let Surroundings { config: dir, data, .. } = surroundings;
-    Ok(Running { live, shelf, dir, data, status, engine, address, stopper, server })
+    let Surroundings { config: dir, data, env, .. } = surroundings;
+    Ok(Running { live, shelf, dir, data, env, status, engine, address, stopper, server })
 }
 
 fn finder(shelf: &Shelf) -> Finder {
@@ -202,7 +247,10 @@ pub type Finder = Arc<dyn Fn(&Files) -> Option<Config> + Send + Sync>;
 /// What other rules change, in words.
 pub fn widened(find: Finder) -> Widened {
     Arc::new(move |before, after| match (find(before), find(after)) {
-        (Some(before), Some(after)) => policy::widened(&before.facts, &after.facts),
+        (Some(before), Some(after)) => match (before.policies(), after.policies()) {
+            (Ok(before), Ok(after)) => policy::widened(&before, &after),
+            (Err(words), _) | (_, Err(words)) => vec![format!("what it changes can't be said: {words}")],
+        },
         (Some(_) | None, _) => {
             vec!["the rules before these are not at hand, so everything in them may be new".to_owned()]
         }
@@ -240,7 +288,7 @@ fn page(config: &Config, clock: &Arc<dyn Clock>) -> playground::Playground {
     for name in &config.resources {
         let Some(resource) = config.facts.resource(name) else { continue };
         if !channels.contains(&resource.channel) {
-            channels.push(resource.channel);
+            channels.push(resource.channel.clone());
         }
         if examples.len() < EXAMPLES_MAX {
             examples.push(format!("{name} 10m fixing INC-42"));
@@ -252,7 +300,7 @@ fn page(config: &Config, clock: &Arc<dyn Clock>) -> playground::Playground {
 
 fn documents(live: Live, doors: Arc<Doors>) -> web::Documents {
     Arc::new(move |resource, name| {
-        let target = live.now().facts.resource(&resource).map(|resource| resource.target);
+        let target = live.now().facts.resource(&resource).map(|resource| resource.target.clone());
         let doors = Arc::clone(&doors);
         Box::pin(async move {
             let document = doors.open(&resource, &target?).ok()?.public(&name).await?;
@@ -325,7 +373,11 @@ impl Running {
             return Err(format!("`{key}` can't change while the service runs: restart it"));
         }
         keep(&self.shelf, &self.dir, &config);
-        let entry = self.engine.load(book(&config)).await?;
+        let book = book(&config, &self.env).map_err(|stop| match stop {
+            Stop::Finding(words) => words,
+            Stop::Fault(error) => format!("{error:#}"),
+        })?;
+        let entry = self.engine.load(book).await?;
         self.live.put(config);
         Ok(entry)
     }

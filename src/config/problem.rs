@@ -17,14 +17,17 @@ pub struct Problem {
     pub hint: Option<String>,
     /// The line's text, for the caret.
     pub source: Option<String>,
+    /// Whether the config can be used all the same.
+    pub warning: bool,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.warning { "warning: " } else { "" };
         if self.line == 0 {
-            write!(f, "{}: {}", self.file, self.words)?;
+            write!(f, "{}: {kind}{}", self.file, self.words)?;
         } else {
-            write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.words)?;
+            write!(f, "{}:{}:{}: {kind}{}", self.file, self.line, self.column, self.words)?;
         }
         if let Some(source) = &self.source {
             let number = self.line.to_string();
@@ -55,7 +58,7 @@ impl Source<'_> {
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         let source = self.text.lines().nth(line - 1).map(shown);
-        Problem { file: self.file.into(), line, column, words: words.into(), hint, source }
+        Problem { file: self.file.into(), line, column, words: words.into(), hint, source, warning: false }
     }
 }
 

@@ -20,6 +20,9 @@ pub struct Reader<'a> {
     /// Lines that are never shown.
     secret_lines: RefCell<BTreeSet<usize>>,
     broken: Cell<bool>,
+    /// Every table and key that was asked for, for holding the schemas against it.
+    #[cfg(test)]
+    pub(super) asked: RefCell<BTreeSet<(String, String)>>,
 }
 
 /// One table of it. Keys that nobody asked for are reported when [`Table::finish`] is called.
@@ -28,6 +31,9 @@ pub struct Table<'r, 'a> {
     keys: &'r DeTable<'a>,
     offset: usize,
     asked: RefCell<BTreeSet<&'static str>>,
+    /// The file and the tables it is within.
+    #[cfg(test)]
+    path: String,
 }
 
 /// A value with its place.
@@ -42,7 +48,14 @@ pub struct Placed<T> {
 impl<'a> Reader<'a> {
     /// Starts to read a file.
     pub fn new(source: Source<'a>) -> Self {
-        Self { source, problems: RefCell::default(), secret_lines: RefCell::default(), broken: Cell::new(false) }
+        Self {
+            source,
+            problems: RefCell::default(),
+            secret_lines: RefCell::default(),
+            broken: Cell::new(false),
+            #[cfg(test)]
+            asked: RefCell::default(),
+        }
     }
 
     /// The file as a table; its syntax errors are reported.
@@ -65,6 +78,15 @@ impl<'a> Reader<'a> {
         self.problems.borrow_mut().push(self.source.problem(offset, words, hint));
     }
 
+    /// Notes what is probably a mistake, though the config can be used.
+    pub fn warn(&self, offset: usize, words: impl Into<String>, hint: Option<String>) {
+        if self.broken.get() {
+            return;
+        }
+        let problem = Problem { warning: true, ..self.source.problem(offset, words, hint) };
+        self.problems.borrow_mut().push(problem);
+    }
+
     /// Notes a secret. Its line is not shown, whatever else is wrong in it.
     pub fn report_secret(&self, offset: usize, words: String, hint: String) {
         let problem = self.source.problem(offset, words, Some(hint));
@@ -74,7 +96,14 @@ impl<'a> Reader<'a> {
 
     /// A table to be read.
     pub fn table<'r>(&'r self, table: &'r Spanned<DeTable<'a>>) -> Table<'r, 'a> {
-        Table { reader: self, keys: table.get_ref(), offset: table.span().start, asked: RefCell::default() }
+        Table {
+            reader: self,
+            keys: table.get_ref(),
+            offset: table.span().start,
+            asked: RefCell::default(),
+            #[cfg(test)]
+            path: self.source.file.to_owned(),
+        }
     }
 
     /// Whether the file's syntax holds.
@@ -108,6 +137,8 @@ impl<'r, 'a> Table<'r, 'a> {
     /// A key's value, whatever it is.
     pub fn value(&self, key: &'static str) -> Option<&'r Spanned<DeValue<'a>>> {
         self.asked.borrow_mut().insert(key);
+        #[cfg(test)]
+        self.reader.asked.borrow_mut().insert((self.path.clone(), key.to_owned()));
         self.keys.get(key)
     }
 
@@ -154,6 +185,30 @@ impl<'r, 'a> Table<'r, 'a> {
         None
     }
 
+    /// A yes or no.
+    pub fn flag(&self, key: &'static str) -> Option<Placed<bool>> {
+        let value = self.value(key)?;
+        let offset = value.span().start;
+        if let DeValue::Boolean(flag) = value.get_ref() {
+            return Some(Placed { value: *flag, offset });
+        }
+        self.reader.report(offset, format!("`{key}` is to be `true` or `false`"), None);
+        None
+    }
+
+    /// A text that is read again later, and reported then if it is none.
+    pub fn peek_text(&self, key: &str) -> Option<String> {
+        match self.keys.get(key)?.get_ref() {
+            DeValue::String(text) => Some(text.clone().into_owned()),
+            DeValue::Integer(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => None,
+        }
+    }
+
     /// A list of texts.
     pub fn texts(&self, key: &'static str) -> Option<Vec<Placed<String>>> {
         let value = self.value(key)?;
@@ -170,10 +225,21 @@ impl<'r, 'a> Table<'r, 'a> {
         let value = self.value(key)?;
         let offset = value.span().start;
         if let DeValue::Table(table) = value.get_ref() {
-            return Some(Table { reader: self.reader, keys: table, offset, asked: RefCell::default() });
+            return Some(self.within(key, table, offset));
         }
         self.reader.report(offset, format!("`{key}` is to be a table, `[{key}]`"), None);
         None
+    }
+
+    fn within(&self, _key: &str, keys: &'r DeTable<'a>, offset: usize) -> Table<'r, 'a> {
+        Table {
+            reader: self.reader,
+            keys,
+            offset,
+            asked: RefCell::default(),
+            #[cfg(test)]
+            path: format!("{}/{_key}", self.path),
+        }
     }
 
     /// A list of tables, `[[key]]`.
@@ -189,7 +255,7 @@ impl<'r, 'a> Table<'r, 'a> {
         for item in items {
             let offset = item.span().start;
             if let DeValue::Table(table) = item.get_ref() {
-                tables.push(Table { reader: self.reader, keys: table, offset, asked: RefCell::default() });
+                tables.push(self.within(key, table, offset));
             } else {
                 wrong(offset);
             }

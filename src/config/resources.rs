@@ -1,11 +1,12 @@
 //! `resources.toml`: what is protected, and who decides over it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::{
+    look_alike::LookAlikes,
     name_in,
     people::Person,
     problem::nearest,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     access::{Resource, Span, Target},
-    policy::{Facts, Guarded, Who},
+    policy::{Group, Guarded, Who},
     provider,
 };
 
@@ -27,21 +28,33 @@ pub struct Known<'a> {
     /// Principals.
     pub people: &'a BTreeMap<String, Person>,
     /// Groups.
-    pub groups: &'a BTreeMap<String, Vec<String>>,
-    /// The same as facts.
-    pub facts: &'a Facts,
+    pub groups: &'a BTreeMap<String, Group>,
     /// Whether `people.toml` could be read at all: if not, that somebody is not in it is no mistake.
     pub whole: bool,
     /// `countersign.toml`, if it could be read.
     pub server: Option<&'a Server>,
 }
 
+/// A resource, and where in the file it says what.
+pub struct Read {
+    pub guarded: Guarded,
+    /// Where the table starts.
+    pub offset: usize,
+    /// Where the quorum stands, or the table if it doesn't.
+    pub quorum: usize,
+    /// Where `break_glass` stands, if it does.
+    pub break_glass: Option<usize>,
+    /// Whether all that `approvers` names is there.
+    pub approvers_whole: bool,
+}
+
 /// Reads the file.
-pub fn read(reader: &Reader<'_>, known: &Known<'_>) -> Vec<Guarded> {
+pub fn read(reader: &Reader<'_>, known: &Known<'_>) -> Vec<Read> {
     let parsed = reader.parse();
     secrets::report(reader, &parsed);
     let top = reader.table(&parsed);
-    let mut resources: Vec<Guarded> = Vec::new();
+    let mut resources: Vec<Read> = Vec::new();
+    let mut alike = LookAlikes::new("resource");
     let tables = top.tables("resource");
     if tables.is_empty() && parsed.get_ref().get("resource").is_none() {
         let hint = "a resource is a `[[resource]]` table with a name, a provider and approvers";
@@ -49,31 +62,36 @@ pub fn read(reader: &Reader<'_>, known: &Known<'_>) -> Vec<Guarded> {
     }
     for table in tables {
         let offset = table.offset();
-        let Some(guarded) = resource(reader, table, known) else { continue };
-        if resources.iter().any(|other| other.resource.name == guarded.resource.name) {
-            reader.report(offset, format!("there are two resources called `{}`", guarded.resource.name), None);
+        let Some(read) = resource(reader, table, known) else { continue };
+        let name = &read.guarded.resource.name;
+        if resources.iter().any(|other| other.guarded.resource.name == *name) {
+            reader.report(offset, format!("there are two resources called `{name}`"), None);
             continue;
         }
-        resources.push(guarded);
+        alike.see(reader, name, offset);
+        resources.push(read);
     }
     top.finish(&[]);
     resources
 }
 
-fn resource(reader: &Reader<'_>, table: Table<'_, '_>, known: &Known<'_>) -> Option<Guarded> {
+fn resource(reader: &Reader<'_>, table: Table<'_, '_>, known: &Known<'_>) -> Option<Read> {
+    let offset = table.offset();
     let name = table.need("name", table.text("name"), "name = \"prod-db\"");
     let name = name.and_then(|text| name_in(reader, "name", text));
     let description = table.text("description").map_or_else(String::new, |text| text.value);
     let requesters = table.texts("requesters").map(|list| whos(reader, &list, known));
     let approvers = table.need("approvers", table.texts("approvers"), "approvers = [\"group:dba\"]");
-    let approvers = approvers.and_then(|list| {
+    let approvers = approvers.map(|list| {
         let whos = whos(reader, &list, known);
-        (whos.len() == list.len()).then_some(whos)
+        (whos.len() == list.len(), whos)
     });
+    let tags = tags(reader, table.texts("tags").unwrap_or_default());
+    let break_glass_offset = table.value("break_glass").map(|value| value.span().start);
     let list = |key| table.texts(key).map(|list| whos(reader, &list, known)).unwrap_or_default();
     let (escalate_to, revokers) = (list("escalate_to"), list("revokers"));
     let (break_glass, reviewers) = (list("break_glass"), list("reviewers"));
-    let quorum = quorum(reader, &table, approvers.as_deref(), known);
+    let (quorum_offset, quorum) = quorum(reader, &table);
     let max_duration = table.need("max_duration", span(&table, "max_duration"), "max_duration = \"2h\"");
     let break_glass_max = span(&table, "break_glass_max");
     let limits = known.server.map(|server| server.limits);
@@ -88,7 +106,8 @@ fn resource(reader: &Reader<'_>, table: Table<'_, '_>, known: &Known<'_>) -> Opt
     let target = target(reader, &table);
     table.finish(&provider::NAMES);
     let usual = Resource::new(name?.value, target?, quorum?, max_duration?);
-    Some(Guarded {
+    let (approvers_whole, approvers) = approvers?;
+    let guarded = Guarded {
         resource: Resource {
             description,
             break_glass_max: break_glass_max.unwrap_or(usual.max_duration),
@@ -100,36 +119,35 @@ fn resource(reader: &Reader<'_>, table: Table<'_, '_>, known: &Known<'_>) -> Opt
             zone: zone.unwrap_or(usual.zone),
             ..usual
         },
+        tags,
         requesters,
-        approvers: approvers?,
+        approvers,
         escalate_to,
         revokers,
         break_glass,
         reviewers,
-    })
+    };
+    Some(Read { guarded, offset, quorum: quorum_offset, break_glass: break_glass_offset, approvers_whole })
 }
 
-fn quorum(reader: &Reader<'_>, table: &Table<'_, '_>, approvers: Option<&[Who]>, known: &Known<'_>) -> Option<u32> {
+/// Words for policies, each once.
+fn tags(reader: &Reader<'_>, list: Vec<Placed<String>>) -> BTreeSet<String> {
+    list.into_iter().filter_map(|tag| name_in(reader, "tags", tag)).map(|tag| tag.value).collect()
+}
+
+fn quorum(reader: &Reader<'_>, table: &Table<'_, '_>) -> (usize, Option<u32>) {
     let placed = table.integer("quorum");
     if placed.is_none() && table.value("quorum").is_some() {
-        return None;
+        return (table.offset(), None);
     }
     let quorum = placed.as_ref().map_or(1, |quorum| quorum.value);
     let offset = placed.map_or(table.offset(), |quorum| quorum.offset);
     if !(1..=QUORUM_MAX).contains(&quorum) {
         let hint = "so many different people have to approve: 1 is usual, 2 for what is dear";
         reader.report(offset, format!("`quorum` is to be from 1 to {QUORUM_MAX}"), Some(hint.into()));
-        return None;
+        return (offset, None);
     }
-    // A list with a name that is not there has been reported; what follows from it is no mistake of its own.
-    if let Some(approvers) = approvers {
-        let people = known.facts.people_in(approvers).len();
-        if i64::try_from(people).unwrap_or(i64::MAX) < quorum {
-            let words = format!("nobody can ever approve this: `quorum` is {quorum} and there are {people} approvers");
-            reader.report(offset, words, Some("add approvers, or people to their groups".into()));
-        }
-    }
-    u32::try_from(quorum).ok()
+    (offset, u32::try_from(quorum).ok())
 }
 
 /// The people and groups of a list, as far as they exist.

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 
+use regex::{Regex, RegexBuilder};
+
 use super::{
+    people::is_https_or_loopback,
     problem::nearest,
     reader::{Placed, Reader, Table},
     secrets,
@@ -13,11 +16,17 @@ use crate::access::Span;
 
 /// How long a request waits until its approvers are reminded, unless the config says otherwise.
 const REMIND_AFTER_DEFAULT_SECS: u64 = 15 * 60;
+/// What a ticket in a reason looks like, unless the config says otherwise.
+const TICKET_PATTERN_DEFAULT: &str = "[A-Z][A-Z0-9]+-[0-9]+";
+/// A pattern that needs more memory than this is refused.
+const PATTERN_SIZE_BYTES_MAX: usize = 256 * 1024;
+/// For how long a source's word on who is in a group is good, unless the config says otherwise.
+const GROUP_CACHE_DEFAULT_SECS: u64 = 30;
 /// The longest name of a log; it stands in every signed head.
 const ORIGIN_BYTES_MAX: usize = 128;
 
 /// The service's own settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Server {
     /// The ledger's folder.
     pub ledger_path: PathBuf,
@@ -33,6 +42,51 @@ pub struct Server {
     pub security_channel: Option<String>,
     /// Who they are, as they stand in the file.
     pub security: Vec<Placed<String>>,
+    /// Slack, as far as people and groups need it.
+    pub slack: Slack,
+    /// Discord, as far as people and groups need it.
+    pub discord: Discord,
+    /// Where on-call schedules are asked.
+    pub pagerduty: PagerDuty,
+    /// What a ticket in a reason looks like.
+    pub ticket_pattern: Option<Regex>,
+    /// For how long a source's word on who is in a group is good, in seconds.
+    pub group_cache_secs: u64,
+}
+
+/// `[slack]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Slack {
+    /// Whether the table is there.
+    pub on: bool,
+    /// The workspace that ids without a team are of.
+    pub team_id: Option<String>,
+    /// The base of the Web API.
+    pub api_url: Option<String>,
+    /// A file with the bot's token, in place of `SLACK_BOT_TOKEN`.
+    pub bot_token_file: Option<PathBuf>,
+}
+
+/// `[discord]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Discord {
+    /// Whether the table is there.
+    pub on: bool,
+    /// The guild that ids without one are of, and whose roles are asked for.
+    pub guild_id: Option<String>,
+    /// The base of the API.
+    pub api_url: Option<String>,
+    /// A file with the bot's token, in place of `DISCORD_BOT_TOKEN`.
+    pub bot_token_file: Option<PathBuf>,
+}
+
+/// `[pagerduty]`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PagerDuty {
+    /// The base of the REST API.
+    pub api_url: Option<String>,
+    /// A file with the token, in place of `PAGERDUTY_TOKEN`.
+    pub token_file: Option<PathBuf>,
 }
 
 /// What holds for every resource that doesn't say otherwise.
@@ -71,7 +125,12 @@ pub fn read(reader: &Reader<'_>) -> Option<Server> {
         table.finish(&[]);
         channel.map_or_else(|| "approvals".to_owned(), |channel| channel.value)
     });
-    let limits = limits(top.inner("limits"));
+    let limits_table = top.inner("limits");
+    let ticket_pattern = ticket_pattern(limits_table.as_ref());
+    let group_cache = limits_table.as_ref().and_then(|table| span(table, "group_cache"));
+    let limits = limits(limits_table);
+    let (slack, discord) = (slack_of(top.inner("slack")), discord_of(top.inner("discord")));
+    let pagerduty = pagerduty_of(top.inner("pagerduty"));
     let (security_channel, security) = top.inner("security").map_or_else(Default::default, |table| {
         let channel = table.text("channel").and_then(|text| super::name_in(reader, "channel", text));
         let people = table.texts("people").unwrap_or_default();
@@ -88,7 +147,67 @@ pub fn read(reader: &Reader<'_>) -> Option<Server> {
         limits,
         security_channel,
         security,
+        slack,
+        discord,
+        pagerduty,
+        ticket_pattern,
+        group_cache_secs: group_cache.map_or(GROUP_CACHE_DEFAULT_SECS, Span::secs),
     })
+}
+
+/// What a ticket looks like, as a word of its own.
+fn ticket_pattern(table: Option<&Table<'_, '_>>) -> Option<Regex> {
+    let placed = table.and_then(|table| table.text("ticket_pattern"));
+    let (pattern, offset) = placed
+        .map_or_else(|| (TICKET_PATTERN_DEFAULT.to_owned(), 0), |placed| (placed.value, placed.offset));
+    match RegexBuilder::new(&format!(r"\b(?:{pattern})\b")).size_limit(PATTERN_SIZE_BYTES_MAX).build() {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            let why = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            if let Some(table) = table {
+                let hint = format!("a regular expression, for example `'{TICKET_PATTERN_DEFAULT}'`");
+                table.reader().report(offset, format!("`ticket_pattern` can't be read: {why}"), Some(hint));
+            }
+            None
+        }
+    }
+}
+
+fn slack_of(table: Option<Table<'_, '_>>) -> Slack {
+    let Some(table) = table else { return Slack::default() };
+    let team_id = table.text("team_id").map(|text| text.value);
+    let (api_url, bot_token_file) = (api_url(&table), file(&table, "bot_token_file"));
+    table.finish(&[]);
+    Slack { on: true, team_id, api_url, bot_token_file }
+}
+
+fn discord_of(table: Option<Table<'_, '_>>) -> Discord {
+    let Some(table) = table else { return Discord::default() };
+    let guild_id = table.text("guild_id").map(|text| text.value);
+    let (api_url, bot_token_file) = (api_url(&table), file(&table, "bot_token_file"));
+    table.finish(&[]);
+    Discord { on: true, guild_id, api_url, bot_token_file }
+}
+
+fn pagerduty_of(table: Option<Table<'_, '_>>) -> PagerDuty {
+    let Some(table) = table else { return PagerDuty::default() };
+    let (api_url, token_file) = (api_url(&table), file(&table, "token_file"));
+    table.finish(&[]);
+    PagerDuty { api_url, token_file }
+}
+
+/// Where a platform is asked: it gets our token, so nobody in between may read it.
+fn api_url(table: &Table<'_, '_>) -> Option<String> {
+    let text = table.text("api_url")?;
+    if !is_https_or_loopback(&text.value) {
+        let hint = "the token would go over plain HTTP; only loopback may do without TLS";
+        table.reader().report(text.offset, "`api_url` is to be an `https://` address", Some(hint.into()));
+    }
+    Some(text.value.trim_end_matches('/').to_owned())
+}
+
+fn file(table: &Table<'_, '_>, key: &'static str) -> Option<PathBuf> {
+    table.text(key).map(|text| PathBuf::from(text.value))
 }
 
 fn limits(table: Option<Table<'_, '_>>) -> Limits {

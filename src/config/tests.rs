@@ -4,13 +4,14 @@ use super::*;
 
 const SERVER: &str = "[ledger]\npath = \"data\"\norigin = \"example.com/t\"\n[playground]\n";
 const PEOPLE: &str =
-    "[[person]]\nname = \"ana\"\n[[person]]\nname = \"bea\"\n[[group]]\nname = \"dba\"\nmembers = [\"bea\"]\n";
+    "[[person]]\nname = \"ana\"\n[[person]]\nname = \"bea\"\n[[group]]\nname = \"dba\"\nmembers = [\"bea\"]\n\
+    [[group]]\nname = \"dev\"\nmembers = [\"ana\"]\n";
 const RESOURCES: &str = "[[resource]]\nname = \"api\"\nprovider = \"token\"\napprovers = [\"group:dba\"]\nmax_duration = \"1h\"\n\
                          [resource.token]\nissuer = \"https://i\"\naudience = \"https://a\"\n";
 
 fn folder(server: &str, resources: &str, people: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for (file, text) in [("countersign.toml", server), ("resources.toml", resources), ("people.toml", people)] {
+    for (file, text) in [("countersign.toml", server), ("resources.toml", resources), ("people.toml", people), ("policy.cedar", "")] {
         std::fs::write(dir.path().join(file), text).unwrap();
     }
     dir
@@ -28,7 +29,7 @@ fn a_good_config_loads() {
     let config = load(folder(SERVER, RESOURCES, PEOPLE).path()).unwrap();
     assert_eq!(config.server.origin, "example.com/t");
     assert_eq!(config.server.playground_channel.as_deref(), Some("approvals"));
-    assert_eq!(config.files.len(), 3);
+    assert_eq!(config.files.len(), 4);
 }
 
 #[test]
@@ -72,7 +73,7 @@ fn a_secret_in_a_file_is_a_mistake_and_is_not_repeated() {
 
 #[test]
 fn two_people_with_one_account_are_refused() {
-    let people = "[[person]]\nname = \"ana\"\nslack = \"U1\"\n[[person]]\nname = \"bea\"\nslack = \"U1\"\n[[group]]\nname = \"dba\"\nmembers = [\"bea\"]\n";
+    let people = "[[person]]\nname = \"ana\"\nslack = \"U1\"\n[[person]]\nname = \"bea\"\nslack = \"U1\"\n[[group]]\nname = \"dba\"\nmembers = [\"bea\", \"ana\"]\n";
     insta::assert_snapshot!(told(SERVER, RESOURCES, people));
 }
 
@@ -97,5 +98,79 @@ proptest::proptest! {
     #[test]
     fn anything_is_a_config_or_a_problem(server in "\\PC{0,200}", resources in "[\\[\\]a-z=\"\\n .0-9]{0,200}") {
         let _ = load(folder(&server, &resources, PEOPLE).path());
+    }
+}
+
+mod schemas {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// All tables are there, so that the readers ask for all of their keys.
+    const SERVER_WHOLE: &str = "[ledger]\n[http]\n[playground]\n[limits]\n[security]\n[slack]\n[discord]\n[pagerduty]\n";
+
+    fn asked() -> BTreeSet<(String, String)> {
+        let reader = |file, text| Reader::new(Source { file, text });
+        let server = reader("countersign.toml", SERVER_WHOLE);
+        let _ = server::read(&server);
+        let people = reader("people.toml", "[[person]]\nname = \"ana\"\n[[group]]\nname = \"g\"\n");
+        let _ = people::read(&people, None);
+        let resources = reader("resources.toml", RESOURCES);
+        let (known_people, groups) = Default::default();
+        let known = resources::Known { people: &known_people, groups: &groups, server: None, whole: true };
+        let _ = resources::read(&resources, &known);
+        [server, people, resources].iter().flat_map(|reader| reader.asked.borrow().clone()).collect()
+    }
+
+    #[test]
+    fn the_schemas_have_the_keys_that_are_read_and_no_others() {
+        let (asked, known) = (asked(), schema::known());
+        assert_eq!(asked.difference(&known).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "read, not in a schema");
+        assert_eq!(known.difference(&asked).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "in a schema, not read");
+    }
+
+    fn validator(name: &str) -> jsonschema::Validator {
+        let file = schema::FILES.iter().find(|file| file.name == name).unwrap();
+        jsonschema::validator_for(&schema::of(file)).unwrap()
+    }
+
+    fn json(text: &str) -> serde_json::Value {
+        serde_json::to_value(toml::from_str::<toml::Table>(text).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_schemas_accept_the_sample_and_the_demo() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for dir in ["bot-config", "src/cli/demo"] {
+            for file in schema::FILES {
+                let text = std::fs::read_to_string(root.join(dir).join(file.name)).unwrap();
+                let validator = validator(file.name);
+                let errors: Vec<String> = validator.iter_errors(&json(&text)).map(|error| error.to_string()).collect();
+                assert!(errors.is_empty(), "{dir}/{}: {errors:?}", file.name);
+            }
+        }
+    }
+
+    #[test]
+    fn the_schemas_refuse_what_the_readers_refuse() {
+        for (file, text) in [
+            ("countersign.toml", format!("{SERVER}colour = 1\n")),
+            ("countersign.toml", SERVER.replace("origin", "orgin")),
+            ("countersign.toml", format!("{SERVER}[limits]\nlapse_after = \"8 hours\"\n")),
+            ("resources.toml", RESOURCES.replace("approvers", "aprovers")),
+            ("resources.toml", RESOURCES.replace("group:dba", "dba")),
+            ("resources.toml", RESOURCES.replace("\"token\"", "\"tokn\"")),
+            ("resources.toml", RESOURCES.replace("max_duration", "quorum = 21\nmax_duration")),
+            ("people.toml", PEOPLE.replace("\"ana\"\n[[person]]", "\"Ana\"\n[[person]]")),
+            ("people.toml", format!("{PEOPLE}on_call = 1\n")),
+        ] {
+            let validator = validator(file);
+            assert!(!validator.is_valid(&json(&text)), "{text}");
+            assert!(validator.is_valid(&json(match file {
+                "countersign.toml" => SERVER,
+                "resources.toml" => RESOURCES,
+                _ => PEOPLE,
+            })));
+        }
     }
 }

@@ -9,6 +9,7 @@ pub mod codec;
 pub mod doors;
 mod follow;
 pub mod ground;
+mod intake;
 mod job;
 mod posts;
 mod recovery;

@@ -81,6 +81,7 @@ fn recorded(text: String) -> String {
 #[async_trait]
 impl Service for Handle {
     async fn submit(&self, inbound: Inbound) -> Reply {
+        self.setup.book.rules().refresh(self.setup.clock.now()).await;
         let (reply, answered) = oneshot::channel();
         let message = Box::new(self.message(inbound));
         match self.jobs.try_send(Job::Message { message, reply }) {

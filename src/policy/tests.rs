@@ -1,12 +1,24 @@
-use super::*;
-use crate::access::{Span, Target};
+use std::collections::BTreeMap;
 
-fn span() -> Span {
+use super::*;
+use crate::access::{Chat, Question, Resource, Right, Rules, Span, Target, Verdict};
+
+mod cedar;
+mod widened;
+
+/// The rules of these facts and of a `policy.cedar`.
+pub fn rules(facts: Facts, text: &str) -> Policies {
+    let reading = Book::read(text, Some(&facts));
+    let book = reading.book.unwrap_or_else(|| panic!("{:#?}", reading.remarks));
+    Policies::new(facts, book).unwrap()
+}
+
+pub fn span() -> Span {
     Span::from_secs(60).unwrap()
 }
 
 /// `db`: asked for by `dev`, approved by `dba`, ended also by `sec`. `open`: asked for by anybody.
-fn facts() -> Facts {
+pub fn facts() -> Facts {
     let mut facts = Facts::new();
     for name in ["ana", "bea", "cas"] {
         facts.add_person(name, [(Chat::Slack, format!("T/{name}")), (Chat::Playground, name.to_owned())]);
@@ -27,11 +39,11 @@ fn facts() -> Facts {
     facts
 }
 
-fn judge(facts: &Facts, right: Right, who: &str, requester: &str, resource: &str) -> Verdict {
-    facts.judge(&question(right, who, requester, resource))
+fn judge(rules: &Policies, right: Right, who: &str, requester: &str, resource: &str) -> Verdict {
+    rules.judge(&question(right, who, requester, resource))
 }
 
-fn question<'a>(right: Right, who: &'a str, requester: &'a str, resource: &'a str) -> Question<'a> {
+pub fn question<'a>(right: Right, who: &'a str, requester: &'a str, resource: &'a str) -> Question<'a> {
     Question {
         right,
         who,
@@ -47,13 +59,13 @@ fn question<'a>(right: Right, who: &'a str, requester: &'a str, resource: &'a st
     }
 }
 
-fn is_yes(verdict: &Verdict) -> bool {
+pub fn is_yes(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Yes(policies) if !policies.is_empty())
 }
 
 #[test]
 fn who_may_what() {
-    let facts = facts();
+    let facts = rules(facts(), "");
     let table = [("ana", true, false, false), ("bea", false, true, true), ("cas", false, false, true)];
     for (who, request, approve, revoke) in table {
         assert_eq!(is_yes(&judge(&facts, Right::Request, who, who, "db")), request, "{who} request");
@@ -65,7 +77,7 @@ fn who_may_what() {
 
 #[test]
 fn whom_nobody_knows_may_nothing_even_by_a_group() {
-    let facts = facts();
+    let facts = rules(facts(), "");
     for who in ["gone", "", "ANA", "ana ", "an"] {
         assert!(!is_yes(&judge(&facts, Right::Request, who, who, "open")), "{who:?}");
         assert!(!is_yes(&judge(&facts, Right::Revoke, who, "ana", "db")), "{who:?}");
@@ -75,7 +87,7 @@ fn whom_nobody_knows_may_nothing_even_by_a_group() {
 /// `dbas` begins with `dba`: a group that matches by prefix would make ana an approver.
 #[test]
 fn a_group_is_its_whole_name() {
-    let verdict = judge(&facts(), Right::Approve, "ana", "bea", "db");
+    let verdict = judge(&rules(facts(), ""), Right::Approve, "ana", "bea", "db");
     assert!(
         matches!(&verdict, Verdict::No { words, .. } if words.starts_with("you are no approver of `db`")),
         "{verdict:?}"
@@ -84,13 +96,13 @@ fn a_group_is_its_whole_name() {
 
 #[test]
 fn nobody_approves_their_own_whatever_the_lists_say() {
-    let verdict = judge(&facts(), Right::Approve, "bea", "bea", "db");
+    let verdict = judge(&rules(facts(), ""), Right::Approve, "bea", "bea", "db");
     assert!(matches!(verdict, Verdict::No { policies, .. } if policies == ["no-self-approval"]));
 }
 
 #[test]
 fn a_resource_that_is_gone_is_nobodys() {
-    let facts = facts();
+    let facts = rules(facts(), "");
     assert!(!is_yes(&judge(&facts, Right::Request, "ana", "ana", "d")));
     assert!(!is_yes(&judge(&facts, Right::Approve, "bea", "ana", "d")));
     assert!(!is_yes(&judge(&facts, Right::Revoke, "bea", "ana", "d")));
@@ -99,7 +111,7 @@ fn a_resource_that_is_gone_is_nobodys() {
 
 #[test]
 fn accounts_are_people_both_ways() {
-    let facts = facts();
+    let facts = rules(facts(), "");
     assert_eq!(facts.principal(Chat::Slack, "T/ana").as_deref(), Some("ana"));
     assert_eq!(facts.principal(Chat::Discord, "T/ana"), None);
     assert_eq!(facts.principal(Chat::Slack, "T/an"), None);
@@ -115,6 +127,7 @@ fn escalation_adds_approvers_and_takes_none_away() {
         escalate_to: vec![Who::Person("cas".into())],
         ..Guarded::new(Resource::new("db", target, 1, span()), vec![Who::Group("dba".into())])
     });
+    let facts = rules(facts, "");
     let late = |who| facts.judge(&Question { escalated: true, ..question(Right::Approve, who, "ana", "db") });
     assert!(!is_yes(&judge(&facts, Right::Approve, "cas", "ana", "db")));
     assert!(is_yes(&late("cas")) && is_yes(&late("bea")));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    access::{Chat, Rules},
+    access::Chat,
     config::Config,
 };
 
@@ -27,7 +27,7 @@ impl Cast {
         });
         let of_resources = config.resources.iter().filter_map(|name| config.facts.resource(name));
         let own = [&config.server.playground_channel, &config.server.security_channel].into_iter().flatten().cloned();
-        let channels = of_resources.map(|resource| resource.channel).chain(own);
+        let channels = of_resources.map(|resource| resource.channel.clone()).chain(own);
         Self {
             people: people.collect(),
             channels: channels.map(|channel| channel.trim_start_matches('#').to_owned()).collect(),

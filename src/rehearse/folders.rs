@@ -31,7 +31,7 @@ impl Folders {
     pub fn lay(&mut self, folder: &Path) -> Result<Config, Vec<Problem>> {
         let whole = |words: String| {
             let file = folder.display().to_string();
-            vec![Problem { file, line: 0, column: 0, words, hint: None, source: None }]
+            vec![Problem { file, line: 0, column: 0, words, hint: None, source: None, warning: false }]
         };
         let laid = self.copy(folder).map_err(|error| whole(error.to_string()))?;
         let config = config::load(&laid)?;

@@ -48,7 +48,7 @@ pub fn read(path: &Path, folder: &Path, config: &Config) -> Result<Story, Vec<Pr
     let name = path.display().to_string();
     let whole = |words: String, hint: &str| {
         let hint = Some(hint.to_owned());
-        vec![Problem { file: name.clone(), line: 0, column: 0, words, hint, source: None }]
+        vec![Problem { file: name.clone(), line: 0, column: 0, words, hint, source: None, warning: false }]
     };
     let bytes = read_bytes(path)
         .map_err(|error| whole(format!("it can't be read: {error}"), "a story is a text file, by custom `*.story`"))?;

@@ -50,7 +50,7 @@ pub type Finder = Arc<dyn Fn(&Files) -> Option<Config> + Send + Sync>;
 #[derive(Clone)]
 pub struct Kit {
     /// What may change while it runs.
-    pub book: fn(&Config) -> Book,
+    pub book: fn(&Config) -> Result<Book, String>,
     /// What other rules change.
     pub widened: fn(Finder) -> Widened,
 }
@@ -93,7 +93,7 @@ impl Stage {
         now: DateTime<Utc>,
     ) -> anyhow::Result<Self> {
         let mut stage = Self {
-            book: Rulebook::new((kit.book)(&config)),
+            book: Rulebook::new((kit.book)(&config).map_err(anyhow::Error::msg)?),
             people: Arc::new(RwLock::new(config.people.clone())),
             walls: Walls::new(usual_channel(&config)),
             seen: Arc::new(RwLock::new(vec![config.clone()])),
@@ -128,7 +128,8 @@ impl Stage {
     /// As [`Stage::rest`]; within, why they were not loaded.
     pub async fn reload(&mut self, config: &Config) -> anyhow::Result<Result<(), String>> {
         self.seen.write().unwrap_or_else(PoisonError::into_inner).push(config.clone());
-        if let Err(words) = self.engine()?.load((self.kit.book)(config)).await {
+        let book = (self.kit.book)(config).map_err(anyhow::Error::msg)?;
+        if let Err(words) = self.engine()?.load(book).await {
             return Ok(Err(words));
         }
         *self.people.write().unwrap_or_else(PoisonError::into_inner) = config.people.clone();
@@ -327,5 +328,5 @@ impl Stage {
 fn usual_channel(config: &Config) -> String {
     let of_resource = || config.resources.first().and_then(|name| config.facts.resource(name));
     let channel = config.server.playground_channel.clone();
-    channel.or_else(|| of_resource().map(|resource| resource.channel)).unwrap_or_else(|| "approvals".into())
+    channel.or_else(|| of_resource().map(|resource| resource.channel.clone())).unwrap_or_else(|| "approvals".into())
 }

@@ -12,7 +12,7 @@ const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bot-config");
 /// A copy of the sample config with some words replaced.
 fn config(changes: &[(&str, &str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for file in ["countersign.toml", "resources.toml", "people.toml"] {
+    for file in ["countersign.toml", "resources.toml", "people.toml", "policy.cedar"] {
         let mut text = std::fs::read_to_string(Path::new(SAMPLE).join(file)).unwrap();
         for (_, from, to) in changes.iter().filter(|(name, _, _)| *name == file) {
             assert!(text.contains(from), "{file} has no {from}");
@@ -77,7 +77,7 @@ fn the_sample_passes_check() {
     let (code, said, errors) = with_config("check", Path::new(SAMPLE));
     is!(format!("{code}\n{said}{errors}"), @"
     0
-    DIR: 3 resources, 4 people
+    DIR: 4 resources, 4 people
     ");
 }
 

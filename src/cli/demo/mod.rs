@@ -12,6 +12,7 @@ const SERVER: &str = include_str!("countersign.toml");
 const PEOPLE: &str = include_str!("people.toml");
 const RESOURCES: &str = include_str!("resources.toml");
 const DATABASE: &str = include_str!("database.toml");
+const POLICY: &str = include_str!("policy.cedar");
 /// Names the database's URL in the demo's config.
 const DATABASE_URL_ENV: &str = "PROD_DB_URL";
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7070);
@@ -107,9 +108,12 @@ fn write_config(dir: &Path, with_database: bool) -> Result<PathBuf, Stop> {
     let ledger = toml::Value::String(std::path::absolute(dir)?.join("ledger").to_string_lossy().into_owned());
     let server = SERVER.replacen("\"ledger\"", &ledger.to_string(), 1);
     let resources = if with_database { format!("{DATABASE}\n{RESOURCES}") } else { RESOURCES.to_owned() };
-    for (file, text) in
-        [("countersign.toml", &server), ("people.toml", &PEOPLE.to_owned()), ("resources.toml", &resources)]
-    {
+    for (file, text) in [
+        ("countersign.toml", server.as_str()),
+        ("people.toml", PEOPLE),
+        ("resources.toml", resources.as_str()),
+        ("policy.cedar", POLICY),
+    ] {
         std::fs::write(config.join(file), text)?;
     }
     Ok(config)
