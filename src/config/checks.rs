@@ -51,7 +51,12 @@ impl Checks<'_> {
                 if !self.reachable(&name) && told.insert(name.clone()) {
                     let resource = &read.guarded.resource.name;
                     let words = format!("`{name}` approves `{resource}` but has no account on any chat that is set up");
-                    problems.push(warning(source, read.offset, words, "add their Slack or Discord id to `people.toml`"));
+                    problems.push(warning(
+                        source,
+                        read.offset,
+                        words,
+                        "add their Slack or Discord id to `people.toml`",
+                    ));
                 }
             }
         }
@@ -87,11 +92,8 @@ impl Checks<'_> {
             1 => "there is 1 approver".to_owned(),
             many => format!("there are {many} approvers"),
         };
-        let but = if left < approvers.len() && approvers.len() >= quorum {
-            ", of whom one has always asked"
-        } else {
-            ""
-        };
+        let but =
+            if left < approvers.len() && approvers.len() >= quorum { ", of whom one has always asked" } else { "" };
         let words = format!("nobody can ever approve this: `quorum` is {quorum} and {people}{but}");
         Some(source.problem(read.quorum, words, Some("add approvers, or people to their groups".into())))
     }

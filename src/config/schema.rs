@@ -98,10 +98,8 @@ const LIMITS: &[Key] = &[
     key("ticket_pattern", Kind::Text, "A regular expression for tickets in reasons"),
     key("group_cache", Kind::Span, "For how long a source's word on who is in a group is good"),
 ];
-const SECURITY: &[Key] = &[
-    key("channel", Kind::Name, "Where they are told what concerns them"),
-    key("people", Kind::Whos, "Who they are"),
-];
+const SECURITY: &[Key] =
+    &[key("channel", Kind::Name, "Where they are told what concerns them"), key("people", Kind::Whos, "Who they are")];
 const SLACK: &[Key] = &[
     key("team_id", Kind::Text, "The workspace that ids without a team are of"),
     key("api_url", Kind::Url, "The base of the Web API"),
@@ -189,7 +187,9 @@ fn kind(kind: &Kind) -> Value {
     match kind {
         Kind::Text => json!({"type": "string"}),
         Kind::Name => json!({"type": "string", "pattern": NAME}),
-        Kind::Span => json!({"type": "string", "pattern": "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", "minLength": 2}),
+        Kind::Span => {
+            json!({"type": "string", "pattern": "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", "minLength": 2})
+        }
         Kind::Url => json!({"type": "string", "format": "uri"}),
         Kind::Flag => json!({"type": "boolean"}),
         Kind::Number(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),

@@ -158,8 +158,8 @@ pub fn read(reader: &Reader<'_>) -> Option<Server> {
 /// What a ticket looks like, as a word of its own.
 fn ticket_pattern(table: Option<&Table<'_, '_>>) -> Option<Regex> {
     let placed = table.and_then(|table| table.text("ticket_pattern"));
-    let (pattern, offset) = placed
-        .map_or_else(|| (TICKET_PATTERN_DEFAULT.to_owned(), 0), |placed| (placed.value, placed.offset));
+    let (pattern, offset) =
+        placed.map_or_else(|| (TICKET_PATTERN_DEFAULT.to_owned(), 0), |placed| (placed.value, placed.offset));
     match RegexBuilder::new(&format!(r"\b(?:{pattern})\b")).size_limit(PATTERN_SIZE_BYTES_MAX).build() {
         Ok(pattern) => Some(pattern),
         Err(error) => {

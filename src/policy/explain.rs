@@ -157,10 +157,12 @@ impl Policies {
     fn may_approve(&self, question: &Question<'_>, who: &str, escalated: bool) -> Said {
         let approve = Question { right: Right::Approve, who, escalated, ..question.clone() };
         match self.judge(&approve) {
-            yes @ Verdict::Yes(_) => match self.judge(&Question { right: Right::Request, who: question.who, ..approve }) {
-                Verdict::Yes(_) => yes.into(),
-                no @ (Verdict::No { .. } | Verdict::Broken { .. }) => no.into(),
-            },
+            yes @ Verdict::Yes(_) => {
+                match self.judge(&Question { right: Right::Request, who: question.who, ..approve }) {
+                    Verdict::Yes(_) => yes.into(),
+                    no @ (Verdict::No { .. } | Verdict::Broken { .. }) => no.into(),
+                }
+            }
             no @ (Verdict::No { .. } | Verdict::Broken { .. }) => no.into(),
         }
     }

@@ -67,7 +67,9 @@ fn accounts(old: &Policies, new: &Policies, lines: &mut Vec<String>) {
         }
         match old.facts().principal(chat, account) {
             Some(before) if before == name => {}
-            Some(before) => lines.push(format!("the {} account {account} is `{name}` now, it was `{before}`", chat.word())),
+            Some(before) => {
+                lines.push(format!("the {} account {account} is `{name}` now, it was `{before}`", chat.word()))
+            }
             None if old.facts().people().contains(name) => {
                 lines.push(format!("`{name}` may act from the {} account {account}", chat.word()));
             }
@@ -132,7 +134,9 @@ fn rules(old: &Policies, new: &Policies, lines: &mut Vec<String>) {
         let now = after.get(id);
         match (effect, now) {
             (Effect::Forbid, None) => lines.push(format!("the rule `{id}`, which forbids, is gone")),
-            (Effect::Forbid, Some((Effect::Permit, _))) => lines.push(format!("the rule `{id}` permits now, it forbade")),
+            (Effect::Forbid, Some((Effect::Permit, _))) => {
+                lines.push(format!("the rule `{id}` permits now, it forbade"))
+            }
             (Effect::Forbid, Some((Effect::Forbid, now))) if now != text => {
                 lines.push(format!("the rule `{id}`, which forbids, was changed"));
             }

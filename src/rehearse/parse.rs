@@ -281,7 +281,8 @@ impl Reader<'_> {
                 Ok(Statement::Reload(Box::new(config)))
             }
             Err(problems) => {
-                let told: Vec<String> = problems.iter().take(PROBLEMS_TOLD_MAX).map(ToString::to_string).collect();
+                let wrong = problems.iter().filter(|problem| !problem.warning);
+                let told: Vec<String> = wrong.take(PROBLEMS_TOLD_MAX).map(ToString::to_string).collect();
                 let words = format!("the config in `{}` can't be loaded", said(all.text));
                 Err(scan.problem(all.at, words, told.join("\n")))
             }

@@ -325,7 +325,7 @@ fn other_rules_are_loaded_from_beside_the_story() {
     let stories = Stories::new(&[
         (
             "1.story",
-            "reload new\n@fifth: /access prod-db 30m x => $x\n@approver: /access approve $x\nexpect grant $x live\nexpect nothing in #security\n",
+            "reload new\nexpect in #security: fifth\n@fifth: /access prod-db 30m x => $x\n@approver: /access approve $x\nexpect grant $x live\n",
         ),
         ("2.story", "@fifth: /access prod-db 30m x\nreload new\n"),
         ("3.story", "reload wrong\n"),
@@ -351,9 +351,29 @@ fn other_rules_are_loaded_from_beside_the_story() {
        |
      1 | reload wrong
        |        ^
-      hint: people.toml:38:12: there is no person `gaurd`
+      hint: resources.toml:19:19: warning: everybody may break the glass for `prod-db`
         |
-     38 | members = ["gaurd"]
+     19 | break_glass     = ["group:engineering"]
+        |                   ^
+      hint: break-glass goes without approval; name those who are on call
+    resources.toml:29:1: warning: everybody may break the glass for `prod-host`
+        |
+     29 | [[resource]]
+        | ^
+      hint: break-glass goes without approval; name those who are on call
+    resources.toml:46:1: warning: everybody may break the glass for `prod-api`
+        |
+     46 | [[resource]]
+        | ^
+      hint: break-glass goes without approval; name those who are on call
+    resources.toml:60:1: warning: everybody may break the glass for `staging-host`
+        |
+     60 | [[resource]]
+        | ^
+      hint: break-glass goes without approval; name those who are on call
+    people.toml:39:12: there is no person `gaurd`
+        |
+     39 | members = ["gaurd"]
         |            ^
       hint: did you mean `guard`?
 
