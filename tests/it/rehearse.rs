@@ -351,27 +351,7 @@ fn other_rules_are_loaded_from_beside_the_story() {
        |
      1 | reload wrong
        |        ^
-      hint: resources.toml:19:19: warning: everybody may break the glass for `prod-db`
-        |
-     19 | break_glass     = ["group:engineering"]
-        |                   ^
-      hint: break-glass goes without approval; name those who are on call
-    resources.toml:29:1: warning: everybody may break the glass for `prod-host`
-        |
-     29 | [[resource]]
-        | ^
-      hint: break-glass goes without approval; name those who are on call
-    resources.toml:46:1: warning: everybody may break the glass for `prod-api`
-        |
-     46 | [[resource]]
-        | ^
-      hint: break-glass goes without approval; name those who are on call
-    resources.toml:60:1: warning: everybody may break the glass for `staging-host`
-        |
-     60 | [[resource]]
-        | ^
-      hint: break-glass goes without approval; name those who are on call
-    people.toml:39:12: there is no person `gaurd`
+      hint: people.toml:39:12: there is no person `gaurd`
         |
      39 | members = ["gaurd"]
         |            ^
