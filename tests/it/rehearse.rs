@@ -321,6 +321,67 @@ after 366d
 }
 
 #[test]
+fn a_story_says_who_is_in_a_group_that_is_kept_elsewhere() {
+    let stories = Stories::new(&[
+        (
+            "1.story",
+            "reload new
+@requester: /access prod-db 30m fixing INC-42 => $fix
+@second: /access approve $fix
+expect refusal: rules
+group dba is @second, @guard
+@second: /access approve $fix
+expect grant $fix live
+@requester: /access prod-db 30m fixing INC-43 => $next
+group dba is away
+@second: /access approve $next
+expect refusal: what can't be found out is a no
+group dba is nobody
+@second: /access approve $next
+expect refusal: you are no approver
+",
+        ),
+        ("2.story", "reload new\ngroup sre is @second\ngroup dbs is nobody\ngroup dba is @secnd\ngroup dba @second\n"),
+    ]);
+    std::fs::create_dir(stories.path("new")).unwrap();
+    let people = std::fs::read_to_string(format!("{SAMPLE}/people.toml")).unwrap();
+    let sourced = "name    = \"dba\"\npagerduty_schedule = \"PABC123\"";
+    let people = people.replace("name    = \"dba\"\nmembers = [\"approver\"]", sourced);
+    assert!(people.contains(sourced), "{people}");
+    std::fs::write(stories.path("new/people.toml"), people).unwrap();
+    is!(stories.told(&[&stories.path("")]), @"
+    1
+    passed  DIR/1.story (14 steps)
+    DIR/2.story:2:7: no group `sre` has a source in the config
+       |
+     2 | group sre is @second
+       |       ^
+      hint: who is in any other group stands in `people.toml`
+
+    DIR/2.story:3:7: no group `dbs` has a source in the config
+       |
+     3 | group dbs is nobody
+       |       ^
+      hint: did you mean `dba`?
+
+    DIR/2.story:4:14: there is no person `secnd` in the config
+       |
+     4 | group dba is @secnd
+       |              ^
+      hint: did you mean `second`?
+
+    DIR/2.story:5:11: who is in it?
+       |
+     5 | group dba @second
+       |           ^
+      hint: write `group oncall is @second, @approver`, `is nobody` or `is away`
+
+    failed  DIR/2.story: it can't be played, 4 problems
+    2 stories, 14 steps, 1 failed
+    ");
+}
+
+#[test]
 fn other_rules_are_loaded_from_beside_the_story() {
     let stories = Stories::new(&[
         (
