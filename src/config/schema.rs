@@ -63,6 +63,7 @@ pub const FILES: &[File] = &[
             key("playground", Kind::Table(PLAYGROUND), "A page on loopback that plays the chat"),
             key("limits", Kind::Table(LIMITS), "What holds for every resource that doesn't say otherwise"),
             key("security", Kind::Table(SECURITY), "Who answers for security"),
+            key("digest", Kind::Table(DIGEST), "When a report is posted to every chat"),
             key("slack", Kind::Table(SLACK), "Slack"),
             key("discord", Kind::Table(DISCORD), "Discord"),
             key("pagerduty", Kind::Table(PAGERDUTY), "Where on-call schedules are asked"),
@@ -100,6 +101,10 @@ const LIMITS: &[Key] = &[
 ];
 const SECURITY: &[Key] =
     &[key("channel", Kind::Name, "Where they are told what concerns them"), key("people", Kind::Whos, "Who they are")];
+const DIGEST: &[Key] = &[
+    need("cron", Kind::Text, "When: seconds, minutes, hours, day of the month, month, day of the week"),
+    key("timezone", Kind::Text, "The zone that it is meant in, for example Europe/Berlin"),
+];
 const SLACK: &[Key] = &[
     key("team_id", Kind::Text, "The workspace that ids without a team are of"),
     key("api_url", Kind::Url, "The base of the Web API"),
