@@ -1,6 +1,6 @@
 //! The digest: what happened in a period, for a channel.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -218,7 +218,8 @@ fn listed(what: &str, items: impl Iterator<Item = String>) -> String {
     }
     let mut words = items.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join("; ");
     if let Some(more) = items.len().checked_sub(NAMED_MAX).filter(|more| *more > 0) {
-        words += &format!("; and {more} more");
+        // Writing to a text never fails.
+        let _ = write!(words, "; and {more} more");
     }
     format!("{what}: {} ({words})", items.len())
 }

@@ -109,7 +109,7 @@ mod schemas {
 
     /// All tables are there, so that the readers ask for all of their keys.
     const SERVER_WHOLE: &str =
-        "[ledger]\n[http]\n[playground]\n[limits]\n[security]\n[slack]\n[discord]\n[pagerduty]\n";
+        "[ledger]\n[http]\n[playground]\n[limits]\n[security]\n[digest]\n[slack]\n[discord]\n[pagerduty]\n";
 
     fn asked() -> BTreeSet<(String, String)> {
         let reader = |file, text| Reader::new(Source { file, text });
