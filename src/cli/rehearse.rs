@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{ConfigDir, Outcome, Stop, service, start_logging};
 use crate::{
     config::Config,
+    engine::Fatal,
     rehearse::{self, Kit, StoryReport, summary},
 };
 
@@ -19,13 +20,16 @@ const HELP: &str = "A story is a chat transcript, a statement a line:
   after 31m                        time passes, through everything that is due
   at 2026-11-21 02:00              up to a moment; as the first statement, when the story starts
   restart                          the service stops, and starts again over the same ledger
+  reload stricter                  the config in this folder, beside the story, holds from now on
+  clock is 2h behind               what the machine's clock shows; or `clock is right`
   provider prod-db fails           or `hangs`, or `is back`
   expect card $fix in #approvals: prod-db, 0 of 1
   expect refusal: words            or its code; without this, what is refused fails the story
   expect answer: words             expect fault: words
   expect grant $fix live           also `live until 09:30`, `ended expired`
   expect notice to @name: words    expect entry grant.issued    expect verify
-  expect no card …                 also `no notice`, `no entry`
+  expect in #security: words       what was posted for the whole channel
+  expect no card …                 also `no notice`, `no entry`, `nothing in #channel`
   # a comment
 
 docs/rehearse.md has every form. Exit code 0 if all stories go as they say, 1 if not, 2 for a wrong command line.
@@ -104,7 +108,10 @@ fn rehearse(path: &Path, (folder, config): (&Path, &Config), keep: Option<&Path>
     let kit = Kit { book: service::rehearsed, widened: service::widened };
     let providers = temporary.path().join("providers");
     let played = runtime.block_on(rehearse::play(&story, config, kit, (&data, &providers)));
-    let mut report = played.map_err(Stop::Fault)?;
+    let mut report = played.map_err(|error| match error.downcast_ref::<Fatal>() {
+        Some(Fatal::Open(_)) => Stop::Finding(format!("{error:#}")),
+        Some(Fatal::Entry(_) | Fatal::Read(_) | Fatal::Broken(_)) | None => Stop::Fault(error),
+    })?;
     report.ledger = keep.map(|dir| dir.display().to_string());
     Ok(report)
 }

@@ -9,6 +9,7 @@ pub mod codec;
 pub mod doors;
 mod follow;
 pub mod ground;
+mod intake;
 mod job;
 mod posts;
 mod recovery;
@@ -23,6 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 
 pub use service::Handle;
 pub use shared::Shared;
+pub use writer::DRAIN_MAX;
 
 use crate::{
     access::NotAnEvent,

@@ -11,7 +11,6 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     Fatal, Setup, Shared, codec,
-    doors::Call,
     follow::Lanes,
     ground::{Log, blocking},
     job::{Job, Loaded, Owed},
@@ -20,10 +19,7 @@ use super::{
     rulebook::Book,
 };
 use crate::{
-    access::{
-        self, Action, Answer, Command, Event, Files, Fresh, Message, Moment, Phase, Posted, ProviderOutcome, Refusal,
-        RequestId, State, Stored, decide, hear, settle,
-    },
+    access::{Action, Command, Event, Files, Fresh, Moment, Phase, Refusal, RequestId, State, Stored, decide, settle},
     chat::{Reply, answer},
     ledger::{Draft, OpenError},
     provider::Credential,
@@ -39,7 +35,7 @@ const BATCH_TEXT_BYTES_MAX: usize = 512 * 1024;
 /// The state is kept for the next start each time so many entries have come.
 const KEPT_EVERY_ENTRIES: u64 = 4096;
 /// How long a stop waits for providers that are at work.
-const DRAIN_MAX: Duration = Duration::from_secs(8);
+pub const DRAIN_MAX: Duration = Duration::from_secs(8);
 /// An idle service signs a head at least so often.
 const HEARTBEAT_SECS: i64 = 3600;
 /// A wall clock that is further behind the ledger than this is recorded.
@@ -63,28 +59,28 @@ pub struct Writer {
     step_recorded: bool,
     pub(super) stopping: Option<oneshot::Sender<()>>,
     /// Who wants to be told when there is nothing to do.
-    asked_for_rest: Vec<oneshot::Sender<usize>>,
+    pub(super) asked_for_rest: Vec<oneshot::Sender<usize>>,
     /// What the check of the old history found.
-    broken: Option<OpenError>,
+    pub(super) broken: Option<OpenError>,
     /// The size at which the state was last kept for the next start.
     kept: u64,
 }
 
 /// What is decided together and becomes durable together.
-struct Batch {
-    now: DateTime<Utc>,
-    book: Arc<Book>,
-    fresh: Fresh,
+pub(super) struct Batch {
+    pub(super) now: DateTime<Utc>,
+    pub(super) book: Arc<Book>,
+    pub(super) fresh: Fresh,
     /// Rules that hold once the batch is on the disk, with the entry that says so.
-    loads: Vec<(u64, Arc<Book>, Loaded)>,
-    drafts: Vec<Draft>,
-    touched: BTreeSet<RequestId>,
-    owed: Vec<(oneshot::Sender<Reply>, Owed)>,
-    text_bytes: usize,
+    pub(super) loads: Vec<(u64, Arc<Book>, Loaded)>,
+    pub(super) drafts: Vec<Draft>,
+    pub(super) touched: BTreeSet<RequestId>,
+    pub(super) owed: Vec<(oneshot::Sender<Reply>, Owed)>,
+    pub(super) text_bytes: usize,
 }
 
 impl Batch {
-    fn moment(&self) -> Moment<'_> {
+    pub(super) fn moment(&self) -> Moment<'_> {
         Moment { rules: self.book.rules.as_ref(), now: self.now, fresh: self.fresh }
     }
 }
@@ -263,134 +259,8 @@ impl Writer {
         }
     }
 
-    fn take(&mut self, batch: &mut Batch, job: Job) {
-        match job {
-            Job::Message { message, reply } => self.message(batch, *message, reply),
-            Job::Command(command) => {
-                self.command(batch, &command);
-            }
-            Job::Provider { request, call, attempt, result } => self.provider(batch, request, call, attempt, result),
-            Job::Drawn { request, place, card, result } => {
-                let later = (self.setup.clock.as_ref(), &self.to_self);
-                if let Some(message) = self.lanes.drawn(request, &place, &card, result, later) {
-                    let Posted { chat, channel } = place;
-                    self.command(batch, &Command::CardPosted { request, chat, channel, message });
-                }
-                batch.touched.insert(request);
-            }
-            Job::Told { request, notice, to, result } => {
-                if self.lanes.told(request, notice, to, result, (self.setup.clock.as_ref(), &self.to_self)) {
-                    self.command(batch, &Command::NoticeSent { request, notice, to });
-                }
-            }
-            Job::Redo(request) => {
-                batch.touched.insert(request);
-            }
-            Job::Found { found, reply } => {
-                let answer = match found {
-                    Ok(request) => answer::one(&self.state, &request),
-                    Err(id) => answer::refused(&Refusal::NoRequest(id)),
-                };
-                batch.owed.push((reply, Owed::Ready(answer)));
-            }
-            Job::Rest(asked) => self.asked_for_rest.push(asked),
-            Job::Posted { bulletin, chat, result } => {
-                if let Some(message) =
-                    self.posts.posted(bulletin, chat, result, (self.setup.clock.as_ref(), &self.to_self))
-                {
-                    self.command(batch, &Command::BulletinPosted { bulletin, chat, message });
-                }
-            }
-            // Posting is looked at after each batch.
-            Job::Repost => {}
-            Job::Load { done, .. } => {
-                // It has a batch of its own and never comes here; whoever waits is not to wait for ever.
-                let _ = done.send(Err("the rules were not loaded".to_owned()));
-            }
-            Job::Broken(error) => self.broken = Some(error),
-            Job::Stop(done) => self.stopping = Some(done),
-        }
-    }
-
-    fn message(&mut self, batch: &mut Batch, mut message: Message, reply: oneshot::Sender<Reply>) {
-        batch.text_bytes += message.text.len();
-        if let Ok(Action::Show { request }) = message.action
-            && self.lanes.is_busy(self.lane_of(request))
-        {
-            message.action = Err(Refusal::Busy(request));
-        }
-        let heard = hear(&self.state, batch.moment(), &message);
-        for event in heard.events {
-            self.fold(batch, event);
-        }
-        let owed = match heard.answer {
-            Answer::Refused(refusal) => Owed::Ready(answer::refused(&refusal)),
-            Answer::Again(seen) => Owed::Again(seen),
-            Answer::Done(about) => match (message.action, about) {
-                (Ok(Action::Show { .. }), Some(request)) => Owed::Credential { request },
-                (Ok(action), about) => Owed::Read { action, about, who: heard.who },
-                (Err(refusal), _) => Owed::Ready(answer::refused(&refusal)),
-            },
-        };
-        batch.owed.push((reply, owed));
-    }
-
-    fn provider(
-        &mut self,
-        batch: &mut Batch,
-        request: RequestId,
-        call: Call,
-        attempt: u32,
-        result: Result<Option<Credential>, (access::FailureClass, String)>,
-    ) {
-        let lane = self.lane_of(request);
-        let waiting = self.lanes.free(lane);
-        batch.touched.insert(request);
-        // Whatever waited for this lane may go on.
-        batch.touched.extend(self.state.request(lane).into_iter().flat_map(|base| base.extensions.iter().copied()));
-        batch.touched.insert(lane);
-        let outcome = |result: &Result<Option<Credential>, (access::FailureClass, String)>| match result {
-            Ok(_) => ProviderOutcome::Done,
-            Err((class, words)) => ProviderOutcome::Failed { class: *class, words: words.clone() },
-        };
-        match call {
-            Call::Grant => {
-                self.command(batch, &Command::Issued { request, attempt, outcome: outcome(&result) });
-            }
-            Call::Revoke => {
-                self.command(batch, &Command::Closed { request, outcome: outcome(&result) });
-            }
-            Call::Credential(n) => self.credential(batch, request, n, result, waiting),
-        }
-    }
-
-    fn credential(
-        &mut self,
-        batch: &mut Batch,
-        request: RequestId,
-        n: u32,
-        result: Result<Option<Credential>, (access::FailureClass, String)>,
-        waiting: Option<oneshot::Sender<Reply>>,
-    ) {
-        let result = result.and_then(|credential| {
-            credential.ok_or_else(|| (access::FailureClass::Unknown, "the provider made none".to_owned()))
-        });
-        let outcome = match &result {
-            Ok(credential) => Ok((credential.public_id.clone(), credential.not_after)),
-            Err(error) => Err(error.clone()),
-        };
-        let taken = self.command(batch, &Command::CredentialCut { request, n, outcome });
-        let Some(waiting) = waiting else { return };
-        let owed = match result {
-            Ok(credential) if taken => Owed::Cut { request, credential },
-            Ok(_) => Owed::Ready(answer::no_credential(request, "the access ended in the meantime")),
-            Err((_, words)) => Owed::Ready(answer::no_credential(request, &words)),
-        };
-        batch.owed.push((waiting, owed));
-    }
-
     /// Decides a command that nobody waits for. Whether a key was taken by it.
-    fn command(&mut self, batch: &mut Batch, command: &Command) -> bool {
+    pub(super) fn command(&mut self, batch: &mut Batch, command: &Command) -> bool {
         let mut taken = false;
         match decide(&self.state, batch.moment(), command) {
             Ok(events) => {
@@ -406,7 +276,7 @@ impl Writer {
     }
 
     /// Puts an event into the batch and folds it into the state that the rest of the batch is decided on.
-    fn fold(&mut self, batch: &mut Batch, event: Event) {
+    pub(super) fn fold(&mut self, batch: &mut Batch, event: Event) {
         let seq = self.state.size();
         match codec::draft(&self.state, &event) {
             Ok(draft) => batch.drafts.push(draft),

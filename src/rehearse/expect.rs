@@ -97,7 +97,7 @@ impl Player {
             Told::Refusal => answer.tone == "refused",
             Told::Fault => answer.tone == "fault",
         };
-        let said = picture::has(&answer.lines.join(" "), words) || answer.code.as_deref() == Some(words.trim());
+        let said = picture::has(&answer.said, words) || answer.code.as_deref() == Some(words.trim());
         if right && said { Ok(()) } else { unmet(expected, Self::told(answer)) }
     }
 

@@ -510,3 +510,6 @@ fn is_name_char(c: char) -> bool {
 fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(is_name_char)
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,8 +13,8 @@ use super::{
     story::{Expectation, Piece, Statement, Step, Story, Told, Who, Words},
 };
 use crate::{
-    access::{Event, RequestId, Span},
-    chat::{Inbound, Input, Reply, Tone, card::Button},
+    access::{Action, Event, RequestId, Span},
+    chat::{Inbound, Input, Reply, Tone, card::Button, grammar},
     config::Config,
     engine::clock::Clock as _,
 };
@@ -258,7 +258,7 @@ impl Player {
             answered = &mut reply => self.answered(name, &answered?),
             () = std::future::ready(()) => {
                 self.waiting = Some((name.to_owned(), reply));
-                self.answer = Some(AnswerReport { tone: "none".into(), code: None, lines: Vec::new() });
+                self.answer = Some(AnswerReport { tone: "none".into(), code: None, lines: Vec::new(), said: String::new() });
             }
         }
         Ok(())
@@ -284,7 +284,12 @@ impl Player {
         }
         let mut lines: Vec<String> = reply.lines.iter().map(picture::line).collect();
         lines.extend(reply.secret.iter().map(|(label, _)| format!("(secret: {label})")));
-        self.answer = Some(AnswerReport { tone: tone(reply.tone).to_owned(), code, lines });
+        let said = lines.join(" ");
+        let verified = self.delivered.get(name).is_some_and(|delivered| asks_to_verify(&delivered.inbound.input));
+        if verified && reply.tone == Tone::Info {
+            lines = vec!["(the signed head, and how far the chain holds)".to_owned()];
+        }
+        self.answer = Some(AnswerReport { tone: tone(reply.tone).to_owned(), code, lines, said });
     }
 
     /// Whatever was refused and is not expected to be is a failure: nothing passes silently.
@@ -372,6 +377,11 @@ impl Player {
             happened: vec![happened],
         })
     }
+}
+
+/// Whether the answer is about this run's hashes.
+fn asks_to_verify(input: &Input) -> bool {
+    matches!(grammar::read(input), Ok(Action::Verify))
 }
 
 fn tone(tone: Tone) -> &'static str {

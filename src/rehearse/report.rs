@@ -70,6 +70,9 @@ pub struct AnswerReport {
     pub code: Option<String>,
     /// The words.
     pub lines: Vec<String>,
+    /// The words as they were said, with what is another one in every run.
+    #[serde(skip)]
+    pub said: String,
 }
 
 /// What went otherwise than the story says.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{chats::Walls, clock::StoryClock, world::World};
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     chat::{Inbound, Reply, Service as _},
     config::{Config, Person},
     engine::{
-        self, Engine, Fatal, Setup,
+        self, DRAIN_MAX, Engine, Fatal, Setup,
         clock::Clock,
         codec,
         doors::Doors,
@@ -288,6 +288,7 @@ impl Stage {
         let (clock, hanging) = (Arc::clone(&self.clock), self.world.hanging());
         let mut made = clock.made();
         made.borrow_and_update();
+        let drained = TimeDelta::from_std(DRAIN_MAX).ok().and_then(|span| clock.now().checked_add_signed(span));
         let stopped = async {
             let mut stop = std::pin::pin!(engine.stop());
             loop {
@@ -297,14 +298,16 @@ impl Stage {
                     _ = made.changed() => {}
                 }
                 while *hanging.borrow() > 0
-                    && let Some(end) = clock.next_end()
+                    && let Some(end) = clock.next_end().filter(|end| Some(*end) <= drained)
                 {
                     clock.move_to(end);
                     clock.heard().await;
                 }
             }
         };
-        tokio::time::timeout(REST_MAX, stopped).await.map_err(|_| anyhow!("the engine did not stop"))
+        tokio::time::timeout(REST_MAX, stopped).await.map_err(|_| anyhow!("the engine did not stop"))?;
+        self.world.end_calls().await;
+        Ok(())
     }
 
     /// Whether the whole chain verifies, and what was found.

@@ -39,6 +39,8 @@ impl Mood {
 pub struct World {
     doors: Mutex<Doors>,
     hanging: watch::Sender<usize>,
+    /// How often the service has ended, and with it its calls.
+    ends: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -57,7 +59,7 @@ struct Door {
 impl World {
     /// A world without an open door.
     pub fn new() -> Arc<Self> {
-        Arc::new(Self { doors: Mutex::default(), hanging: watch::Sender::new(0) })
+        Arc::new(Self { doors: Mutex::default(), hanging: watch::Sender::new(0), ends: watch::Sender::new(0) })
     }
 
     /// From now on the provider of `resource` is like this.
@@ -73,6 +75,13 @@ impl World {
     /// How many calls hang.
     pub fn hanging(&self) -> watch::Receiver<usize> {
         self.hanging.subscribe()
+    }
+
+    /// The service has ended: so do the calls that hang. Waits until they have.
+    pub async fn end_calls(&self) {
+        self.ends.send_modify(|ends| *ends += 1);
+        // The other end of it is in this very struct.
+        let _ = self.hanging().wait_for(|count| *count == 0).await;
     }
 
     /// Opens the real provider behind a model of its target.
@@ -119,7 +128,8 @@ impl Planned {
                 deed(&mut self.world.doors());
                 self.world.hanging.send_modify(|count| *count = count.saturating_add(1));
                 let _hanging = Hanging(&self.world);
-                std::future::pending().await
+                let _ = self.world.ends.subscribe().changed().await;
+                Err(ProviderError::Unknown("the service has ended".into()))
             }
         }
     }

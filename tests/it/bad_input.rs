@@ -155,7 +155,7 @@ async fn lines_that_mean_nothing_get_the_next_step() {
     ana: request
       words: Say what you need, for how long, and why: for example /access prod-db 30m fixing INC-42.
     ana: aprove 17
-      words: aprove is no word Countersign knows. Did you mean /access approve <id> [comment]?
+      words: aprove is no word Countersign knows. Did you mean /access approve <id> [for <duration>] [comment]?
     ana: frobnicate
       words: Say for how long and why: /access frobnicate 30m <reason>. /access help lists the other words.
     ana: mine please

@@ -48,6 +48,7 @@ fn help_names_every_command_and_each_shows_an_example() {
       verify      Check a ledger, a public copy, an export or a proof, with nothing but its files
       prove       Write the proof that an entry is in the ledger (c2sp.org/tlog-proof@v1)
       export      Write a ledger out in the C2SP tlog-tiles layout, with `log.jsonl`
+      reload      Have a running service load its config anew
       log         Read the ledger
       erase       Make all that the ledger holds of a person unreadable; every proof stays valid
       rotate-key  Replace the key that signs the ledger
@@ -115,9 +116,9 @@ fn five_mistakes_are_five_reports_with_file_and_line() {
      12 | max_duration = "two hours"
         |                ^
 
-    resources.toml:24:16: there is no provider `shh`
+    resources.toml:30:16: there is no provider `shh`
         |
-     24 | provider     = "shh"
+     30 | provider     = "shh"
         |                ^
       hint: did you mean `ssh`?
 

@@ -175,7 +175,7 @@ async fn the_story_works_without_scripts() {
     assert_eq!(typed.input, Input::Line("prod-db 30m fixing INC-42".to_owned()));
 
     let page = served.presses("ana", "0", "approve", None).await;
-    assert!(answer(&page).contains(r#"data-tone="refused""#) && answer(&page).contains("your own request"));
+    assert!(answer(&page).contains(r#"data-tone="refused""#) && answer(&page).contains("their own request"));
     let page = served.presses("ben", "0", "approve", None).await;
     assert!(answer(&page).contains(r#"data-tone="done""#) && page.contains(r#"data-status="live""#));
 

@@ -1,16 +1,14 @@
 //! Rehearsals, with the true binary: the stories of the sample, and what a story says that goes otherwise.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use insta::assert_snapshot as is;
 
-use crate::support::stories::{SAMPLE, of, rehearse};
+use crate::support::stories::{SAMPLE, Stories, of, rehearse};
 
-fn sample_stories() -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> =
-        std::fs::read_dir(Path::new(SAMPLE).join("stories")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths
+fn sample_stories() -> usize {
+    let inside = std::fs::read_dir(Path::new(SAMPLE).join("stories")).unwrap();
+    inside.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "story")).count()
 }
 
 #[test]
@@ -19,7 +17,7 @@ fn the_stories_of_the_sample_all_go_as_they_say() {
     let (code, said, errors) = rehearse(&[&folder]);
     assert_eq!((code, errors.as_str()), (0, ""), "{said}");
     let passed = said.lines().filter(|line| line.starts_with("passed  ")).count();
-    assert_eq!(passed, sample_stories().len(), "{said}");
+    assert_eq!(passed, sample_stories(), "{said}");
     assert!(said.lines().last().unwrap().starts_with(&format!("{passed} stories, ")), "{said}");
 }
 
@@ -65,7 +63,7 @@ expect card $fix in #approvals: prod-db, 0 of 2
                   | Will be done: create a login role for this grant alone, which can do what "app_rw" can, over at most 4 connections
                   | Will be done: when the time is up it can't log in, its sessions are cut, and the role is dropped
                   | 2026-01-05 09:00:00 UTC asked by @requester
-                  | [Approve] [Deny…] [Withdraw]
+                  | [Approve] [Approve for less…] [Deny…] [Withdraw]
       before:   2026-01-05T09:00:00Z    3 | @requester: /access prod-db 30m fixing INC-42 => $fix
                                             > Asked: #4 for 30m of prod-db. It needs one approval; you will be told.
     1 story, 2 steps, 1 failed
@@ -153,7 +151,7 @@ expect grant $fix ended
                   | 2026-01-05 09:00:00 UTC approved by @second: go ahead
                   | 2026-01-05 09:00:00 UTC the provider was told to open it
                   | 2026-01-05 09:00:00 UTC opened, until 2026-01-05 09:30:00 UTC
-                  | [Show credential] [Give back] [Revoke…]
+                  | [Show credential] [Extend…] [Give back] [Revoke…]
       before:   2026-01-05T09:00:00Z    1 | @requester on slack: /access prod-host 30m fixing INC-42 => $fix
                                             > Asked: #4 for 30m of prod-host. It needs one approval; you will be told.
                 2026-01-05T09:00:00Z    2 | @second: /access approve $fix go ahead
@@ -185,7 +183,7 @@ expect grant $fix live until 07:30
                   | 2026-07-01 07:00:00 UTC approved by @second
                   | 2026-07-01 07:00:00 UTC the provider was told to open it
                   | 2026-07-01 07:00:00 UTC opened, until 2026-07-01 07:30:00 UTC
-                  | [Show credential] [Give back] [Revoke…]
+                  | [Show credential] [Extend…] [Give back] [Revoke…]
       before:   2026-07-01T07:00:00Z    1 | at 2026-07-01 09:00 Europe/Berlin
                 2026-07-01T07:00:00Z    2 | @requester: /access prod-host 30m fixing INC-42 => $fix
                                             > Asked: #4 for 30m of prod-host. It needs one approval; you will be told.
@@ -252,7 +250,7 @@ fn a_button_that_nobody_sees_can_not_be_pressed() {
     failed  DIR/a.story:2
          2 | @approver on discord presses Revoke on $fix
       expected: @approver sees a button `Revoke` for #4
-      happened: the buttons are [Approve] [Deny…] [Withdraw]
+      happened: the buttons are [Approve] [Approve for less…] [Deny…] [Withdraw]
       before:   2026-01-05T09:00:00Z    1 | @requester: /access prod-db 30m fixing INC-42 => $fix
                                             > Asked: #4 for 30m of prod-db. It needs one approval; you will be told.
     1 story, 2 steps, 1 failed
@@ -270,9 +268,12 @@ after 31s
 expect fault: did not answer within 30 s
 expect entry credential.failed
 @requester: /access done $fix
+expect grant $fix ending returned
 restart
+expect entry service.started
+expect grant $fix ending returned
 provider prod-db is back
-after 1h
+after 30s
 expect grant $fix ended returned
 expect verify
 ";
@@ -317,4 +318,51 @@ after 366d
                 2026-01-05T09:00:00Z    3 | provider prod-db fails
     1 story, 4 steps, 1 failed
     ");
+}
+
+#[test]
+fn other_rules_are_loaded_from_beside_the_story() {
+    let stories = Stories::new(&[
+        (
+            "1.story",
+            "reload new\n@fifth: /access prod-db 30m x => $x\n@approver: /access approve $x\nexpect grant $x live\nexpect nothing in #security\n",
+        ),
+        ("2.story", "@fifth: /access prod-db 30m x\nreload new\n"),
+        ("3.story", "reload wrong\n"),
+        ("4.story", "clock is 1h behind\nexpect nothing in #security\n"),
+    ]);
+    for folder in ["new", "wrong"] {
+        std::fs::create_dir(stories.path(folder)).unwrap();
+    }
+    let people = std::fs::read_to_string(format!("{SAMPLE}/people.toml")).unwrap();
+    std::fs::write(stories.path("new/people.toml"), format!("{people}\n[[person]]\nname = \"fifth\"\n")).unwrap();
+    std::fs::write(stories.path("wrong/people.toml"), people.replace("[\"guard\"]", "[\"gaurd\"]")).unwrap();
+    is!(stories.told(&[&stories.path("")]), @r#"
+    1
+    passed  DIR/1.story (5 steps)
+    DIR/2.story:1:1: there is no person `fifth` in the config
+       |
+     1 | @fifth: /access prod-db 30m x
+       | ^
+      hint: `people.toml` has approver, guard, requester, second
+
+    failed  DIR/2.story: it can't be played, 1 problem
+    DIR/3.story:1:8: the config in `wrong` can't be loaded
+       |
+     1 | reload wrong
+       |        ^
+      hint: people.toml:38:12: there is no person `gaurd`
+        |
+     38 | members = ["gaurd"]
+        |            ^
+      hint: did you mean `guard`?
+
+    failed  DIR/3.story: it can't be played, 1 problem
+    failed  DIR/4.story:2
+         2 | expect nothing in #security
+      expected: nothing in #security
+      happened: in #security on playground: The clock was set / The machine's clock is behind the ledger: it was set back, or was wrong before. No access lasts longer for it. Entry 2 says what it showed.
+      before:   2026-01-05T09:00:00Z    1 | clock is 1h behind
+    4 stories, 7 steps, 3 failed
+    "#);
 }

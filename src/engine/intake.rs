@@ -1,0 +1,142 @@
+//! What reaches the writer, and what it comes to within a batch.
+
+use tokio::sync::oneshot;
+
+use super::{
+    doors::Call,
+    job::{Job, Owed},
+    writer::{Batch, Writer},
+};
+use crate::{
+    access::{self, Action, Answer, Command, Message, Posted, ProviderOutcome, Refusal, RequestId, hear},
+    chat::{Reply, answer},
+    provider::Credential,
+};
+
+impl Writer {
+    pub(super) fn take(&mut self, batch: &mut Batch, job: Job) {
+        match job {
+            Job::Message { message, reply } => self.message(batch, *message, reply),
+            Job::Command(command) => {
+                self.command(batch, &command);
+            }
+            Job::Provider { request, call, attempt, result } => self.provider(batch, request, call, attempt, result),
+            Job::Drawn { request, place, card, result } => {
+                let later = (self.setup.clock.as_ref(), &self.to_self);
+                if let Some(message) = self.lanes.drawn(request, &place, &card, result, later) {
+                    let Posted { chat, channel } = place;
+                    self.command(batch, &Command::CardPosted { request, chat, channel, message });
+                }
+                batch.touched.insert(request);
+            }
+            Job::Told { request, notice, to, result } => {
+                if self.lanes.told(request, notice, to, result, (self.setup.clock.as_ref(), &self.to_self)) {
+                    self.command(batch, &Command::NoticeSent { request, notice, to });
+                }
+            }
+            Job::Redo(request) => {
+                batch.touched.insert(request);
+            }
+            Job::Found { found, reply } => {
+                let answer = match found {
+                    Ok(request) => answer::one(&self.state, &request),
+                    Err(id) => answer::refused(&Refusal::NoRequest(id)),
+                };
+                batch.owed.push((reply, Owed::Ready(answer)));
+            }
+            Job::Rest(asked) => self.asked_for_rest.push(asked),
+            Job::Posted { bulletin, chat, result } => {
+                if let Some(message) =
+                    self.posts.posted(bulletin, chat, result, (self.setup.clock.as_ref(), &self.to_self))
+                {
+                    self.command(batch, &Command::BulletinPosted { bulletin, chat, message });
+                }
+            }
+            // Posting is looked at after each batch.
+            Job::Repost => {}
+            Job::Load { done, .. } => {
+                // It has a batch of its own and never comes here; whoever waits is not to wait for ever.
+                let _ = done.send(Err("the rules were not loaded".to_owned()));
+            }
+            Job::Broken(error) => self.broken = Some(error),
+            Job::Stop(done) => self.stopping = Some(done),
+        }
+    }
+
+    fn message(&mut self, batch: &mut Batch, mut message: Message, reply: oneshot::Sender<Reply>) {
+        batch.text_bytes += message.text.len();
+        if let Ok(Action::Show { request }) = message.action
+            && self.lanes.is_busy(self.lane_of(request))
+        {
+            message.action = Err(Refusal::Busy(request));
+        }
+        let heard = hear(&self.state, batch.moment(), &message);
+        for event in heard.events {
+            self.fold(batch, event);
+        }
+        let owed = match heard.answer {
+            Answer::Refused(refusal) => Owed::Ready(answer::refused(&refusal)),
+            Answer::Again(seen) => Owed::Again(seen),
+            Answer::Done(about) => match (message.action, about) {
+                (Ok(Action::Show { .. }), Some(request)) => Owed::Credential { request },
+                (Ok(action), about) => Owed::Read { action, about, who: heard.who },
+                (Err(refusal), _) => Owed::Ready(answer::refused(&refusal)),
+            },
+        };
+        batch.owed.push((reply, owed));
+    }
+
+    fn provider(
+        &mut self,
+        batch: &mut Batch,
+        request: RequestId,
+        call: Call,
+        attempt: u32,
+        result: Result<Option<Credential>, (access::FailureClass, String)>,
+    ) {
+        let lane = self.lane_of(request);
+        let waiting = self.lanes.free(lane);
+        batch.touched.insert(request);
+        // Whatever waited for this lane may go on.
+        batch.touched.extend(self.state.request(lane).into_iter().flat_map(|base| base.extensions.iter().copied()));
+        batch.touched.insert(lane);
+        let outcome = |result: &Result<Option<Credential>, (access::FailureClass, String)>| match result {
+            Ok(_) => ProviderOutcome::Done,
+            Err((class, words)) => ProviderOutcome::Failed { class: *class, words: words.clone() },
+        };
+        match call {
+            Call::Grant => {
+                self.command(batch, &Command::Issued { request, attempt, outcome: outcome(&result) });
+            }
+            Call::Revoke => {
+                self.command(batch, &Command::Closed { request, outcome: outcome(&result) });
+            }
+            Call::Credential(n) => self.credential(batch, request, n, result, waiting),
+        }
+    }
+
+    fn credential(
+        &mut self,
+        batch: &mut Batch,
+        request: RequestId,
+        n: u32,
+        result: Result<Option<Credential>, (access::FailureClass, String)>,
+        waiting: Option<oneshot::Sender<Reply>>,
+    ) {
+        let result = result.and_then(|credential| {
+            credential.ok_or_else(|| (access::FailureClass::Unknown, "the provider made none".to_owned()))
+        });
+        let outcome = match &result {
+            Ok(credential) => Ok((credential.public_id.clone(), credential.not_after)),
+            Err(error) => Err(error.clone()),
+        };
+        let taken = self.command(batch, &Command::CredentialCut { request, n, outcome });
+        let Some(waiting) = waiting else { return };
+        let owed = match result {
+            Ok(credential) if taken => Owed::Cut { request, credential },
+            Ok(_) => Owed::Ready(answer::no_credential(request, "the access ended in the meantime")),
+            Err((_, words)) => Owed::Ready(answer::no_credential(request, &words)),
+        };
+        batch.owed.push((waiting, owed));
+    }
+}
