@@ -161,7 +161,7 @@ fn groups(reader: &Reader<'_>, top: &Table<'_, '_>, people: &Names<'_>) -> (BTre
         places.insert(name.value.clone(), offset);
         groups.insert(name.value, group);
     }
-    cycles(reader, &groups, &places);
+    cycles(reader, &mut groups, &places);
     (groups, whole)
 }
 
@@ -264,10 +264,10 @@ fn member(
     None
 }
 
-/// A group that is in itself, by whatever way, is reported once.
-fn cycles(reader: &Reader<'_>, groups: &BTreeMap<String, Group>, places: &BTreeMap<String, usize>) {
+/// A group that is in itself, by whatever way, is reported once, and taken apart so that the rest can be looked at.
+fn cycles(reader: &Reader<'_>, groups: &mut BTreeMap<String, Group>, places: &BTreeMap<String, usize>) {
     let mut facts = Facts::new();
-    for (name, group) in groups {
+    for (name, group) in groups.iter() {
         facts.put_group(name, group.clone());
     }
     let mut told: BTreeSet<String> = BTreeSet::new();
@@ -280,6 +280,9 @@ fn cycles(reader: &Reader<'_>, groups: &BTreeMap<String, Group>, places: &BTreeM
             reader.report(*offset, format!("the group is in itself: {}", path.join(" > ")), Some(hint.into()));
             told.extend(path);
         }
+    }
+    for (_, group) in groups.iter_mut().filter(|(name, _)| told.contains(*name)) {
+        group.members.retain(|who| matches!(who, Who::Person(_)));
     }
 }
 
