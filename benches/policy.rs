@@ -28,7 +28,8 @@ fn facts() -> Facts {
         facts.add_person(&name, [(Chat::Slack, format!("T1/U{person}")), (Chat::Playground, name.clone())]);
     }
     for group in 0..GROUPS {
-        let mut members: Vec<Who> = (0..30).map(|n| Who::Person(format!("p{}", (group * 37 + n * 61) % PEOPLE))).collect();
+        let mut members: Vec<Who> =
+            (0..30).map(|n| Who::Person(format!("p{}", (group * 37 + n * 61) % PEOPLE))).collect();
         // Every tenth group holds the nine before it.
         if group % 10 == 9 {
             members.extend((group - 9..group).map(|inner| Who::Group(format!("g{inner}"))));
@@ -59,11 +60,23 @@ fn policies() -> String {
     for n in 0..POLICIES {
         let on = action(Right::ALL[n % 6]);
         text += &match n % 5 {
-            0 => format!("@id(\"p{n}\") permit (principal in Countersign::Group::\"g{n}\", {on}, resource) when {{ resource.tags.contains(\"tag{}\") && context.durationSecs <= 1800 }};\n", n % 10),
-            1 => format!("@id(\"p{n}\") forbid (principal, {on}, resource == Countersign::Resource::\"r{n}\") when {{ context.weekday >= 6 || context.hour < 7 }} unless {{ context.onCall }};\n"),
-            2 => format!("@id(\"p{n}\") forbid (principal in Countersign::Group::\"g{n}\", {on}, resource) when {{ resource.tags.contains(\"tag3\") && context.reason like \"*test*\" }};\n"),
-            3 => format!("@id(\"p{n}\") permit (principal, {on}, resource) when {{ context has ticket && context.ticket like \"INC-{n}\" && principal in Countersign::Group::\"g{}\" }};\n", n * 2 % GROUPS),
-            _ => format!("@id(\"p{n}\") forbid (principal, action, resource) when {{ context.chat == \"discord\" && context.channel == \"c{n}\" }};\n"),
+            0 => format!(
+                "@id(\"p{n}\") permit (principal in Countersign::Group::\"g{n}\", {on}, resource) when {{ resource.tags.contains(\"tag{}\") && context.durationSecs <= 1800 }};\n",
+                n % 10
+            ),
+            1 => format!(
+                "@id(\"p{n}\") forbid (principal, {on}, resource == Countersign::Resource::\"r{n}\") when {{ context.weekday >= 6 || context.hour < 7 }} unless {{ context.onCall }};\n"
+            ),
+            2 => format!(
+                "@id(\"p{n}\") forbid (principal in Countersign::Group::\"g{n}\", {on}, resource) when {{ resource.tags.contains(\"tag3\") && context.reason like \"*test*\" }};\n"
+            ),
+            3 => format!(
+                "@id(\"p{n}\") permit (principal, {on}, resource) when {{ context has ticket && context.ticket like \"INC-{n}\" && principal in Countersign::Group::\"g{}\" }};\n",
+                n * 2 % GROUPS
+            ),
+            _ => format!(
+                "@id(\"p{n}\") forbid (principal, action, resource) when {{ context.chat == \"discord\" && context.channel == \"c{n}\" }};\n"
+            ),
         };
     }
     text
@@ -120,7 +133,10 @@ fn main() {
         let at = |per_mille: usize| times[(times.len() - 1) * per_mille / 1000];
         let (p50, p99) = (at(500), at(990));
         let ratio = p99.as_secs_f64() / LIMIT.as_secs_f64();
-        println!("{kind:>6}: {:>6} decisions, p50 {p50:?}, p99 {p99:?}, {ratio:.2} of the limit of {LIMIT:?}", times.len());
+        println!(
+            "{kind:>6}: {:>6} decisions, p50 {p50:?}, p99 {p99:?}, {ratio:.2} of the limit of {LIMIT:?}",
+            times.len()
+        );
     }
 
     let mut criterion = Criterion::default().configure_from_args();

@@ -69,6 +69,12 @@ impl Request {
         self.phase.finished() && !self.owes_review()
     }
 
+    /// Whether its door is open.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Live { .. })
+    }
+
     /// Whether people were called for this.
     #[must_use]
     pub fn was_called(&self, why: Call) -> bool {

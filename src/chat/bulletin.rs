@@ -1,5 +1,7 @@
 //! From what concerns a whole channel to what it is told.
 
+use chrono::{DateTime, Utc};
+
 use super::{
     Bulletin,
     card::{Line, Span},
@@ -69,4 +71,17 @@ pub fn concern(state: &State, request: &Request) -> Bulletin {
     let review = request.history.iter().rev().find(|step| matches!(step.event, Event::ReviewGiven { .. }));
     lines.extend(review.map(|step| happened(state, request, &step.event)));
     Bulletin { title: "A review has a concern".into(), lines, loud: true }
+}
+
+/// The report of a period, with the signed head in the line that `verify --anchor` takes.
+#[must_use]
+pub fn digest((from, to): (u64, u64), due: DateTime<Utc>, words: &[String], head: Option<String>) -> Bulletin {
+    let mut lines: Vec<Line> = words.iter().map(|words| plain(words.clone())).collect();
+    lines.push(vec![
+        Span::Text(format!("Entries {from} to {}. Keep this signed head: ", to.saturating_sub(1))),
+        Span::Code("countersign verify --anchor".into()),
+        Span::Text(" takes it.".into()),
+    ]);
+    lines.extend(head.map(|head| vec![Span::Code(head)]));
+    Bulletin { title: format!("Access up to {}", due.format("%A, %-d %B %Y")), lines, loud: false }
 }

@@ -57,7 +57,8 @@ pub fn main(args: &Args) -> Outcome {
             return Ok(());
         }
         let near = crate::config::nearest(name, names.iter().copied());
-        let hint = near.map_or_else(|| format!("there are {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
+        let hint =
+            near.map_or_else(|| format!("there are {}", names.join(", ")), |near| format!("did you mean `{near}`?"));
         Err(Stop::Finding(format!("there is no {what} `{name}`\n  hint: {hint}")))
     };
     known("person", &args.who, config.people.keys().map(String::as_str).collect())?;
@@ -102,14 +103,17 @@ fn moment(text: &str, resource: &Resource) -> Result<DateTime<Utc>, Stop> {
     local
         .and_then(|local| resource.zone.from_local_datetime(&local).earliest())
         .map(|moment| moment.with_timezone(&Utc))
-        .ok_or_else(|| Stop::Finding(format!("`--at {text}` is no moment\n  hint: for example `--at 2026-11-21T03:00`")))
+        .ok_or_else(|| {
+            Stop::Finding(format!("`--at {text}` is no moment\n  hint: for example `--at 2026-11-21T03:00`"))
+        })
 }
 
 fn told(explanation: &Explanation, resource: &Resource, span: Span, break_glass: bool) -> String {
     let Explanation { who, request, automatic, break_glass: glass, others, at, .. } = explanation;
     let local = at.with_timezone(&resource.zone).format("%A %Y-%m-%d %H:%M");
     let verb = if break_glass { "breaks the glass for" } else { "asks for" };
-    let mut lines = vec![format!("{who} {verb} {} for {span}, {local} ({})", resource.name, resource.zone), String::new()];
+    let mut lines =
+        vec![format!("{who} {verb} {} for {span}, {local} ({})", resource.name, resource.zone), String::new()];
     let mut row = |name: &str, words: String| lines.push(format!("  {name:<18}{words}"));
     if break_glass {
         row("may break it", said(glass));
@@ -127,7 +131,8 @@ fn told(explanation: &Explanation, resource: &Resource, span: Span, break_glass:
         row("break-glass", said(glass));
         return lines.join("\n") + "\n";
     }
-    let approvers: Vec<String> = explanation.approvers().map(|about| format!("{}{}", about.who, by(&about.said))).collect();
+    let approvers: Vec<String> =
+        explanation.approvers().map(|about| format!("{}{}", about.who, by(&about.said))).collect();
     row("may approve", if approvers.is_empty() { "nobody".into() } else { approvers.join(", ") });
     let later: Vec<&str> = others
         .iter()
@@ -143,7 +148,9 @@ fn told(explanation: &Explanation, resource: &Resource, span: Span, break_glass:
     if !refused.is_empty() {
         lines.push("\nmay not approve".to_owned());
     }
-    lines.extend(refused.iter().take(REFUSED_SHOWN_MAX).map(|about| format!("  {:<18}{}", about.who, said(&about.said))));
+    lines.extend(
+        refused.iter().take(REFUSED_SHOWN_MAX).map(|about| format!("  {:<18}{}", about.who, said(&about.said))),
+    );
     if refused.len() > REFUSED_SHOWN_MAX {
         lines.push(format!("  and {} others", refused.len() - REFUSED_SHOWN_MAX));
     }

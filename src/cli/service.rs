@@ -24,7 +24,7 @@ use crate::{
         clock::{Clock, SystemClock},
         doors::Doors,
         ground::Disk,
-        rulebook::{Book, Rulebook, Widened},
+        rulebook::{Book, Rulebook, Schedule, Widened},
     },
     policy::{self, Platform, Platforms, Policies},
     provider::{self, Holder},
@@ -145,12 +145,18 @@ pub fn rules(config: &Config, env: &BTreeMap<String, SecretString>) -> Result<Po
 
 /// What of the config may change while the service runs.
 pub fn book(config: &Config, env: &BTreeMap<String, SecretString>) -> Result<Book, Stop> {
-    Ok(Book { rules: Arc::new(rules(config, env)?), digest: None, files: config.files.clone() })
+    Ok(Book { rules: Arc::new(rules(config, env)?), digest: schedule(config), files: config.files.clone() })
 }
 
 /// The same without anything outside: nobody is in the groups that have a source.
 pub fn rehearsed(config: &Config) -> Result<Book, String> {
-    Ok(Book { rules: Arc::new(config.policies()?), digest: None, files: config.files.clone() })
+    Ok(Book { rules: Arc::new(config.policies()?), digest: schedule(config), files: config.files.clone() })
+}
+
+/// When a report is due, as the config says.
+fn schedule(config: &Config) -> Option<Schedule> {
+    let plan = config.server.digest.clone()?;
+    Some(Arc::new(move |after, until| plan.newest(after, until)))
 }
 
 /// A running service.

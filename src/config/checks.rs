@@ -43,7 +43,7 @@ impl Checks<'_> {
         let mut told: BTreeSet<String> = BTreeSet::new();
         for read in resources {
             if let Some(rules) = &rules {
-                problems.extend(self.decidable(source, read, rules));
+                problems.extend(Self::decidable(source, read, rules));
                 problems.extend(self.breakable(source, read, rules));
             }
             let flat = self.facts.flat(&BTreeMap::new());
@@ -51,7 +51,12 @@ impl Checks<'_> {
                 if !self.reachable(&name) && told.insert(name.clone()) {
                     let resource = &read.guarded.resource.name;
                     let words = format!("`{name}` approves `{resource}` but has no account on any chat that is set up");
-                    problems.push(warning(source, read.approvers, words, "add their Slack or Discord id to `people.toml`"));
+                    problems.push(warning(
+                        source,
+                        read.approvers,
+                        words,
+                        "add their Slack or Discord id to `people.toml`",
+                    ));
                 }
             }
         }
@@ -70,7 +75,7 @@ impl Checks<'_> {
     }
 
     /// Whether enough people can approve, for at least one who may ask.
-    fn decidable(&self, source: &Source<'_>, read: &Read, rules: &Policies) -> Option<Problem> {
+    fn decidable(source: &Source<'_>, read: &Read, rules: &Policies) -> Option<Problem> {
         let resource = &read.guarded.resource;
         // A name that is not there has been reported; what follows from it is no mistake of its own.
         if !read.approvers_whole {
@@ -88,11 +93,8 @@ impl Checks<'_> {
             1 => "there is 1 approver".to_owned(),
             many => format!("there are {many} approvers"),
         };
-        let but = if left < approvers.len() && approvers.len() >= quorum {
-            ", of whom one has always asked"
-        } else {
-            ""
-        };
+        let but =
+            if left < approvers.len() && approvers.len() >= quorum { ", of whom one has always asked" } else { "" };
         let words = format!("nobody can ever approve this: `quorum` is {quorum} and {people}{but}");
         Some(source.problem(read.quorum, words, Some("add approvers, or people to their groups".into())))
     }

@@ -42,7 +42,7 @@ impl Person {
 }
 
 /// What the file says.
-pub struct People {
+pub struct Read {
     pub people: BTreeMap<String, Person>,
     pub groups: BTreeMap<String, Group>,
     /// Whether everybody whom a group names is there.
@@ -50,7 +50,7 @@ pub struct People {
 }
 
 /// Reads the file.
-pub fn read(reader: &Reader<'_>, server: Option<&Server>) -> People {
+pub fn read(reader: &Reader<'_>, server: Option<&Server>) -> Read {
     let parsed = reader.parse();
     secrets::report(reader, &parsed);
     let top = reader.table(&parsed);
@@ -70,7 +70,7 @@ pub fn read(reader: &Reader<'_>, server: Option<&Server>) -> People {
     }
     let (groups, members_whole) = groups(reader, &top, &Names { people: &people, tried: &named });
     top.finish(&[]);
-    People { people, groups, members_whole }
+    Read { people, groups, members_whole }
 }
 
 fn person(
@@ -111,13 +111,7 @@ fn person(
 }
 
 /// An account with its team or guild: the same user id may be somebody else elsewhere.
-fn account(
-    reader: &Reader<'_>,
-    key: &str,
-    form: &str,
-    id: Placed<String>,
-    place: Option<String>,
-) -> Placed<String> {
+fn account(reader: &Reader<'_>, key: &str, form: &str, id: Placed<String>, place: Option<String>) -> Placed<String> {
     let Placed { value, offset } = id;
     let fit = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric());
     match value.split_once('/') {
@@ -203,7 +197,8 @@ fn group(
     if let [first, second, ..] = sources.as_slice() {
         reader.report(first.0.max(second.0), "a group has one source", Some(format!("keep one: {hint}")));
     } else if let ([(offset, _)], Some(_)) = (sources.as_slice(), &members) {
-        let hint = "put the list into a group of its own, and both into a third: `members = [\"group:a\", \"group:b\"]`";
+        let hint =
+            "put the list into a group of its own, and both into a third: `members = [\"group:a\", \"group:b\"]`";
         reader.report(*offset, "a group has `members` or a source, not both", Some(hint.into()));
     }
     let source = sources.into_iter().next().map(|(offset, source)| {
@@ -229,12 +224,7 @@ pub fn is_https_or_loopback(url: &str) -> bool {
     url.starts_with("https://") || loopback.iter().any(|start| url.strip_prefix(start).is_some_and(ends))
 }
 
-fn member(
-    reader: &Reader<'_>,
-    entry: &Placed<String>,
-    people: &Names<'_>,
-    named: &BTreeSet<String>,
-) -> Option<Who> {
+fn member(reader: &Reader<'_>, entry: &Placed<String>, people: &Names<'_>, named: &BTreeSet<String>) -> Option<Who> {
     if let Some(group) = entry.value.strip_prefix("group:") {
         if !named.contains(group) {
             let near = nearest(group, named.iter().map(String::as_str));

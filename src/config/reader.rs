@@ -228,14 +228,16 @@ impl<'r, 'a> Table<'r, 'a> {
         None
     }
 
-    fn within(&self, _key: &str, keys: &'r DeTable<'a>, offset: usize) -> Table<'r, 'a> {
+    fn within(&self, key: &str, keys: &'r DeTable<'a>, offset: usize) -> Table<'r, 'a> {
+        #[cfg(not(test))]
+        let _ = key;
         Table {
             reader: self.reader,
             keys,
             offset,
             asked: RefCell::default(),
             #[cfg(test)]
-            path: format!("{}/{_key}", self.path),
+            path: format!("{}/{key}", self.path),
         }
     }
 

@@ -130,7 +130,14 @@ fn resource(reader: &Reader<'_>, table: Table<'_, '_>, known: &Known<'_>) -> Opt
         break_glass,
         reviewers,
     };
-    Some(Read { guarded, offset, approvers: approvers_offset, quorum: quorum_offset, break_glass: break_glass_offset, approvers_whole })
+    Some(Read {
+        guarded,
+        offset,
+        approvers: approvers_offset,
+        quorum: quorum_offset,
+        break_glass: break_glass_offset,
+        approvers_whole,
+    })
 }
 
 /// Words for policies, each once.

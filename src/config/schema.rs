@@ -63,6 +63,7 @@ pub const FILES: &[File] = &[
             key("playground", Kind::Table(PLAYGROUND), "A page on loopback that plays the chat"),
             key("limits", Kind::Table(LIMITS), "What holds for every resource that doesn't say otherwise"),
             key("security", Kind::Table(SECURITY), "Who answers for security"),
+            key("digest", Kind::Table(DIGEST), "When a report is posted to every chat"),
             key("slack", Kind::Table(SLACK), "Slack"),
             key("discord", Kind::Table(DISCORD), "Discord"),
             key("pagerduty", Kind::Table(PAGERDUTY), "Where on-call schedules are asked"),
@@ -98,9 +99,11 @@ const LIMITS: &[Key] = &[
     key("ticket_pattern", Kind::Text, "A regular expression for tickets in reasons"),
     key("group_cache", Kind::Span, "For how long a source's word on who is in a group is good"),
 ];
-const SECURITY: &[Key] = &[
-    key("channel", Kind::Name, "Where they are told what concerns them"),
-    key("people", Kind::Whos, "Who they are"),
+const SECURITY: &[Key] =
+    &[key("channel", Kind::Name, "Where they are told what concerns them"), key("people", Kind::Whos, "Who they are")];
+const DIGEST: &[Key] = &[
+    need("cron", Kind::Text, "When: seconds, minutes, hours, day of the month, month, day of the week"),
+    key("timezone", Kind::Text, "The zone that it is meant in, for example Europe/Berlin"),
 ];
 const SLACK: &[Key] = &[
     key("team_id", Kind::Text, "The workspace that ids without a team are of"),
@@ -189,7 +192,9 @@ fn kind(kind: &Kind) -> Value {
     match kind {
         Kind::Text => json!({"type": "string"}),
         Kind::Name => json!({"type": "string", "pattern": NAME}),
-        Kind::Span => json!({"type": "string", "pattern": "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", "minLength": 2}),
+        Kind::Span => {
+            json!({"type": "string", "pattern": "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", "minLength": 2})
+        }
         Kind::Url => json!({"type": "string", "format": "uri"}),
         Kind::Flag => json!({"type": "boolean"}),
         Kind::Number(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),

@@ -2,7 +2,9 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use chrono_tz::{TZ_VARIANTS, Tz};
+use cron::Schedule;
 
 use regex::{Regex, RegexBuilder};
 
@@ -38,6 +40,8 @@ pub struct Server {
     pub playground_channel: Option<String>,
     /// What holds for every resource that doesn't say otherwise.
     pub limits: Limits,
+    /// When a report is posted, if ever.
+    pub digest: Option<Plan>,
     /// Where those who answer for security are told what concerns them.
     pub security_channel: Option<String>,
     /// Who they are, as they stand in the file.
@@ -131,6 +135,11 @@ pub fn read(reader: &Reader<'_>) -> Option<Server> {
     let limits = limits(limits_table);
     let (slack, discord) = (slack_of(top.inner("slack")), discord_of(top.inner("discord")));
     let pagerduty = pagerduty_of(top.inner("pagerduty"));
+    let digest = top.inner("digest").and_then(|table| {
+        let plan = plan(reader, &table, limits.zone);
+        table.finish(&[]);
+        plan
+    });
     let (security_channel, security) = top.inner("security").map_or_else(Default::default, |table| {
         let channel = table.text("channel").and_then(|text| super::name_in(reader, "channel", text));
         let people = table.texts("people").unwrap_or_default();
@@ -145,6 +154,7 @@ pub fn read(reader: &Reader<'_>) -> Option<Server> {
         listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7070))),
         playground_channel,
         limits,
+        digest,
         security_channel,
         security,
         slack,
@@ -158,8 +168,8 @@ pub fn read(reader: &Reader<'_>) -> Option<Server> {
 /// What a ticket looks like, as a word of its own.
 fn ticket_pattern(table: Option<&Table<'_, '_>>) -> Option<Regex> {
     let placed = table.and_then(|table| table.text("ticket_pattern"));
-    let (pattern, offset) = placed
-        .map_or_else(|| (TICKET_PATTERN_DEFAULT.to_owned(), 0), |placed| (placed.value, placed.offset));
+    let (pattern, offset) =
+        placed.map_or_else(|| (TICKET_PATTERN_DEFAULT.to_owned(), 0), |placed| (placed.value, placed.offset));
     let built = |pattern: &str| RegexBuilder::new(pattern).size_limit(PATTERN_SIZE_BYTES_MAX).build();
     // By itself first: what is wrong in it may be right within the frame.
     match built(&pattern).and_then(|_| built(&format!(r"\b(?:{pattern})\b"))) {
@@ -288,4 +298,75 @@ pub fn zone(table: &Table<'_, '_>, key: &'static str) -> Option<Tz> {
         },
         Some,
     )
+}
+
+/// When something is done again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The `cron` expression: seconds, minutes, hours, day of the month, month, day of the week, and maybe the year.
+    pub cron: Schedule,
+    /// The zone that it is meant in.
+    pub zone: Tz,
+}
+
+impl Plan {
+    /// The newest moment of the plan that is after `after` and not after `until`.
+    #[must_use]
+    pub fn newest(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        // What is looked at backwards from is not itself looked at.
+        let from = until.with_timezone(&self.zone).checked_add_signed(TimeDelta::seconds(1))?;
+        let newest = self.cron.after(&from).next_back()?.with_timezone(&Utc);
+        (newest > after && newest <= until).then_some(newest)
+    }
+}
+
+fn plan(reader: &Reader<'_>, table: &Table<'_, '_>, usual: Tz) -> Option<Plan> {
+    let cron = table.need("cron", table.text("cron"), "cron = \"0 0 9 * * Mon\"");
+    let zone = zone(table, "timezone").unwrap_or(usual);
+    let cron = cron?;
+    match cron.value.parse() {
+        Ok(schedule) => Some(Plan { cron: schedule, zone }),
+        Err(_) => {
+            let hint = "seconds, minutes, hours, day of the month, month, day of the week: `0 0 9 * * Mon`";
+            reader.report(cron.offset, format!("`cron` is no expression: {:?}", cron.value), Some(hint.into()));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(cron: &str, zone: &str) -> Plan {
+        Plan { cron: cron.parse().unwrap(), zone: zone.parse().unwrap() }
+    }
+
+    fn newest(plan: &Plan, after: &str, until: &str) -> String {
+        let found = plan.newest(after.parse().unwrap(), until.parse().unwrap());
+        found.map_or_else(|| "none".to_owned(), |at| at.to_rfc3339())
+    }
+
+    #[test]
+    fn the_newest_moment_of_a_week_in_its_zone() {
+        let mondays = plan("0 0 9 * * Mon", "Europe/Berlin");
+        let newest = |after, until| newest(&mondays, after, until);
+        assert_eq!(newest("2026-11-16T08:00:00Z", "2026-11-16T08:30:00Z"), "none", "it was made already");
+        assert_eq!(newest("2026-11-16T07:59:59Z", "2026-11-16T08:00:00Z"), "2026-11-16T08:00:00+00:00");
+        assert_eq!(newest("2026-11-16T07:00:00Z", "2026-11-16T07:59:59.999Z"), "none", "not yet");
+        assert_eq!(
+            newest("2026-10-01T00:00:00Z", "2026-11-19T00:00:00Z"),
+            "2026-11-16T08:00:00+00:00",
+            "the newest of many"
+        );
+        assert_eq!(newest("2026-07-01T00:00:00Z", "2026-07-09T00:00:00Z"), "2026-07-06T07:00:00+00:00", "in summer");
+    }
+
+    #[test]
+    fn the_night_that_has_no_half_past_two() {
+        let nights = plan("0 30 2 * * *", "Europe/Berlin");
+        let found = newest(&nights, "2027-03-27T12:00:00Z", "2027-03-28T12:00:00Z");
+        assert!(found == "none" || found.starts_with("2027-03-28"), "{found}");
+        assert_eq!(newest(&nights, "2027-03-28T12:00:00Z", "2027-03-29T12:00:00Z"), "2027-03-29T00:30:00+00:00");
+    }
 }

@@ -3,15 +3,16 @@ use std::path::Path;
 use super::*;
 
 const SERVER: &str = "[ledger]\npath = \"data\"\norigin = \"example.com/t\"\n[playground]\n";
-const PEOPLE: &str =
-    "[[person]]\nname = \"ana\"\n[[person]]\nname = \"bea\"\n[[group]]\nname = \"dba\"\nmembers = [\"bea\"]\n\
+const PEOPLE: &str = "[[person]]\nname = \"ana\"\n[[person]]\nname = \"bea\"\n[[group]]\nname = \"dba\"\nmembers = [\"bea\"]\n\
     [[group]]\nname = \"dev\"\nmembers = [\"ana\"]\n";
 const RESOURCES: &str = "[[resource]]\nname = \"api\"\nprovider = \"token\"\napprovers = [\"group:dba\"]\nmax_duration = \"1h\"\n\
                          [resource.token]\nissuer = \"https://i\"\naudience = \"https://a\"\n";
 
 fn folder(server: &str, resources: &str, people: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for (file, text) in [("countersign.toml", server), ("resources.toml", resources), ("people.toml", people), ("policy.cedar", "")] {
+    for (file, text) in
+        [("countersign.toml", server), ("resources.toml", resources), ("people.toml", people), ("policy.cedar", "")]
+    {
         std::fs::write(dir.path().join(file), text).unwrap();
     }
     dir
@@ -107,7 +108,8 @@ mod schemas {
     use super::*;
 
     /// All tables are there, so that the readers ask for all of their keys.
-    const SERVER_WHOLE: &str = "[ledger]\n[http]\n[playground]\n[limits]\n[security]\n[slack]\n[discord]\n[pagerduty]\n";
+    const SERVER_WHOLE: &str =
+        "[ledger]\n[http]\n[playground]\n[limits]\n[security]\n[digest]\n[slack]\n[discord]\n[pagerduty]\n";
 
     fn asked() -> BTreeSet<(String, String)> {
         let reader = |file, text| Reader::new(Source { file, text });
@@ -125,8 +127,16 @@ mod schemas {
     #[test]
     fn the_schemas_have_the_keys_that_are_read_and_no_others() {
         let (asked, known) = (asked(), schema::known());
-        assert_eq!(asked.difference(&known).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "read, not in a schema");
-        assert_eq!(known.difference(&asked).collect::<Vec<_>>(), Vec::<&(String, String)>::new(), "in a schema, not read");
+        assert_eq!(
+            asked.difference(&known).collect::<Vec<_>>(),
+            Vec::<&(String, String)>::new(),
+            "read, not in a schema"
+        );
+        assert_eq!(
+            known.difference(&asked).collect::<Vec<_>>(),
+            Vec::<&(String, String)>::new(),
+            "in a schema, not read"
+        );
     }
 
     fn validator(name: &str) -> jsonschema::Validator {

@@ -8,10 +8,19 @@ use std::{
 
 use chrono::TimeDelta;
 
-use super::{follow::Later, ground::blocking, job::Job, writer::Writer};
+use super::{
+    codec,
+    follow::Later,
+    ground::{Log, blocking},
+    job::Job,
+    recovery,
+    writer::Writer,
+};
 use crate::{
-    access::{self, Chat, Topic},
+    access::{self, Chat, Event, State, Topic},
+    audit::{Digest, Lived},
     chat::{Bulletin, ChatError, bulletin},
+    ledger::verify::Anchor,
 };
 
 /// The first pause before a bulletin is posted again; it doubles each time.
@@ -110,9 +119,11 @@ impl Writer {
     fn telling(&self, about: &access::Bulletin) -> impl Future<Output = Result<Bulletin, String>> + Send + use<> {
         let loaded = self.state.loaded(about.seq).map(|(files, before)| (files.clone(), before.cloned()));
         let (about, widened) = (about.clone(), Arc::clone(&self.setup.widened));
-        let ground = Arc::clone(&self.setup.ground);
         let review = self.state.requests().find(|request| request.entries.contains(&about.seq)).cloned();
         let concern = review.map(|request| bulletin::concern(&self.state, &request));
+        // A report is about the whole state: only for one is it copied, and a report is rare.
+        let report = (about.topic == Topic::Digest).then(|| (self.state.clone(), self.ledger.clone()));
+        let ground = Arc::clone(&self.setup.ground);
         async move {
             match about.topic {
                 Topic::Rules => {
@@ -120,13 +131,44 @@ impl Writer {
                         Some((files, Some(before))) => widened(&before, &files),
                         Some(_) | None => Vec::new(),
                     });
-                    Ok(bulletin::rules(about.seq, &words.await.ok_or("the comparison broke off")?))
+                    Ok(bulletin::rules(about.seq, &words.await.unwrap_or_default()))
                 }
                 Topic::BrokenRule => Ok(bulletin::broken_rule(about.seq)),
                 Topic::Clock => Ok(bulletin::clock(about.seq)),
                 Topic::Concern => concern.ok_or_else(|| "the review is out of memory".to_owned()),
-                Topic::Digest => Err("no report can be made".to_owned()),
+                Topic::Digest => {
+                    let made = move || match report {
+                        Some((state, Some(ledger))) => digest(&state, ledger.as_ref(), about.seq),
+                        Some(_) | None => Err("the ledger is not open".to_owned()),
+                    };
+                    blocking(ground.as_ref(), made).await.unwrap_or_else(|| Err("the report broke off".to_owned()))
+                }
             }
         }
     }
+}
+
+/// The report of the period that the entry `seq` closed, with the newest head. Blocks.
+fn digest(state: &State, ledger: &dyn Log, seq: u64) -> Result<Bulletin, String> {
+    let said = |error: &dyn std::fmt::Display| error.to_string();
+    let read = |from, to| {
+        let entries = ledger.entries(from, to).map_err(|error| said(&error))?;
+        Ok::<_, String>(
+            entries.map(move |entry| codec::stored(entry.map_err(|error| said(&error))?).map_err(|error| said(&error))),
+        )
+    };
+    let made = read(seq, seq + 1)?.next().transpose()?.map(|stored| stored.event);
+    let Some(Event::DigestMade { from, to, due }) = made else { return Err("its entry is none of a report".into()) };
+    let lived = |id| match state.request(id) {
+        Some(request) => Some(Lived::of(request)),
+        None => recovery::request(ledger, id).map(|request| Lived::of(&request)),
+    };
+    let mut broken = None;
+    let entries = read(from, to)?.map_while(|stored| stored.map_err(|error| broken = Some(error)).ok());
+    let digest = Digest::of(entries, lived);
+    if let Some(error) = broken {
+        return Err(error);
+    }
+    let head = Anchor::line(&ledger.head().note.to_string());
+    Ok(bulletin::digest((from, to), due, &digest.words(state), head))
 }

@@ -80,9 +80,8 @@ impl Directory {
         // A lookup that broke off has said nothing; its group stays in doubt.
         while let Some(answer) = asking.join_next().await {
             let Ok((group, answer)) = answer else { continue };
-            let people = answer.map(|words| {
-                words.iter().filter_map(|word| facts.meant_by(word.trim())).map(str::to_owned).collect()
-            });
+            let people = answer
+                .map(|words| words.iter().filter_map(|word| facts.meant_by(word.trim())).map(str::to_owned).collect());
             answers.push((group, Looked { at: now, people }));
         }
         answers

@@ -136,7 +136,8 @@ impl Policies {
         let within = |right, most| -> Said {
             if wish.span > most {
                 let words = Refusal::TooLong { resource: resource.name.clone(), asked: wish.span, most }.to_string();
-                let policies = vec![if right == Right::BreakGlass { "break-glass-max" } else { "max-duration" }.to_owned()];
+                let policies =
+                    vec![if right == Right::BreakGlass { "break-glass-max" } else { "max-duration" }.to_owned()];
                 return Said::No { policies, words };
             }
             self.judge(&Question { right, ..question.clone() }).into()
@@ -165,10 +166,12 @@ impl Policies {
     fn may_approve(&self, question: &Question<'_>, who: &str, escalated: bool) -> Said {
         let approve = Question { right: Right::Approve, who, escalated, ..question.clone() };
         match self.judge(&approve) {
-            yes @ Verdict::Yes(_) => match self.judge(&Question { right: Right::Request, who: question.who, ..approve }) {
-                Verdict::Yes(_) => yes.into(),
-                no @ (Verdict::No { .. } | Verdict::Broken { .. }) => no.into(),
-            },
+            yes @ Verdict::Yes(_) => {
+                match self.judge(&Question { right: Right::Request, who: question.who, ..approve }) {
+                    Verdict::Yes(_) => yes.into(),
+                    no @ (Verdict::No { .. } | Verdict::Broken { .. }) => no.into(),
+                }
+            }
             no @ (Verdict::No { .. } | Verdict::Broken { .. }) => no.into(),
         }
     }

@@ -318,9 +318,7 @@ impl Policies {
         let listed = lists.flat_map(|who| -> Box<dyn Iterator<Item = &'a str> + 'a> {
             match who {
                 Who::Person(name) => Box::new(std::iter::once(name.as_str())),
-                Who::Group(group) => {
-                    Box::new(snapshot.world.flat.get(group).into_iter().flatten().map(String::as_str))
-                }
+                Who::Group(group) => Box::new(snapshot.world.flat.get(group).into_iter().flatten().map(String::as_str)),
             }
         });
         let mut tried: Vec<&str> = Vec::new();
@@ -341,13 +339,7 @@ impl Policies {
     }
 
     /// Everybody whom some policy could permit it, those that the lists name first.
-    fn candidates<'a>(
-        &'a self,
-        snapshot: &'a Snapshot,
-        right: Right,
-        resource: &str,
-        escalated: bool,
-    ) -> Vec<&'a str> {
+    fn candidates<'a>(&'a self, snapshot: &'a Snapshot, right: Right, resource: &str, escalated: bool) -> Vec<&'a str> {
         let mut people: Vec<&str> = Vec::new();
         let mut seen: BTreeSet<&str> = BTreeSet::new();
         let known = |name: &str| self.facts.people().get(name).map(String::as_str);

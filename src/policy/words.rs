@@ -49,12 +49,16 @@ pub fn forbidden(policies: &[PolicyId], book: &Book, resource: Option<&Resource>
         return own.join("; ");
     }
     let asked = question.span;
-    let limit = |most| format!("`{}` is given for {most} at most, and this asks for {asked}. Ask for `{most}`", question.resource);
+    let limit = |most| {
+        format!("`{}` is given for {most} at most, and this asks for {asked}. Ask for `{most}`", question.resource)
+    };
     for id in policies {
         match (id.as_str(), resource) {
             ("max-duration", Some(resource)) => return limit(resource.max_duration),
             ("break-glass-max", Some(resource)) => return limit(resource.break_glass_max),
-            ("no-self-approval", _) => return "nobody approves what they asked for themselves, from any account".into(),
+            ("no-self-approval", _) => {
+                return "nobody approves what they asked for themselves, from any account".into();
+            }
             ("no-self-review", _) => return "nobody reviews their own break-glass, from any account".into(),
             _ => {}
         }

@@ -2,10 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{
-    access::Chat,
-    config::Config,
-};
+use crate::{access::Chat, config::Config};
 
 /// What a config knows.
 #[derive(Debug, Clone, Default)]

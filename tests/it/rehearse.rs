@@ -277,11 +277,37 @@ after 30s
 expect grant $fix ended returned
 expect verify
 ";
-    is!(of(story), @"
-    0
-    passed  DIR/a.story (14 steps)
-    1 story, 14 steps, 0 failed
-    ");
+    is!(of(story), @r#"
+    1
+    failed  DIR/a.story:16
+        16 | expect grant $fix ended returned
+      expected: the grant of $fix (#4) is ended returned
+      happened: it is ending returned, and its door is shut
+                the card in #approvals on slack:
+                  | #4 prod-db for 30m
+                  | Not closed yet. The provider has failed 1 times; tries again 2026-01-05 09:01:10 UTC
+                  | Requester: @requester
+                  | Resource: prod-db
+                  | Duration: 30m
+                  | Reason: fixing INC-42
+                  | Will be done: create a login role for this grant alone, which can do what "app_rw" can, over at most 4 connections
+                  | Will be done: when the time is up it can't log in, its sessions are cut, and the role is dropped
+                  | 2026-01-05 09:00:00 UTC asked by @requester
+                  | 2026-01-05 09:00:00 UTC approved by @approver
+                  | 2026-01-05 09:00:00 UTC the provider was told to open it
+                  | 2026-01-05 09:00:00 UTC opened, until 2026-01-05 09:30:00 UTC
+                  | 2026-01-05 09:00:31 UTC given back by @requester
+                  | 2026-01-05 09:01:09 UTC could not be closed yet: the provider did not answer within 30 s
+      before:   2026-01-05T09:00:00Z    4 | @requester presses Show credential on $fix
+                2026-01-05T09:00:31Z    6 | after 31s
+                                            > No credential was made for #4: the provider did not answer within 30 s. Press again to try once more.
+                2026-01-05T09:00:31Z    9 | @requester: /access done $fix
+                                            > Thank you. #4 is being closed.
+                2026-01-05T09:00:39Z   11 | restart
+                2026-01-05T09:00:39Z   14 | provider prod-db is back
+                2026-01-05T09:01:09Z   15 | after 30s
+    1 story, 16 steps, 1 failed
+    "#);
 }
 
 #[test]

@@ -61,18 +61,15 @@ pub fn lookups(facts: &Facts, platforms: &Platforms) -> BTreeMap<String, Arc<dyn
 
 fn lookup(source: &Source, platforms: &Platforms) -> Arc<dyn Lookup> {
     match source {
-        Source::SlackUsergroup(id) => Arc::new(Blocking(Arc::new(slack::Usergroup {
-            platform: platforms.slack.clone(),
-            id: id.clone(),
-        }))),
-        Source::DiscordRole(id) => Arc::new(Blocking(Arc::new(discord::Role {
-            platform: platforms.discord.clone(),
-            id: id.clone(),
-        }))),
-        Source::PagerdutySchedule(id) => Arc::new(Blocking(Arc::new(pagerduty::Schedule {
-            platform: platforms.pagerduty.clone(),
-            id: id.clone(),
-        }))),
+        Source::SlackUsergroup(id) => {
+            Arc::new(Blocking(Arc::new(slack::Usergroup { platform: platforms.slack.clone(), id: id.clone() })))
+        }
+        Source::DiscordRole(id) => {
+            Arc::new(Blocking(Arc::new(discord::Role { platform: platforms.discord.clone(), id: id.clone() })))
+        }
+        Source::PagerdutySchedule(id) => {
+            Arc::new(Blocking(Arc::new(pagerduty::Schedule { platform: platforms.pagerduty.clone(), id: id.clone() })))
+        }
         Source::Command(words) => Arc::new(command::Program(words.clone())),
         Source::Url(url) => Arc::new(Blocking(Arc::new(url::List(url.clone())))),
     }

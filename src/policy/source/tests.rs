@@ -100,7 +100,7 @@ async fn a_discord_role() {
     assert_eq!(people.unwrap_err(), "`discord.guild_id` is not set");
 }
 
-/// An entry of `GET /oncalls`, with the fields that PagerDuty's OpenAPI document (`Oncall`, `User`) has.
+/// An entry of `GET /oncalls`, with the fields that `PagerDuty`'s `OpenAPI` document (`Oncall`, `User`) has.
 fn on_call(schedule: &str, email: &str) -> serde_json::Value {
     json!({
         "escalation_policy": {"id": "PT20YPA", "type": "escalation_policy_reference", "summary": "Another Escalation Policy",
@@ -178,10 +178,16 @@ async fn run(words: &[&str]) -> Result<Vec<String>, String> {
 async fn a_program_prints_a_name_a_line() {
     assert_eq!(run(&["printf", "ana\n\n bea@example.com \n"]).await.unwrap(), ["ana", "bea@example.com"]);
     let env = run(&["env"]).await.unwrap();
-    assert!(env.iter().all(|line| ["PATH=", "PWD=", "SHLVL=", "_="].iter().any(|known| line.starts_with(known))), "{env:?}");
+    assert!(
+        env.iter().all(|line| ["PATH=", "PWD=", "SHLVL=", "_="].iter().any(|known| line.starts_with(known))),
+        "{env:?}"
+    );
     assert!(run(&["/nonexistent/program"]).await.unwrap_err().starts_with("its command can't be started"));
     assert_eq!(run(&["false"]).await.unwrap_err(), "its command failed (exit status: 1)");
-    assert_eq!(run(&["sh", "-c", "yes | head -c 300000"]).await.unwrap_err(), "its command printed more than 262144 bytes");
+    assert_eq!(
+        run(&["sh", "-c", "yes | head -c 300000"]).await.unwrap_err(),
+        "its command printed more than 262144 bytes"
+    );
     assert_eq!(run(&["printf", "\\377"]).await.unwrap_err(), "its command printed what is no UTF-8");
     assert_eq!(run(&[]).await.unwrap_err(), "its command is empty");
 }

@@ -72,7 +72,10 @@ fn nobody_gets_longer_than_the_longest_by_any_permit() {
     let long = Span::from_secs(61).unwrap();
     for right in [Right::Request, Right::AutoApprove, Right::BreakGlass] {
         let verdict = rules.judge(&Question { span: long, ..question(right, "ana", "ana", "db") });
-        assert!(matches!(&verdict, Verdict::No { words, .. } if words.contains("is given for 1m at most")), "{verdict:?}");
+        assert!(
+            matches!(&verdict, Verdict::No { words, .. } if words.contains("is given for 1m at most")),
+            "{verdict:?}"
+        );
     }
 }
 
@@ -120,7 +123,9 @@ fn the_moment_is_the_one_of_the_resources_zone() {
     let text = "@id(\"night\") forbid (principal, action == Countersign::Action::\"request\", resource)\n\
                 unless { context.weekday == 1 && context.hour == 8 && context.minute == 30 && context.minutesOfDay == 510 };";
     let rules = rules(facts, text);
-    let ask = |now: &str| rules.judge(&Question { now: now.parse().unwrap(), ..question(Right::Request, "ana", "ana", "db") });
+    let ask = |now: &str| {
+        rules.judge(&Question { now: now.parse().unwrap(), ..question(Right::Request, "ana", "ana", "db") })
+    };
     assert!(is_yes(&ask("2026-11-22T23:30:00Z")), "Sunday in London is Monday in Tokyo");
     assert!(!is_yes(&ask("2026-11-23T08:30:00Z")));
 }

@@ -57,7 +57,10 @@ fn at(secs: i64) -> DateTime<Utc> {
 }
 
 fn asks(rules: &Policies, right: Right, who: &str, secs: i64) -> Verdict {
-    rules.judge(&Question { now: at(secs), ..question(right, who, if right == Right::Request { who } else { "ana" }, "db") })
+    rules.judge(&Question {
+        now: at(secs),
+        ..question(right, who, if right == Right::Request { who } else { "ana" }, "db")
+    })
 }
 
 fn words(verdict: &Verdict) -> &str {
