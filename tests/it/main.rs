@@ -8,8 +8,10 @@
 )]
 
 mod bad_input;
+mod check;
 mod cli;
 mod crash;
+mod explain;
 mod faults;
 mod house;
 mod playground;
