@@ -57,13 +57,16 @@ impl DirFetch {
 impl Fetch for DirFetch {
     fn fetch(&self, path: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
         let path = self.root.join(path);
-        match std::fs::metadata(&path) {
-            Ok(found) if found.is_file() => {
-                let mut bytes = Vec::new();
-                File::open(&path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-                Ok(Some(bytes))
+        let read = || {
+            if !std::fs::metadata(&path)?.is_file() {
+                return Err(io::Error::other("it is not a file"));
             }
-            Ok(_) => Err(io::Error::other("it is not a file")),
+            let mut bytes = Vec::new();
+            File::open(&path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+            Ok(bytes)
+        };
+        match read() {
+            Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -76,15 +79,20 @@ impl Fetch for DirFetch {
     }
 }
 
-/// A tile as wide as asked; the full one serves when the partial one is gone.
-fn fetch_tile(fetch: &dyn Fetch, tile: Tile, limit: usize) -> Result<Vec<u8>, String> {
-    let path = tile.path();
-    match fetch.fetch(&path, limit) {
-        Ok(Some(bytes)) if bytes.len() > limit => Err(format!("{path} is too large")),
-        Ok(Some(bytes)) => Ok(bytes),
-        Ok(None) => Err(format!("{path} is missing")),
-        Err(error) => Err(format!("{path}: {error}")),
+/// A tile, and how wide what was found is: partial tiles go once the full one stands there (c2sp.org/tlog-tiles), which
+/// then holds what they held.
+fn fetch_tile(fetch: &dyn Fetch, tile: Tile, limit: usize) -> Result<(Vec<u8>, u64), String> {
+    let full = Tile { width: TILE_WIDTH, ..tile };
+    let tries = if tile.width == TILE_WIDTH { vec![tile] } else { vec![tile, full] };
+    for found in tries {
+        match fetch.fetch(&found.path(), limit) {
+            Ok(Some(bytes)) if bytes.len() > limit => return Err(format!("{} is too large", found.path())),
+            Ok(Some(bytes)) => return Ok((bytes, found.width)),
+            Ok(None) => {}
+            Err(error) => return Err(format!("{}: {error}", found.path())),
+        }
     }
+    Err(format!("{} is missing", tile.path()))
 }
 
 /// Compares a head kept beside the log with it.
@@ -143,13 +151,12 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
         let fetched = on_threads(threads, &wave, |tile| fetch_tile(fetch, *tile, BUNDLE_MAX_BYTES));
         let (mut lines, mut bytes) = (Vec::new(), 0);
         for (tile, fetched) in wave.iter().zip(&fetched) {
-            let taken = fetched.as_ref().map_err(Clone::clone).and_then(|bundle| {
+            let taken = fetched.as_ref().map_err(Clone::clone).and_then(|(bundle, width)| {
                 bytes += bundle.len() as u64;
-                entries(bundle, tile.width)
-                    .ok_or_else(|| format!("{} does not hold {} entries", tile.path(), tile.width))
+                entries(bundle, *width).ok_or_else(|| format!("{} does not hold {width} entries", tile.path()))
             });
             match taken {
-                Ok(found) => lines.extend(found),
+                Ok(found) => lines.extend(found.into_iter().zip(0..tile.width).map(|(line, _)| line)),
                 // Without these, nothing after them can be placed.
                 Err(words) => {
                     walked.walk.faults.add(Fault::at(tile.n * TILE_WIDTH, Class::Tile, words));
@@ -228,17 +235,17 @@ fn compare_tile(fetch: &dyn Fetch, tile: Tile, nodes: &AllNodes) -> Option<Fault
     let first = tile.n * TILE_WIDTH;
     let fault = |n: u64, words: String| Some(Fault::at((first + n) << shift, Class::Tile, words));
     let limit = if tile.level.is_some() { TILE_BYTES } else { BUNDLE_MAX_BYTES };
-    let bytes = match fetch_tile(fetch, tile, limit) {
-        Ok(bytes) => bytes,
+    let (bytes, width) = match fetch_tile(fetch, tile, limit) {
+        Ok(found) => found,
         Err(words) => return fault(0, words),
     };
     let held = if tile.level.is_some() {
-        hashes(&bytes, tile.width).map(<[_]>::to_vec)
+        hashes(&bytes, width).map(<[_]>::to_vec)
     } else {
-        entries(&bytes, tile.width).map(|lines| lines.into_iter().map(leaf_hash).collect())
+        entries(&bytes, width).map(|lines| lines.into_iter().map(leaf_hash).collect())
     };
-    let Some(held) = held else { return fault(0, format!("{} does not hold {} of them", tile.path(), tile.width)) };
+    let Some(held) = held else { return fault(0, format!("{} does not hold {width} of them", tile.path())) };
     let level = if tile.level.is_some() { shift } else { 0 };
-    let wrong = (0..).zip(&held).find(|(n, hash)| nodes.node(level, first + n).ok().as_ref() != Some(*hash));
+    let wrong = (0..tile.width).zip(&held).find(|(n, hash)| nodes.node(level, first + n).ok().as_ref() != Some(*hash));
     wrong.and_then(|(n, _)| fault(n, format!("{} is not what the entries give", tile.path())))
 }
