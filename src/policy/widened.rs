@@ -68,7 +68,7 @@ fn accounts(old: &Policies, new: &Policies, lines: &mut Vec<String>) {
         match old.facts().principal(chat, account) {
             Some(before) if before == name => {}
             Some(before) => {
-                lines.push(format!("the {} account {account} is `{name}` now, it was `{before}`", chat.word()))
+                lines.push(format!("the {} account {account} is `{name}` now, it was `{before}`", chat.word()));
             }
             None if old.facts().people().contains(name) => {
                 lines.push(format!("`{name}` may act from the {} account {account}", chat.word()));
@@ -135,7 +135,7 @@ fn rules(old: &Policies, new: &Policies, lines: &mut Vec<String>) {
         match (effect, now) {
             (Effect::Forbid, None) => lines.push(format!("the rule `{id}`, which forbids, is gone")),
             (Effect::Forbid, Some((Effect::Permit, _))) => {
-                lines.push(format!("the rule `{id}` permits now, it forbade"))
+                lines.push(format!("the rule `{id}` permits now, it forbade"));
             }
             (Effect::Forbid, Some((Effect::Forbid, now))) if now != text => {
                 lines.push(format!("the rule `{id}`, which forbids, was changed"));
@@ -149,6 +149,10 @@ fn rules(old: &Policies, new: &Policies, lines: &mut Vec<String>) {
     let fresh = after.iter().filter(|(id, (effect, _))| *effect == Effect::Permit && !before.contains_key(*id));
     lines.extend(fresh.map(|(id, _)| format!("there is a new rule `{id}`, which permits")));
 }
+
+/// What makes people different for rules: their name if some rule names them, whether they are new, and the groups they
+/// were and are in.
+type Class<'a> = (Option<&'a str>, bool, Vec<String>, Vec<String>);
 
 /// Both sets of rules, and what makes people different for them.
 struct Comparison<'a> {
@@ -177,7 +181,7 @@ impl<'a> Comparison<'a> {
             let groups = snapshot.world.flat.iter().filter(|(_, people)| people.contains(who));
             groups.map(|(group, _)| group.clone()).collect()
         };
-        let mut classes: BTreeMap<(Option<&str>, bool, Vec<String>, Vec<String>), Vec<&'a str>> = BTreeMap::new();
+        let mut classes: BTreeMap<Class<'_>, Vec<&'a str>> = BTreeMap::new();
         for who in new.facts().people() {
             let person = named.get(who.as_str()).copied();
             let known = old.facts().people().contains(who);

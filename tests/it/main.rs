@@ -8,8 +8,10 @@
 )]
 
 mod bad_input;
+mod check;
 mod cli;
 mod crash;
+mod explain;
 mod faults;
 mod house;
 mod playground;
@@ -26,6 +28,7 @@ mod rehearse;
 mod rehearse_cli;
 mod restart;
 mod secrets;
+mod self_approval;
 mod story;
 mod support;
 mod web;
