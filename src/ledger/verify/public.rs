@@ -57,16 +57,13 @@ impl DirFetch {
 impl Fetch for DirFetch {
     fn fetch(&self, path: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
         let path = self.root.join(path);
-        let read = || {
-            if !std::fs::metadata(&path)?.is_file() {
-                return Err(io::Error::other("it is not a file"));
+        match std::fs::metadata(&path) {
+            Ok(found) if found.is_file() => {
+                let mut bytes = Vec::new();
+                File::open(&path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+                Ok(Some(bytes))
             }
-            let mut bytes = Vec::new();
-            File::open(&path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-            Ok(bytes)
-        };
-        match read() {
-            Ok(bytes) => Ok(Some(bytes)),
+            Ok(_) => Err(io::Error::other("it is not a file")),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -79,20 +76,24 @@ impl Fetch for DirFetch {
     }
 }
 
-/// A tile, and how wide what was found is: partial tiles go once the full one stands there (c2sp.org/tlog-tiles), which
-/// then holds what they held.
+/// A tile, and how wide it is: as wide as asked, or full when the partial one is gone because the log has grown since.
 fn fetch_tile(fetch: &dyn Fetch, tile: Tile, limit: usize) -> Result<(Vec<u8>, u64), String> {
-    let full = Tile { width: TILE_WIDTH, ..tile };
-    let tries = if tile.width == TILE_WIDTH { vec![tile] } else { vec![tile, full] };
-    for found in tries {
-        match fetch.fetch(&found.path(), limit) {
-            Ok(Some(bytes)) if bytes.len() > limit => return Err(format!("{} is too large", found.path())),
-            Ok(Some(bytes)) => return Ok((bytes, found.width)),
+    for width in [tile.width, TILE_WIDTH] {
+        let path = Tile { width, ..tile }.path();
+        match fetch.fetch(&path, limit) {
+            Ok(Some(bytes)) if bytes.len() > limit => return Err(format!("{path} is too large")),
+            Ok(Some(bytes)) => return Ok((bytes, width)),
             Ok(None) => {}
-            Err(error) => return Err(format!("{}: {error}", found.path())),
+            Err(error) => return Err(format!("{path}: {error}")),
         }
     }
     Err(format!("{} is missing", tile.path()))
+}
+
+/// So many of what a tile holds.
+fn cut<T>(mut held: Vec<T>, tile: &Tile) -> Vec<T> {
+    held.truncate(usize::try_from(tile.width).unwrap_or(usize::MAX));
+    held
 }
 
 /// Compares a head kept beside the log with it.
@@ -153,10 +154,12 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
         for (tile, fetched) in wave.iter().zip(&fetched) {
             let taken = fetched.as_ref().map_err(Clone::clone).and_then(|(bundle, width)| {
                 bytes += bundle.len() as u64;
-                entries(bundle, *width).ok_or_else(|| format!("{} does not hold {width} entries", tile.path()))
+                entries(bundle, *width)
+                    .map(|found| cut(found, tile))
+                    .ok_or_else(|| format!("{} does not hold {} entries", tile.path(), tile.width))
             });
             match taken {
-                Ok(found) => lines.extend(found.into_iter().zip(0..tile.width).map(|(line, _)| line)),
+                Ok(found) => lines.extend(found),
                 // Without these, nothing after them can be placed.
                 Err(words) => {
                     walked.walk.faults.add(Fault::at(tile.n * TILE_WIDTH, Class::Tile, words));
@@ -236,7 +239,7 @@ fn compare_tile(fetch: &dyn Fetch, tile: Tile, nodes: &AllNodes) -> Option<Fault
     let fault = |n: u64, words: String| Some(Fault::at((first + n) << shift, Class::Tile, words));
     let limit = if tile.level.is_some() { TILE_BYTES } else { BUNDLE_MAX_BYTES };
     let (bytes, width) = match fetch_tile(fetch, tile, limit) {
-        Ok(found) => found,
+        Ok(fetched) => fetched,
         Err(words) => return fault(0, words),
     };
     let held = if tile.level.is_some() {
@@ -244,8 +247,10 @@ fn compare_tile(fetch: &dyn Fetch, tile: Tile, nodes: &AllNodes) -> Option<Fault
     } else {
         entries(&bytes, width).map(|lines| lines.into_iter().map(leaf_hash).collect())
     };
-    let Some(held) = held else { return fault(0, format!("{} does not hold {width} of them", tile.path())) };
+    let Some(held) = held.map(|held| cut(held, &tile)) else {
+        return fault(0, format!("{} does not hold {} of them", tile.path(), tile.width));
+    };
     let level = if tile.level.is_some() { shift } else { 0 };
-    let wrong = (0..tile.width).zip(&held).find(|(n, hash)| nodes.node(level, first + n).ok().as_ref() != Some(*hash));
+    let wrong = (0..).zip(&held).find(|(n, hash)| nodes.node(level, first + n).ok().as_ref() != Some(*hash));
     wrong.and_then(|(n, _)| fault(n, format!("{} is not what the entries give", tile.path())))
 }
