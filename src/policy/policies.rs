@@ -85,6 +85,11 @@ impl Policies {
         self
     }
 
+    /// What a ticket in a reason looks like.
+    pub(super) fn ticket_pattern(&self) -> Option<&str> {
+        self.ticket.as_ref().map(Regex::as_str)
+    }
+
     /// The facts behind the rules.
     pub fn facts(&self) -> &Facts {
         &self.facts

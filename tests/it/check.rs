@@ -59,10 +59,10 @@ fn twenty_planted_faults_are_the_twenty_that_are_told() {
         |                  ^
       hint: a regular expression, for example `'[A-Z][A-Z0-9]+-[0-9]+'`
 
-    resources.toml:1:1: warning: `eve` approves `db` but has no account on any chat that is set up
+    resources.toml:4:16: warning: `eve` approves `db` but has no account on any chat that is set up
        |
-     1 | [[resource]]
-       | ^
+     4 | approvers    = ["group:dba"]
+       |                ^
       hint: add their Slack or Discord id to `people.toml`
 
     resources.toml:7:16: warning: nobody may break the glass for `db`: its `break_glass` names nobody
