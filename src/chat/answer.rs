@@ -91,6 +91,13 @@ pub fn done(state: &State, action: &Action, about: Option<RequestId>) -> Reply {
                 text("Asked: ".into()),
                 id(),
                 text(format!(" for {} of {}. It needs {people}; you will be told.", request.span, request.resource)),
+                text(match request.manner.declined.as_slice() {
+                    [] => String::new(),
+                    rules => {
+                        let rules = rules.join(", ");
+                        format!(" The rule {rules} does not approve it: it names you, or another forbids it.")
+                    }
+                }),
             ]
         }
         Action::Approve { .. } => {

@@ -175,7 +175,8 @@ impl Known {
             _ => Scope::Person(uid.id().unescaped().to_owned()),
         };
         let rights = Right::ALL.into_iter().filter(|right| match policy.action_constraint() {
-            ActionConstraint::Any => true,
+            // What permits everything was not written to let people in by themselves: that has to be said by its name.
+            ActionConstraint::Any => policy.effect() == Effect::Forbid || *right != Right::AutoApprove,
             ActionConstraint::Eq(uid) => uid.id().unescaped() == right.word(),
             ActionConstraint::In(uids) => uids.iter().any(|uid| uid.id().unescaped() == right.word()),
         });

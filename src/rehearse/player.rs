@@ -194,6 +194,7 @@ impl Player {
                 self.stage.clock.set_behind(behind.map(Span::delta).unwrap_or_default());
                 self.stage.rest().await?;
             }
+            Statement::Group { name, roster } => self.stage.groups.set(name, roster.clone()),
             Statement::Provider { resource, mood } => self.stage.world.set_mood(resource, *mood),
             Statement::Expect { .. } => {}
         }

@@ -10,7 +10,12 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{chats::Walls, clock::StoryClock, world::World};
+use super::{
+    chats::Walls,
+    clock::StoryClock,
+    groups::{Groups, Lookups},
+    world::World,
+};
 use crate::{
     access::{Files, RequestId, Rules, State, Stored},
     chat::{Inbound, Reply, Service as _},
@@ -50,7 +55,7 @@ pub type Finder = Arc<dyn Fn(&Files) -> Option<Config> + Send + Sync>;
 #[derive(Clone)]
 pub struct Kit {
     /// What may change while it runs.
-    pub book: fn(&Config) -> Result<Book, String>,
+    pub book: fn(&Config, Lookups) -> Result<Book, String>,
     /// What other rules change.
     pub widened: fn(Finder) -> Widened,
 }
@@ -71,6 +76,8 @@ pub struct Stage {
     pub clock: Arc<StoryClock>,
     /// The story's targets.
     pub world: Arc<World>,
+    /// The story's groups.
+    pub groups: Arc<Groups>,
     /// The story's chats.
     pub walls: Arc<Walls>,
     /// What the ledger says: folded here from its entries, as anybody could.
@@ -92,8 +99,9 @@ impl Stage {
         (data, providers): (&Path, &Path),
         now: DateTime<Utc>,
     ) -> anyhow::Result<Self> {
+        let groups = Arc::new(Groups::default());
         let mut stage = Self {
-            book: Rulebook::new((kit.book)(&config).map_err(anyhow::Error::msg)?),
+            book: Rulebook::new((kit.book)(&config, groups.lookups(&config)).map_err(anyhow::Error::msg)?),
             people: Arc::new(RwLock::new(config.people.clone())),
             walls: Walls::new(usual_channel(&config)),
             seen: Arc::new(RwLock::new(vec![config.clone()])),
@@ -103,6 +111,7 @@ impl Stage {
             providers: providers.to_owned(),
             clock: StoryClock::new(now),
             world: World::new(),
+            groups,
             state: State::default(),
             entries: Vec::new(),
             engine: None,
@@ -128,7 +137,7 @@ impl Stage {
     /// As [`Stage::rest`]; within, why they were not loaded.
     pub async fn reload(&mut self, config: &Config) -> anyhow::Result<Result<(), String>> {
         self.seen.write().unwrap_or_else(PoisonError::into_inner).push(config.clone());
-        let book = (self.kit.book)(config).map_err(anyhow::Error::msg)?;
+        let book = (self.kit.book)(config, self.groups.lookups(config)).map_err(anyhow::Error::msg)?;
         if let Err(words) = self.engine()?.load(book).await {
             return Ok(Err(words));
         }

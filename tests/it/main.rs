@@ -28,6 +28,7 @@ mod rehearse;
 mod rehearse_cli;
 mod restart;
 mod secrets;
+mod self_approval;
 mod story;
 mod support;
 mod web;
