@@ -8,7 +8,10 @@ use cedar_policy::{
 };
 use miette::Diagnostic;
 
-use super::{Facts, names::Names};
+use super::{
+    Facts,
+    names::{LOG_NAME, Names},
+};
 use crate::access::Right;
 
 /// The schema that every policy is held against, in Cedar's own syntax.
@@ -338,6 +341,7 @@ fn missing(policy: &Policy, start: usize, text: &str, facts: &Facts) -> Vec<Rema
             "Principal" => ("person", facts.people().iter().map(String::as_str).collect()),
             "Group" => ("group", facts.groups().keys().map(String::as_str).collect()),
             "Resource" => ("resource", facts.resources().keys().map(String::as_str).collect()),
+            "Log" => ("log", vec![LOG_NAME]),
             _ => continue,
         };
         if known.contains(&name) {
