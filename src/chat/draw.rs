@@ -285,6 +285,7 @@ pub(super) fn happened(state: &State, request: &Request, event: &Event) -> Line 
         | Event::SubjectErased { .. }
         | Event::Heartbeat {}
         | Event::ClockStepped { .. }
+        | Event::ClockJumped { .. }
         | Event::ServiceStarted { .. }
         | Event::SubjectEnrolled { .. }
         | Event::MessageReceived { .. }

@@ -26,6 +26,7 @@ mod provider_throwaway;
 mod provider_token;
 mod rehearse;
 mod rehearse_cli;
+mod reload;
 mod restart;
 mod secrets;
 mod self_approval;
