@@ -181,6 +181,7 @@ impl Day {
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() {
+    tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr).init();
     let minutes = std::env::var("COUNTERSIGN_LOAD_MINUTES").ok().and_then(|text| text.parse().ok());
     let minutes: u64 = minutes.unwrap_or(MINUTES_DEFAULT);
     let dir = tempfile::tempdir().unwrap();
@@ -188,7 +189,7 @@ async fn main() {
     let slow = Arc::new(Slow { clock: Arc::clone(&clock), late: Mutex::default(), open: AtomicU64::new(0) });
     let provider: Arc<dyn Provider> = Arc::clone(&slow) as _;
     let holder = |name: &str| Holder { name: name.to_owned(), ssh_keys: vec![] };
-    let engine = Engine::start(Setup {
+    let mut engine = Engine::start(Setup {
         ground: Arc::new(Disk { data: dir.path().join("ledger"), origin: "example.com/load".into() }),
         book: Rulebook::new(rulebook::Book { rules: Arc::new(rules()), digest: None, files: vec![] }),
         widened: Arc::new(|_, _| Vec::new()),
@@ -216,7 +217,9 @@ async fn main() {
             tokio::spawn(async move { day.round(n, secs, false).await })
         });
         for round in rounds.collect::<Vec<_>>() {
-            round.await.unwrap();
+            if round.await.is_err() {
+                panic!("the engine has failed: {:?}", engine.failed().await);
+            }
         }
     }
     while slow.open.load(Ordering::Relaxed) < LIVE as u64 * 9 / 10 {
@@ -254,6 +257,11 @@ async fn main() {
             "memory, at most        {mb} MB, {:.2} of the limit of {MEMORY_MAX_MB} MB",
             mb as f64 / MEMORY_MAX_MB as f64
         );
+    }
+    tokio::select! {
+        biased;
+        failed = engine.failed() => panic!("the engine has failed: {failed:?}"),
+        () = std::future::ready(()) => {}
     }
     println!("ledger                 {} entries", *engine.handle.shared().size().borrow());
     engine.stop().await;

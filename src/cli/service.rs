@@ -195,7 +195,6 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     }
     let live = Live::new(config.clone());
     let shelf = Shelf::of(&surroundings.data);
-    keep(&shelf, &surroundings.config, config);
     let doors = doors(&live, &surroundings, &clock);
     let page = Arc::new(page(config, &clock));
     let adapters: Vec<Arc<dyn Adapter>> = if on_page { vec![Arc::clone(&page) as _] } else { Vec::new() };
@@ -217,6 +216,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
         .map_err(|error| Stop::Finding(format!("can't listen on {}: {error}", surroundings.listen)))?;
     let address = listener.local_addr()?;
     let engine = Engine::start(setup).await.map_err(|fatal| stop(fatal, "does not start"))?;
+    keep(&shelf, &surroundings.config, config);
     let (stopper, mut told) = watch::channel(false);
     let mut router =
         web::router(web::PublicLog { dir: surroundings.data.join("public") }, documents(live.clone(), doors));

@@ -176,15 +176,17 @@ impl Writer {
     async fn work(&mut self, first: Option<Job>) -> Result<(), Fatal> {
         let mut batch = self.batch();
         let mut next = first.or_else(|| self.held.pop_front());
-        for _ in 0..BATCH_JOBS_MAX {
-            let Some(job) = next else { break };
+        let mut room = BATCH_JOBS_MAX;
+        while let Some(job) = next.take() {
             // What follows other rules is decided by them, in a batch of its own.
             if let Job::Load { book, done } = job {
                 self.load(&mut batch, book, done).await;
                 break;
             }
             self.take(&mut batch, job);
-            if batch.text_bytes > BATCH_TEXT_BYTES_MAX || batch.drafts.len() > BATCH_EVENTS_MAX {
+            room -= 1;
+            // Nothing is taken from the queue that this batch has no room for.
+            if room == 0 || batch.text_bytes > BATCH_TEXT_BYTES_MAX || batch.drafts.len() > BATCH_EVENTS_MAX {
                 break;
             }
             next = self.held.pop_front().or_else(|| self.jobs.try_recv().ok());

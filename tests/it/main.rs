@@ -8,6 +8,7 @@
 )]
 
 mod bad_input;
+mod burst;
 mod check;
 mod cli;
 mod crash;

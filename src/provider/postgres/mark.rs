@@ -8,21 +8,21 @@ use super::super::{Order, orders};
 struct Mark {
     /// The external id.
     countersign: String,
+    /// The end in seconds since 1970.
+    exp: i64,
     log: String,
     request: u64,
     resource: String,
-    /// The end in seconds since 1970.
-    exp: i64,
 }
 
 /// The comment for a role.
 pub(super) fn mark(order: &Order, resource: &str) -> String {
     let mark = Mark {
         countersign: order.external_id.clone(),
+        exp: order.not_after.timestamp(),
         log: orders::log_tag(&order.external_id).unwrap_or_default().to_owned(),
         request: order.request,
         resource: resource.to_owned(),
-        exp: order.not_after.timestamp(),
     };
     serde_json::json!(mark).to_string()
 }
