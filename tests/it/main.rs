@@ -10,6 +10,7 @@
 mod bad_input;
 mod cli;
 mod crash;
+mod crash_rounds;
 mod faults;
 mod house;
 mod playground;
@@ -28,4 +29,5 @@ mod restart;
 mod secrets;
 mod story;
 mod support;
+mod sweep;
 mod web;
