@@ -164,16 +164,17 @@ struct Access {
     role: String,
     not_after: Option<DateTime<Utc>>,
     issued: usize,
+    ending: bool,
     ended: usize,
     failed: usize,
     cause: String,
 }
 
 impl Access {
-    /// It is over, or it was issued and has hours left.
+    /// It is over, or it was issued, has hours left and nobody is ending it.
     fn is_settled(&self) -> bool {
         let hours_left = self.not_after.is_some_and(|end| (end - now()).num_minutes() > 5);
-        self.ended + self.failed > 0 || (self.issued > 0 && hours_left)
+        self.ended + self.failed > 0 || (self.issued > 0 && !self.ending && hours_left)
     }
 
     fn is_live(&self) -> bool {
@@ -181,11 +182,14 @@ impl Access {
     }
 }
 
+/// By request, from its approval on: what is approved is going to be ordered.
 fn accesses(entries: &[Value]) -> BTreeMap<u64, Access> {
+    const KINDS: [&str; 6] =
+        ["request.approved", "grant.ordered", "grant.issued", "grant.ending", "grant.ended", "grant.failed"];
     let mut all: BTreeMap<u64, Access> = BTreeMap::new();
     for entry in entries {
         let (body, kind) = (&entry["body"], entry["kind"].as_str().unwrap());
-        if !["grant.ordered", "grant.issued", "grant.ended", "grant.failed"].contains(&kind) {
+        if !KINDS.contains(&kind) {
             continue;
         }
         let access = all.entry(body["request"].as_u64().unwrap()).or_default();
@@ -194,7 +198,9 @@ fn accesses(entries: &[Value]) -> BTreeMap<u64, Access> {
                 access.role = body["external_id"].as_str().unwrap().to_owned();
                 access.not_after = Some(body["not_after"].as_str().unwrap().parse().unwrap());
             }
+            "request.approved" => {}
             "grant.issued" => access.issued += 1,
+            "grant.ending" => access.ending = true,
             "grant.failed" => access.failed += 1,
             _ => {
                 access.ended += 1;

@@ -37,8 +37,8 @@ impl Scene {
         write("policy.cedar", "");
         let resource = |name: &str, provider: &str, own: &str| {
             format!(
-                "[[resource]]\nname = \"{name}\"\ndescription = \"x\"\nprovider = \"{provider}\"\nrequesters = [\"ana\"]\n\
-                 approvers = [\"ben\"]\nmax_duration = \"1h\"\n[resource.{provider}]\n{own}\n"
+                "[[resource]]\nname = \"{name}\"\ndescription = \"x\"\nprovider = \"{provider}\"\nrequesters = [\"person:ana\"]\n\
+                 approvers = [\"person:ben\"]\nmax_duration = \"1h\"\n[resource.{provider}]\n{own}\n"
             )
         };
         write(
@@ -106,7 +106,16 @@ async fn only_what_is_overdue_ends_and_its_sessions_with_it() {
 
     // A dry run says it and touches nothing.
     let (code, said, errors) = scene.sweep(&["--dry-run"]);
-    is!(format!("{code}\n{}{errors}", plain(&said)), @"");
+    is!(format!("{code}\n{}{errors}", plain(&said)), @"
+    0
+    prod-db (postgres): 4 with our mark on the server, 3 to end here
+      cs_abcdefgh_1 (for prod-db) was due THEN UTC: would be ended
+      cs_abcdefgh_2 (for prod-db) was due THEN UTC: would be ended
+      cs_bcdefghi_4 (for old-db) was due THEN UTC: would be ended
+      cs_abcdefgh_77 has a name like ours and no mark of ours: it is left alone; look where it comes from
+      cs_abcdefgh_78 has a name like ours and no mark of ours: it is left alone; look where it comes from
+    prod-host (ssh): what it gives out ends by itself; nothing to sweep
+    ");
     assert_eq!(scene.roles(), before);
     for session in &mut sessions {
         assert_eq!(session.ask("SELECT 'here'"), "here");
@@ -132,7 +141,15 @@ async fn only_what_is_overdue_ends_and_its_sessions_with_it() {
 
     // All.
     let (code, said, errors) = scene.sweep(&[]);
-    is!(format!("{code}\n{}{errors}", plain(&said)), @"");
+    is!(format!("{code}\n{}{errors}", plain(&said)), @"
+    0
+    prod-db (postgres): 3 with our mark on the server, 2 to end here
+      cs_abcdefgh_1 (for prod-db) was due THEN UTC: ended
+      cs_abcdefgh_2 (for prod-db) was due THEN UTC: ended
+      cs_abcdefgh_77 has a name like ours and no mark of ours: it is left alone; look where it comes from
+      cs_abcdefgh_78 has a name like ours and no mark of ours: it is left alone; look where it comes from
+    prod-host (ssh): what it gives out ends by itself; nothing to sweep
+    ");
     let mut left = vec![due_later.external_id.clone()];
     left.extend(foreign);
     left.sort();
@@ -177,13 +194,26 @@ async fn what_can_not_be_ended_is_a_finding() {
     until("the end", || now() > order.not_after);
     let plain = |text: &str| text.replace(&order.not_after.format("%Y-%m-%d %H:%M:%S").to_string(), "THEN");
     let (code, said, errors) = scene.sweep(&[]);
-    is!(format!("{code}\n{}{errors}", plain(&said)), @"");
+    is!(format!("{code}\n{}{errors}", plain(&said)), @r#"
+    1
+    prod-db (postgres): 1 with our mark on the server, 1 to end here
+      cs_abcdefgh_1 (for prod-db) was due THEN UTC: could not be ended: the role "cs_abcdefgh_1" can't log in and has no session and no rights of "app_rw" any more, but it can't be dropped: somebody granted it something by name; run as a superuser in "orders" `DROP OWNED BY "cs_abcdefgh_1";`
+    prod-host (ssh): what it gives out ends by itself; nothing to sweep
+    prod-db (postgres): cs_abcdefgh_1 could not be ended: the role "cs_abcdefgh_1" can't log in and has no session and no rights of "app_rw" any more, but it can't be dropped: somebody granted it something by name; run as a superuser in "orders" `DROP OWNED BY "cs_abcdefgh_1";`
+    overdue and not ended: 1; targets that could not be asked: 0
+    "#);
     assert!(session.last_words().contains("terminating connection"), "what could be done was done");
 
     let port = scene.server.port.to_string();
     scene.server.crash();
     let (code, said, errors) = scene.sweep(&[]);
-    is!(format!("{code}\n{}{errors}", said.replace(&port, "PORT")), @"");
+    is!(format!("{code}\n{said}{errors}").replace(&port, "PORT"), @"
+    1
+    prod-db (postgres): can't be asked: PostgreSQL at 127.0.0.1:PORT/orders: can't be reached: Connection refused (os error 111)
+    prod-host (ssh): what it gives out ends by itself; nothing to sweep
+    prod-db (postgres) can't be asked: PostgreSQL at 127.0.0.1:PORT/orders: can't be reached: Connection refused (os error 111)
+    overdue and not ended: 0; targets that could not be asked: 1
+    ");
     let (code, said, _) = scene.sweep(&["--json", "--dry-run"]);
     assert_eq!(code, 1);
     let told: serde_json::Value = serde_json::from_str(&said).unwrap();
