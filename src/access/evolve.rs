@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Event, Finding, Happening, Personal, Phase, Refusal, Request, RequestId, State, Stored,
+    Call, Event, Finding, Happening, Personal, Phase, Refusal, Request, RequestId, State, Stored,
     state::{Bulletin, FINISHED_KEPT_MAX, Preapproval, SEEN_KEPT_SECS, Seen, Subject, Topic},
 };
 
@@ -58,7 +58,7 @@ impl State {
                     self.bulletin(stored, Topic::Rules);
                 }
             }
-            Event::ClockStepped { .. } => self.bulletin(stored, Topic::Clock),
+            Event::ClockStepped { .. } | Event::ClockJumped { .. } => self.bulletin(stored, Topic::Clock),
             Event::DigestMade { to, due, .. } => {
                 self.digest = Some((*seq, *due, *to));
                 self.bulletin(stored, Topic::Digest);
@@ -197,6 +197,9 @@ impl State {
         if let Event::ReviewGiven { finding: Finding::Concern, .. } = &stored.event {
             self.bulletin(stored, Topic::Concern);
         }
+        if let Event::PeopleCalled { why: Call::ReviewOverdue, .. } = &stored.event {
+            self.bulletin(stored, Topic::Overdue);
+        }
         if self.requests.get(&id).is_some_and(Request::over) && self.open.remove(&id) {
             self.finished.insert((stored.seq, id));
             while self.finished.len() > FINISHED_KEPT_MAX {
@@ -296,6 +299,7 @@ fn message_of(event: &Event) -> Option<u64> {
         | Event::SubjectErased { .. }
         | Event::Heartbeat {}
         | Event::ClockStepped { .. }
+        | Event::ClockJumped { .. }
         | Event::ServiceStarted { .. }
         | Event::SubjectEnrolled { .. }
         | Event::MessageReceived { .. }

@@ -191,6 +191,7 @@ impl Request {
             | Event::SubjectErased { .. }
             | Event::Heartbeat {}
             | Event::ClockStepped { .. }
+            | Event::ClockJumped { .. }
             | Event::ServiceStarted { .. }
             | Event::SubjectEnrolled { .. }
             | Event::MessageReceived { .. }

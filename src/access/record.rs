@@ -42,8 +42,9 @@ pub struct NotAnEvent {
 
 impl Event {
     /// The kinds that this module writes and reads, besides the ledger's own.
-    pub const KINDS: [&'static str; 32] = [
+    pub const KINDS: [&'static str; 33] = [
         "service.started",
+        "clock.jumped",
         "subject.enrolled",
         "message.received",
         "message.refused",
@@ -113,6 +114,7 @@ impl Event {
             | Self::SubjectErased { .. }
             | Self::Heartbeat {}
             | Self::ClockStepped { .. }
+            | Self::ClockJumped { .. }
             | Self::ServiceStarted { .. }
             | Self::SubjectEnrolled { .. }
             | Self::MessageReceived { .. }
@@ -220,6 +222,7 @@ impl Event {
             | Self::SubjectErased { .. }
             | Self::Heartbeat {}
             | Self::ClockStepped { .. }
+            | Self::ClockJumped { .. }
             | Self::ServiceStarted { .. }
             | Self::RequestCancelled { .. }
             | Self::RequestLapsed { .. }
@@ -263,6 +266,7 @@ impl Event {
             | Self::SubjectErased { .. }
             | Self::Heartbeat {}
             | Self::ClockStepped { .. }
+            | Self::ClockJumped { .. }
             | Self::ServiceStarted { .. }
             | Self::RequestCancelled { .. }
             | Self::RequestLapsed { .. }

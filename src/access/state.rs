@@ -146,6 +146,8 @@ pub enum Topic {
     Clock,
     /// A review found something.
     Concern,
+    /// A review was not given in time.
+    Overdue,
     /// The report of a period.
     Digest,
 }

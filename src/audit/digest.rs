@@ -127,6 +127,7 @@ impl Digest {
             | Event::SubjectErased { .. }
             | Event::Heartbeat {}
             | Event::ClockStepped { .. }
+            | Event::ClockJumped { .. }
             | Event::ServiceStarted { .. }
             | Event::SubjectEnrolled { .. }
             | Event::MessageReceived { .. }
