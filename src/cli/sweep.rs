@@ -186,30 +186,33 @@ impl Target {
     }
 
     fn json(&self) -> Value {
-        let mut told = json!({ "resource": self.resource, "provider": self.kind });
+        let Self { resource, kind, .. } = self;
         match &self.answer {
-            Err(error) => told["error"] = json!(error.to_string()),
-            Ok(None) => told["ends_by_itself"] = json!(true),
-            Ok(Some(marks)) => {
-                let overdue = self.overdue.iter().map(|Overdue { object, outcome }| {
-                    let mut told = json!({
-                        "external_id": object.external_id,
-                        "log": object.log_tag(),
-                        "resource": object.resource,
-                        "not_after": object.not_after,
-                        "outcome": outcome.word(),
-                    });
-                    if let Fate::Stays(why) = outcome {
-                        told["error"] = json!(why);
-                    }
-                    told
-                });
-                told["marked"] = json!(marks.items.len());
-                told["unmarked"] = json!(marks.unmarked);
-                told["overdue"] = overdue.collect();
-            }
+            Err(error) => json!({ "resource": resource, "provider": kind, "error": error.to_string() }),
+            Ok(None) => json!({ "resource": resource, "provider": kind, "ends_by_itself": true }),
+            Ok(Some(Marks { items, unmarked, .. })) => json!({
+                "resource": resource,
+                "provider": kind,
+                "marked": items.len(),
+                "unmarked": unmarked,
+                "overdue": self.overdue.iter().map(Overdue::json).collect::<Vec<_>>(),
+            }),
         }
-        told
+    }
+}
+
+impl Overdue {
+    fn json(&self) -> Value {
+        let Self { object, outcome } = self;
+        let error = if let Fate::Stays(why) = outcome { Some(why) } else { None };
+        json!({
+            "external_id": object.external_id,
+            "log": object.log_tag(),
+            "resource": object.resource,
+            "not_after": object.not_after,
+            "outcome": outcome.word(),
+            "error": error,
+        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Rounds of life and sudden death: the true binary over a real PostgreSQL, killed at random while people ask, approve,
+//! Rounds of life and sudden death: the true binary over a real `PostgreSQL`, killed at random while people ask, approve,
 //! use and give back, and started again on the same ledger and the same database, round after round. In the end nothing
 //! is open that should not be, nothing is shut that should not be, and the chain holds.
 //!
@@ -195,7 +195,7 @@ fn accesses(entries: &[Value]) -> BTreeMap<u64, Access> {
         let access = all.entry(body["request"].as_u64().unwrap()).or_default();
         match kind {
             "grant.ordered" => {
-                access.role = body["external_id"].as_str().unwrap().to_owned();
+                body["external_id"].as_str().unwrap().clone_into(&mut access.role);
                 access.not_after = Some(body["not_after"].as_str().unwrap().parse().unwrap());
             }
             "request.approved" => {}
@@ -204,7 +204,7 @@ fn accesses(entries: &[Value]) -> BTreeMap<u64, Access> {
             "grant.failed" => access.failed += 1,
             _ => {
                 access.ended += 1;
-                access.cause = body["cause"].as_str().unwrap().to_owned();
+                body["cause"].as_str().unwrap().clone_into(&mut access.cause);
             }
         }
     }

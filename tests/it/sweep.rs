@@ -133,6 +133,7 @@ async fn only_what_is_overdue_ends_and_its_sessions_with_it() {
             "log": OTHER_TAG,
             "not_after": other_log.not_after,
             "outcome": "ended",
+            "error": null,
             "resource": "old-db",
         }])
     );

@@ -5,15 +5,16 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{Order, orders};
 
+/// The keys in the order of the alphabet, whatever keeps or sorts them.
 #[derive(Serialize, Deserialize)]
 struct Mark {
     /// The external id.
     countersign: String,
+    /// The end in seconds since 1970.
+    exp: i64,
     log: String,
     request: u64,
     resource: String,
-    /// The end in seconds since 1970.
-    exp: i64,
 }
 
 /// The comment for a role.
