@@ -18,6 +18,7 @@ mod schema;
 mod service;
 mod shelf;
 mod status;
+mod sweep;
 mod verify;
 
 use std::{
@@ -62,6 +63,8 @@ enum Command {
     Export(export::Args),
     /// Have a running service load its config anew
     Reload(reload::Args),
+    /// End what is overdue by its own mark, without ledger or service
+    Sweep(sweep::Args),
     /// Read the ledger
     Log(log::Args),
     /// Make all that the ledger holds of a person unreadable; every proof stays valid
@@ -106,6 +109,7 @@ pub fn main() -> ExitCode {
         Command::Prove(args) => prove::main(&args),
         Command::Export(args) => export::main(&args),
         Command::Reload(args) => reload::main(&args),
+        Command::Sweep(args) => sweep::main(&args),
         Command::Log(args) => log::main(&args),
         Command::Erase(args) => erase::main(&args),
         Command::RotateKey(args) => rotate::main(&args),

@@ -8,6 +8,7 @@
 //! timeout or an unreadable answer is [`ProviderError::Unknown`], never a failure.
 
 mod files;
+mod marked;
 mod orders;
 mod postgres;
 
@@ -23,6 +24,8 @@ mod token;
 #[cfg(test)]
 mod tests;
 
+pub use marked::{Marked, Marks};
+pub use orders::is_log_tag;
 pub use registry::{NAMES, check_settings, open};
 pub use settings::SettingsProblem;
 
@@ -164,6 +167,11 @@ pub trait Provider: Send + Sync {
     async fn revoke(&self, order: &Order) -> Result<(), ProviderError>;
     /// All that bears the mark of this log (`log_tag`, the eight characters in the external id).
     async fn list(&self, log_tag: &str) -> Result<Vec<Item>, ProviderError>;
+    /// All that bears a mark of ours, of any log and any resource, as the target alone tells it; each is fit to be
+    /// revoked through this target. `None` if the target keeps no such objects: what was given out ends by itself.
+    async fn marked(&self) -> Result<Option<Marks>, ProviderError> {
+        Ok(None)
+    }
     /// A document for everybody, by its name; `None` if there is none of that name.
     async fn public(&self, name: &str) -> Option<PublicDocument>;
 }

@@ -16,8 +16,15 @@ pub(super) fn log_tag(external_id: &str) -> Option<&str> {
     (is_log_tag(tag) && number_fits && external_id.len() <= ID_MAX_BYTES).then_some(tag)
 }
 
-/// Whether `text` can be the tag of a log.
-pub(super) fn is_log_tag(text: &str) -> bool {
+/// The request in an external id; `None` if the id is none of ours.
+pub(super) fn request(external_id: &str) -> Option<u64> {
+    log_tag(external_id)?;
+    external_id.rsplit_once('_')?.1.parse().ok()
+}
+
+/// Whether `text` can be the tag of a log, the eight characters in an external id.
+#[must_use]
+pub fn is_log_tag(text: &str) -> bool {
     text.len() == TAG_BYTES && text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'2'..=b'7'))
 }
 

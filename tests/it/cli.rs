@@ -53,6 +53,7 @@ fn help_names_every_command_and_each_shows_an_example() {
       prove       Write the proof that an entry is in the ledger (c2sp.org/tlog-proof@v1)
       export      Write a ledger out in the C2SP tlog-tiles layout, with `log.jsonl`
       reload      Have a running service load its config anew
+      sweep       End what is overdue by its own mark, without ledger or service
       log         Read the ledger
       erase       Make all that the ledger holds of a person unreadable; every proof stays valid
       rotate-key  Replace the key that signs the ledger
@@ -62,7 +63,9 @@ fn help_names_every_command_and_each_shows_an_example() {
       -h, --help     Print help
       -V, --version  Print version
     ");
-    for command in ["demo", "run", "check", "rehearse", "verify", "prove", "export", "log", "erase", "rotate-key"] {
+    for command in
+        ["demo", "run", "check", "rehearse", "verify", "prove", "export", "log", "erase", "rotate-key", "sweep"]
+    {
         let (code, said, _) = countersign(&[command, "--help"]);
         assert_eq!(code, 0);
         assert!(said.contains(&format!("Example: countersign {command}")), "{said}");

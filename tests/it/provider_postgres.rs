@@ -1,10 +1,6 @@
 //! `postgres`: grants on a real server, with a bot that is no superuser and the ordinary client.
 
-use std::{
-    io::{BufRead, BufReader, Write},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-};
+use std::{process::Command, sync::Arc};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use countersign::provider::{self, Credential, Item, Order, Provider, ProviderError, SessionEnd, Surroundings};
@@ -12,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{
     door::{Place, TAG, ending_in, map, now, order, part},
-    postgres::{Server, psql},
+    postgres::{Live, Server, psql},
     process::{run, until},
 };
 
@@ -49,52 +45,6 @@ impl Scene {
 
 fn url(credential: &Credential) -> String {
     part(credential, "URL")
-}
-
-/// A `psql` that stays.
-struct Live {
-    child: Child,
-    output: BufReader<std::process::ChildStdout>,
-}
-
-impl Live {
-    fn open(url: &str) -> Self {
-        let mut child = Command::new("psql")
-            .args([url, "-XAtq"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        let mut live = Self { child, output };
-        assert_eq!(live.ask("SELECT 'ready'"), "ready");
-        live
-    }
-
-    /// One line of an answer; empty if the session has ended.
-    fn ask(&mut self, sql: &str) -> String {
-        let _ = self.child.stdin.as_mut().unwrap().write_all(format!("{sql};\n").as_bytes());
-        let mut line = String::new();
-        self.output.read_line(&mut line).unwrap();
-        line.trim().to_owned()
-    }
-
-    /// What it said when it ended.
-    fn last_words(mut self) -> String {
-        let _ = self.child.stdin.as_mut().unwrap().write_all(b"SELECT 'still here';\n");
-        self.child.wait().unwrap();
-        let mut words = String::new();
-        std::io::Read::read_to_string(self.child.stderr.as_mut().unwrap(), &mut words).unwrap();
-        words
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 #[tokio::test]

@@ -126,7 +126,7 @@ fn a_change_over_a_restart_is_told_too() {
     assert_eq!(started(), [None, None], "the same rules are no change");
     edit(dir.path(), "people.toml", "members = [\"approver\"]", "members = [\"approver\", \"second\"]");
     run(dir.path(), || {
-        until("it is told", || demo::entries(&ledger).iter().any(|entry| entry["kind"] == "bulletin.posted"))
+        until("it is told", || demo::entries(&ledger).iter().any(|entry| entry["kind"] == "bulletin.posted"));
     });
     assert!(started().last().unwrap().is_some_and(|widened| widened > 0), "{:?}", started());
     assert_verifies(&ledger);

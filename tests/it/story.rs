@@ -2,9 +2,12 @@
 
 use std::process::Command;
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::support::{
     browser::{Driver, Look, Window},
     demo::{self, Demo, assert_verifies, countersign},
+    door::now,
     jwt, postgres,
     process::{run, until},
 };
@@ -216,4 +219,47 @@ async fn the_demo_opens_a_database_that_is_there_already() {
         (code, errors.trim()),
         (1, "`--postgres-url-env NO_SUCH_VARIABLE`: there is no such environment variable")
     );
+}
+
+/// A session that is open at the end is cut, and one that is opened in the last moments, with a key of its own, gets what
+/// is left and not the full time again.
+#[tokio::test]
+async fn live_sessions_are_cut_at_the_end_also_those_of_the_last_moments() {
+    let server = postgres::Server::start();
+    let dir = demo::folder();
+    let url = server.bot_url();
+    let demo = Demo::start_by(dir.path(), &[("ORDERS_URL", &url)], &[], &["--postgres-url-env", "ORDERS_URL"]);
+    demo.says("ana", "prod-db 12s looking at orders").await;
+    let id = demo.newest_request();
+    demo.presses("ben", "approve", id).await;
+    demo.until("grant.issued", id);
+    let issued = demo.entries().into_iter().rfind(|entry| entry["kind"] == "grant.issued").unwrap();
+    let not_after: DateTime<Utc> = issued["body"]["not_after"].as_str().unwrap().parse().unwrap();
+    let role_ends = || {
+        let end = "SELECT floor(extract(epoch FROM rolvaliduntil))::bigint FROM pg_roles WHERE rolname LIKE 'cs\\_%'";
+        server.sql(end).parse::<i64>().unwrap()
+    };
+    assert_eq!(role_ends(), not_after.timestamp());
+
+    let mut first = postgres::Live::open(demo.presses("ana", "show", id).await.part("URL"));
+    until("only the last seconds are left", || now() > not_after - TimeDelta::seconds(4));
+    let shown = demo.presses("ana", "show", id).await;
+    let mut last = postgres::Live::open(shown.part("URL"));
+    assert_eq!(role_ends(), not_after.timestamp(), "a new key doesn't move the end");
+    for session in [&mut first, &mut last] {
+        assert_eq!(session.ask("SELECT current_user"), "app_rw");
+    }
+
+    demo.until("grant.ended", id);
+    assert!(now() >= not_after, "not before its time");
+    for session in [first, last] {
+        let words = session.last_words();
+        assert!(words.contains("terminating connection due to administrator command"), "{words}");
+    }
+    let refused = postgres::psql(shown.part("URL"), "SELECT 1").unwrap_err();
+    assert!(refused.contains("FATAL"), "{refused}");
+    assert_eq!(server.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'cs\\_%'"), "0");
+    let ended = demo.entries().into_iter().rfind(|entry| entry["kind"] == "grant.ended").unwrap();
+    assert_eq!(ended["body"]["cause"], "expired");
+    demo.stop();
 }

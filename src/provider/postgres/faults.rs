@@ -40,7 +40,9 @@ pub(super) fn fault(error: &Error, sent: Sent) -> ProviderError {
         SqlState::T_R_SERIALIZATION_FAILURE,
         SqlState::T_R_DEADLOCK_DETECTED,
         SqlState::READ_ONLY_SQL_TRANSACTION,
+        // Two calls that make one role at once: the second finds it there, before or after it has looked.
         SqlState::DUPLICATE_OBJECT,
+        SqlState::UNIQUE_VIOLATION,
         // "tuple concurrently updated": two calls for one role at once.
         SqlState::INTERNAL_ERROR,
     ];

@@ -29,8 +29,8 @@ use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::{
-    Credential, CredentialPart, Description, Item, NativeExpiry, Order, Provider, ProviderError, PublicDocument,
-    SessionEnd, Surroundings, blocking,
+    Credential, CredentialPart, Description, Item, Marked, Marks, NativeExpiry, Order, Provider, ProviderError,
+    PublicDocument, SessionEnd, Surroundings, blocking,
     files::Folder,
     orders::{self, checked, not_over, written},
     quote::shell,
@@ -180,6 +180,23 @@ impl Postgres {
         }
     }
 
+    /// Who gets what the role owns when it is dropped: the profile it was made for. A role of another resource on this
+    /// server, whose settings we don't have, tells its profile by its membership, and if it can't, we keep what it owns.
+    async fn heir(&self, session: &Session, order: &Order) -> Result<String, ProviderError> {
+        if order.resource == self.resource {
+            return Ok(self.settings.role.clone());
+        }
+        let found = session
+            .row(
+                "SELECT coalesce((SELECT min(r.rolname::text) FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid \
+                 WHERE m.member = (SELECT oid FROM pg_roles WHERE rolname = $1) HAVING count(DISTINCT r.oid) = 1), \
+                 current_user::text)",
+                &[&order.external_id],
+            )
+            .await?;
+        column(&found, 0)
+    }
+
     /// The parts to show: a line to paste, the same as a URL, and plain values.
     fn parts(&self, address: &Address, id: &str, n: u32, password: &str) -> Vec<CredentialPart> {
         let shown = address.shown();
@@ -269,8 +286,8 @@ impl Provider for Postgres {
         let id = order.external_id.clone();
         // A damaged register must not keep a door open.
         let known = self.numbers().await.unwrap_or_default().remove(&id).unwrap_or_default();
-        let profile = &self.settings.role;
         self.call(|address, session| async move {
+            let profile = &self.heir(&session, order).await?;
             closing::close(&session, &address, &order.external_id, profile, &known).await?;
             closing::end_orphans(&session, &known, profile).await
         })
@@ -287,9 +304,47 @@ impl Provider for Postgres {
         self.call(|_, session| async move { list(&session, &self.resource, log_tag, &numbers).await }).await
     }
 
+    async fn marked(&self) -> Result<Option<Marks>, ProviderError> {
+        self.call(|_, session| async move { marked(&session).await.map(Some) }).await
+    }
+
     async fn public(&self, _name: &str) -> Option<PublicDocument> {
         None
     }
+}
+
+/// The roles of all logs and all resources, by their marks.
+async fn marked(session: &Session) -> Result<Marks, ProviderError> {
+    // Which server it is: no two were started in the same microsecond on the same port.
+    let about = session
+        .row(
+            "SELECT concat(extract(epoch FROM pg_postmaster_start_time())::text, ' ', current_setting('port')), \
+             floor(extract(epoch FROM clock_timestamp()))::bigint",
+            &[],
+        )
+        .await?;
+    let now: i64 = column(&about, 1)?;
+    let now = DateTime::from_timestamp(now, 0)
+        .ok_or_else(|| ProviderError::Permanent("the server's clock can't be read".into()))?;
+    let mut marks = Marks { place: column(&about, 0)?, now, items: Vec::new(), unmarked: Vec::new() };
+    let roles = session
+        .rows(
+            "SELECT rolname::text, coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_roles \
+             WHERE rolname >= 'cs_' AND rolname < 'cs`' ORDER BY rolname",
+            &[],
+        )
+        .await?;
+    for row in roles {
+        let external_id: String = column(&row, 0)?;
+        if orders::request(&external_id).is_none() {
+            continue;
+        }
+        match mark::of_role(column(&row, 1)?, &external_id) {
+            Some((resource, not_after)) => marks.items.push(Marked { external_id, resource, not_after }),
+            None => marks.unmarked.push(external_id),
+        }
+    }
+    Ok(marks)
 }
 
 /// The roles of this resource that bear the tag, and the sessions of those that are gone. A server has one set of

@@ -72,17 +72,7 @@ impl Demo {
 
     /// The same with words before the command, which run it, and with more arguments.
     pub fn start_by(dir: &Path, env: &[(&str, &str)], runner: &[String], more: &[&str]) -> Self {
-        let mut words = runner.iter().map(String::as_str).chain([BINARY, "demo", "--listen", "127.0.0.1:0", "--keep"]);
-        let mut child = Command::new(words.next().unwrap())
-            .args(words)
-            .arg(dir)
-            .args(more)
-            .envs(env.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child = command(dir, env, runner, more).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let errors = Arc::new(Mutex::new(String::new()));
         let (sink, stderr) = (Arc::clone(&errors), child.stderr.take().unwrap());
         std::thread::spawn(move || {
@@ -222,6 +212,22 @@ impl Drop for Demo {
     }
 }
 
+fn command(dir: &Path, env: &[(&str, &str)], runner: &[String], more: &[&str]) -> Command {
+    let mut words = runner.iter().map(String::as_str).chain([BINARY, "demo", "--listen", "127.0.0.1:0", "--keep"]);
+    let mut command = Command::new(words.next().unwrap());
+    command.args(words).arg(dir).args(more).envs(env.iter().copied()).stdin(Stdio::null());
+    command
+}
+
+/// Starts it and kills it so much later, whether it is there by then or not. Whether it was not.
+pub async fn dies_starting(dir: &Path, env: &[(&str, &str)], more: &[&str], after: Duration) -> bool {
+    let mut child = command(dir, env, &[], more).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    tokio::time::sleep(after).await;
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    !String::from_utf8_lossy(&output.stdout).contains("Ctrl-C")
+}
+
 pub fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     rustix::process::kill_process(pid, signal).unwrap();
@@ -234,7 +240,12 @@ pub fn nonce() -> String {
 
 /// Runs one of the binary's commands: exit code, standard output, standard error.
 pub fn countersign(args: &[&str]) -> (i32, String, String) {
-    let output = Command::new(BINARY).args(args).stdin(Stdio::null()).output().unwrap();
+    countersign_with(args, &[])
+}
+
+/// The same with these environment variables.
+pub fn countersign_with(args: &[&str], env: &[(&str, &str)]) -> (i32, String, String) {
+    let output = Command::new(BINARY).args(args).envs(env.iter().copied()).stdin(Stdio::null()).output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }

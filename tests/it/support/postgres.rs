@@ -6,9 +6,10 @@
 use std::{
     fs,
     hash::{DefaultHasher, Hash, Hasher},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::process::CommandExt,
     path::PathBuf,
-    process::Command,
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use tempfile::TempDir;
@@ -112,6 +113,58 @@ pub fn psql(url: &str, sql: &str) -> Result<String, String> {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {
         Err(said(&output))
+    }
+}
+
+/// A `psql` that stays.
+pub struct Live {
+    child: Child,
+    output: BufReader<ChildStdout>,
+}
+
+impl Live {
+    /// It is in.
+    #[track_caller]
+    pub fn open(url: &str) -> Self {
+        Self::try_open(url).expect("psql is let in")
+    }
+
+    /// The same; `None` if it is not let in.
+    pub fn try_open(url: &str) -> Option<Self> {
+        let mut child = Command::new("psql")
+            .args([url, "-XAtq"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut live = Self { child, output };
+        (live.ask("SELECT 'ready'") == "ready").then_some(live)
+    }
+
+    /// One line of an answer; empty if the session has ended.
+    pub fn ask(&mut self, sql: &str) -> String {
+        let _ = self.child.stdin.as_mut().unwrap().write_all(format!("{sql};\n").as_bytes());
+        let mut line = String::new();
+        self.output.read_line(&mut line).unwrap();
+        line.trim().to_owned()
+    }
+
+    /// What it said when it ended.
+    pub fn last_words(mut self) -> String {
+        let _ = self.child.stdin.as_mut().unwrap().write_all(b"SELECT 'still here';\n");
+        self.child.wait().unwrap();
+        let mut words = String::new();
+        self.child.stderr.as_mut().unwrap().read_to_string(&mut words).unwrap();
+        words
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

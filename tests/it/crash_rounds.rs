@@ -1,0 +1,322 @@
+//! Rounds of life and sudden death: the true binary over a real `PostgreSQL`, killed at random while people ask, approve,
+//! use and give back, and started again on the same ledger and the same database, round after round. In the end nothing
+//! is open that should not be, nothing is shut that should not be, and the chain holds.
+//!
+//! `COUNTERSIGN_ROUNDS=300 COUNTERSIGN_SEED=7 cargo test --test it crash_rounds -- --nocapture` lives longer and
+//! differently; cargo-nextest ends a test that takes longer than five minutes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use serde_json::Value;
+
+use crate::support::{
+    demo::{self, Answer, Demo, assert_verifies, key, nonce},
+    postgres::{Live, Server},
+};
+
+const ROUNDS: u32 = 30;
+const SEED: u64 = 4821;
+/// Who asks, and who countersigns it.
+const PAIRS: [(&str, &str); 4] = [("ana", "ben"), ("ben", "cleo"), ("cleo", "dora"), ("dora", "ben")];
+/// It dies so many milliseconds after it said that it is there, at the most.
+const ALIVE_MAX_MILLIS: u64 = 900;
+/// And in one round of five while it starts: so many milliseconds after it was called, at the most.
+const STARTING_MAX_MILLIS: u64 = 400;
+/// A person leaves so many milliseconds between two requests, at the most.
+const PAUSE_MAX_MILLIS: u64 = 250;
+/// Beyond any run of this test: what has it is live at the end.
+const LONG: &str = "2h";
+/// So many of one person's requests are left live until the end; each has its role in the database all the time.
+const KEPT_MAX: usize = 3;
+/// So many sessions of one person are left open.
+const SESSIONS_MAX: usize = 4;
+
+/// What somebody has in mind with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    Expire(u32),
+    GiveBack,
+    BeRevoked,
+    Keep,
+    Deny,
+    Cancel,
+}
+
+/// Somebody who asks, over all rounds.
+struct Person {
+    name: &'static str,
+    approver: &'static str,
+    random: StdRng,
+    kept: usize,
+    /// Open sessions; those whose grant has ended are dead by then.
+    sessions: Vec<Live>,
+    /// Messages that were answered: their keys in the ledger.
+    answered: Vec<String>,
+}
+
+/// The process died over it.
+struct Dead;
+
+impl Person {
+    /// Asks, and goes on asking, until the process is dead.
+    async fn lives(&mut self, demo: &Demo) {
+        while self.one_request(demo).await.is_ok() {
+            let pause = self.random.random_range(0..PAUSE_MAX_MILLIS);
+            tokio::time::sleep(Duration::from_millis(pause)).await;
+        }
+    }
+
+    fn plan(&mut self) -> Plan {
+        match self.random.random_range(0..12) {
+            0 if self.kept < KEPT_MAX => Plan::Keep,
+            1 => Plan::Deny,
+            2 => Plan::Cancel,
+            3..=5 => Plan::GiveBack,
+            6 | 7 => Plan::BeRevoked,
+            _ => Plan::Expire(self.random.random_range(1..=4)),
+        }
+    }
+
+    async fn one_request(&mut self, demo: &Demo) -> Result<(), Dead> {
+        let plan = self.plan();
+        let span = match plan {
+            Plan::Expire(seconds) => format!("{seconds}s"),
+            Plan::GiveBack | Plan::BeRevoked | Plan::Keep | Plan::Deny | Plan::Cancel => LONG.to_owned(),
+        };
+        let asked = self.says(demo, self.name, &format!("prod-db {span} fixing INC-42")).await?;
+        // What was left waiting in a round before is gone on with.
+        let id = number(&asked.text);
+        match plan {
+            Plan::Deny => return self.says(demo, self.approver, &format!("deny {id} not today")).await.map(drop),
+            Plan::Cancel => return self.says(demo, self.name, &format!("cancel {id}")).await.map(drop),
+            Plan::Expire(_) | Plan::GiveBack | Plan::BeRevoked | Plan::Keep => {}
+        }
+        self.presses(demo, self.approver, "approve", id).await?;
+        let shown = self.takes_credential(demo, id).await?;
+        if let Some(url) = shown.filter(|_| self.sessions.len() < SESSIONS_MAX) {
+            self.sessions.extend(Live::try_open(&url));
+        }
+        match plan {
+            Plan::GiveBack => self.presses(demo, self.name, "done", id).await?,
+            Plan::BeRevoked => self.says(demo, self.approver, &format!("revoke {id} the incident is over")).await?,
+            Plan::Keep => {
+                self.kept += 1;
+                return Ok(());
+            }
+            Plan::Expire(_) | Plan::Deny | Plan::Cancel => return Ok(()),
+        };
+        Ok(())
+    }
+
+    /// The URL of the credential, once the door is open; none if it is shut again already.
+    async fn takes_credential(&mut self, demo: &Demo, id: u64) -> Result<Option<String>, Dead> {
+        loop {
+            let shown = self.presses(demo, self.name, "show", id).await?;
+            if !shown.secret.is_empty() {
+                return Ok(Some(shown.part("URL").to_owned()));
+            }
+            if !shown.text.contains("opening it") {
+                return Ok(None);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn says(&mut self, demo: &Demo, who: &str, line: &str) -> Result<Answer, Dead> {
+        let message = nonce();
+        let answer = demo.tries_to_say(who, line, &message).await;
+        self.heard(answer, who, &message)
+    }
+
+    async fn presses(&mut self, demo: &Demo, who: &str, button: &str, id: u64) -> Result<Answer, Dead> {
+        let message = nonce();
+        let answer = demo.tries_to_press(who, button, id, &message).await;
+        self.heard(answer, who, &message)
+    }
+
+    fn heard(&mut self, answer: reqwest::Result<Answer>, who: &str, message: &str) -> Result<Answer, Dead> {
+        let answer = answer.map_err(|_| Dead)?;
+        assert_ne!(answer.tone, "fault", "{answer:?}");
+        self.answered.push(key(who, message));
+        Ok(answer)
+    }
+}
+
+/// The request that an answer names.
+#[track_caller]
+fn number(text: &str) -> u64 {
+    let named = text.split_once('#').unwrap_or_else(|| panic!("no request is named in: {text}")).1;
+    named.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap()
+}
+
+fn setting<T: std::str::FromStr>(name: &str, usual: T) -> T {
+    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("`{name}` is no number: {text}")))
+}
+
+/// What the ledger says of one request's access.
+#[derive(Debug, Default)]
+struct Access {
+    role: String,
+    not_after: Option<DateTime<Utc>>,
+    issued: usize,
+    ending: bool,
+    ended: usize,
+    failed: usize,
+    cause: String,
+}
+
+impl Access {
+    /// It is over, or it was issued, has hours left and nobody is ending it.
+    fn is_settled(&self) -> bool {
+        let hours_left = self.not_after.is_some_and(|end| (end - now()).num_minutes() > 5);
+        self.ended + self.failed > 0 || (self.issued > 0 && !self.ending && hours_left)
+    }
+
+    fn is_live(&self) -> bool {
+        self.ended + self.failed == 0
+    }
+}
+
+/// By request, from its approval on: what is approved is going to be ordered.
+fn accesses(entries: &[Value]) -> BTreeMap<u64, Access> {
+    const KINDS: [&str; 6] =
+        ["request.approved", "grant.ordered", "grant.issued", "grant.ending", "grant.ended", "grant.failed"];
+    let mut all: BTreeMap<u64, Access> = BTreeMap::new();
+    for entry in entries {
+        let (body, kind) = (&entry["body"], entry["kind"].as_str().unwrap());
+        if !KINDS.contains(&kind) {
+            continue;
+        }
+        let access = all.entry(body["request"].as_u64().unwrap()).or_default();
+        match kind {
+            "grant.ordered" => {
+                body["external_id"].as_str().unwrap().clone_into(&mut access.role);
+                access.not_after = Some(body["not_after"].as_str().unwrap().parse().unwrap());
+            }
+            "request.approved" => {}
+            "grant.issued" => access.issued += 1,
+            "grant.ending" => access.ending = true,
+            "grant.failed" => access.failed += 1,
+            _ => {
+                access.ended += 1;
+                body["cause"].as_str().unwrap().clone_into(&mut access.cause);
+            }
+        }
+    }
+    all
+}
+
+/// The roles with our mark, with their ends in seconds since 1970.
+fn roles(server: &Server) -> BTreeSet<String> {
+    let sql = "SELECT rolname || ' ' || floor(extract(epoch FROM rolvaliduntil))::bigint FROM pg_roles \
+               WHERE rolname LIKE 'cs\\_%'";
+    server.sql(sql).lines().map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_every_round_it_leaves_nothing_open_and_nothing_undone() {
+    let (rounds, seed) = (setting("COUNTERSIGN_ROUNDS", ROUNDS), setting("COUNTERSIGN_SEED", SEED));
+    let server = Server::start();
+    let dir = demo::folder();
+    let ledger = dir.path().join("ledger");
+    let url = server.bot_url();
+    let (env, more) = ([("ORDERS_URL", url.as_str())], ["--postgres-url-env", "ORDERS_URL"]);
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut people = PAIRS.map(|(name, approver)| Person {
+        name,
+        approver,
+        random: StdRng::seed_from_u64(random.random()),
+        kept: 0,
+        sessions: Vec::new(),
+        answered: Vec::new(),
+    });
+    let (mut starting, mut known) = (0, Vec::new());
+    for round in 1..=rounds {
+        if round > 1 && random.random_ratio(1, 5) {
+            let after = Duration::from_millis(random.random_range(0..STARTING_MAX_MILLIS));
+            starting += u32::from(demo::dies_starting(dir.path(), &env, &more, after).await);
+        }
+        let demo = Demo::start_by(dir.path(), &env, &[], &more);
+        let after = Duration::from_millis(random.random_range(0..ALIVE_MAX_MILLIS));
+        let death = async {
+            tokio::time::sleep(after).await;
+            demo::signal(demo.pid(), rustix::process::Signal::KILL);
+        };
+        let [ana, ben, cleo, dora] = &mut people;
+        tokio::join!(death, ana.lives(&demo), ben.lives(&demo), cleo.lives(&demo), dora.lives(&demo));
+        demo.wait();
+        let entries = lines(&ledger);
+        assert!(entries.starts_with(&known), "round {round}: entries are gone or changed");
+        known = entries;
+    }
+
+    let demo = Demo::start_by(dir.path(), &env, &[], &more);
+    let (entries, all) = loop {
+        let entries = entries(&ledger);
+        let all = accesses(&entries);
+        if all.values().all(Access::is_settled) {
+            break (entries, all);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    };
+    let overdue = "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'cs\\_%' AND rolvaliduntil <= now()";
+    assert_eq!(server.sql(overdue), "0", "roles with our mark whose end is past");
+    let live = all.values().filter(|access| access.is_live());
+    let live: BTreeSet<String> =
+        live.map(|access| format!("{} {}", access.role, access.not_after.unwrap().timestamp())).collect();
+    assert_eq!(roles(&server), live, "every live grant has its role until its end, and there is no other role");
+    let orphans = "SELECT count(*) FROM pg_stat_activity WHERE usesysid NOT IN (SELECT oid FROM pg_roles)";
+    assert_eq!(server.sql(orphans), "0", "sessions of roles that are gone");
+    for (request, access) in &all {
+        let ends = access.ended + access.failed;
+        assert_eq!(ends, usize::from(!access.is_live()), "#{request} ends once: {access:?}");
+        assert!(access.issued <= 1, "#{request} is issued once: {access:?}");
+    }
+    let keys: Vec<&str> = entries.iter().filter_map(|entry| entry["body"]["key"].as_str()).collect();
+    let different: BTreeSet<&str> = keys.iter().copied().collect();
+    assert_eq!(keys.len(), different.len(), "a message is in the ledger twice");
+    let answered: Vec<&String> = people.iter().flat_map(|person| &person.answered).collect();
+    for key in &answered {
+        assert!(different.contains(key.as_str()), "a message was answered and is not in the ledger");
+    }
+    let live_sessions = server.sql("SELECT count(*) FROM pg_stat_activity WHERE usename LIKE 'cs\\_%'");
+    let sessions = people.iter().map(|person| person.sessions.len()).sum::<usize>();
+    assert!(demo.stop().success());
+    assert_verifies(&ledger);
+
+    let ended = |cause: &str| all.values().filter(|access| access.cause == cause).count();
+    let (expired, returned, revoked) = (ended("expired"), ended("returned"), ended("revoked"));
+    println!(
+        "{rounds} rounds (seed {seed}), and {starting} deaths more while it started: {} entries, {} answers, {} doors ordered; \
+         {expired} expired, {returned} given back, {revoked} revoked, {} failed, {} live; {live_sessions} of {sessions} sessions \
+         live. Not one role is overdue, not one live grant lacks its role, `verify` is clean",
+        entries.len(),
+        answered.len(),
+        all.len(),
+        all.values().filter(|access| access.failed > 0).count(),
+        live.len(),
+    );
+    // If nothing happens, nothing is tested.
+    if rounds >= ROUNDS {
+        assert!(starting > 0 && expired > 5 && returned > 5 && revoked > 0 && !live.is_empty() && sessions > 0);
+    }
+}
+
+/// The lines of a ledger's folder, whether a process uses it or not.
+fn lines(ledger: &std::path::Path) -> Vec<Vec<u8>> {
+    demo::opened(ledger).into_iter().map(|entry| entry.line).collect()
+}
+
+fn entries(ledger: &std::path::Path) -> Vec<Value> {
+    lines(ledger).iter().map(|line| serde_json::from_slice(line).unwrap()).collect()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the process under test reads the same clock")]
+fn now() -> DateTime<Utc> {
+    Utc::now()
+}
