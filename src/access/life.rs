@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Call, Decision, Event, Happening, Personal, Phase, Posted, Request, Span, Stored, SubjectId, state::Review,
+    Call, Decision, Drift, Event, Happening, Personal, Phase, Posted, Request, Span, Stored, SubjectId, state::Review,
 };
 
 impl Request {
@@ -178,6 +178,11 @@ impl Request {
                 self.review = Some(Review { by: *by, finding: *finding });
                 true
             }
+            Event::DriftFound { what, .. } => {
+                self.missing |= *what == Drift::Missing;
+                true
+            }
+            Event::DriftClosed { .. } => true,
             Event::CardPosted { chat, channel, message, .. } => {
                 self.cards.insert(Posted { chat: *chat, channel: channel.clone() }, message.clone());
                 false

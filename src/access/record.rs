@@ -42,7 +42,7 @@ pub struct NotAnEvent {
 
 impl Event {
     /// The kinds that this module writes and reads, besides the ledger's own.
-    pub const KINDS: [&'static str; 32] = [
+    pub const KINDS: [&'static str; 34] = [
         "service.started",
         "subject.enrolled",
         "message.received",
@@ -72,6 +72,8 @@ impl Event {
         "preapproval.withdrawn",
         "rules.loaded",
         "digest.made",
+        "drift.found",
+        "drift.closed",
         "bulletin.posted",
         "card.posted",
         "notice.sent",
@@ -109,6 +111,7 @@ impl Event {
             | Self::GrantEnded { request, .. }
             | Self::CardPosted { request, .. }
             | Self::NoticeSent { request, .. } => Some(*request),
+            Self::DriftFound { request, .. } | Self::DriftClosed { request, .. } => *request,
             Self::Ledger(_)
             | Self::SubjectErased { .. }
             | Self::Heartbeat {}
@@ -235,6 +238,8 @@ impl Event {
             | Self::PreapprovalWithdrawn { .. }
             | Self::RulesLoaded { .. }
             | Self::DigestMade { .. }
+            | Self::DriftFound { .. }
+            | Self::DriftClosed { .. }
             | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => None,
@@ -283,6 +288,8 @@ impl Event {
             | Self::PreapprovalWithdrawn { .. }
             | Self::RulesLoaded { .. }
             | Self::DigestMade { .. }
+            | Self::DriftFound { .. }
+            | Self::DriftClosed { .. }
             | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => None,

@@ -103,6 +103,10 @@ fn lines(state: &State, request: &Request, what: access::Notice) -> Vec<Line> {
             vec![vec![text("Your break-glass "), id, text(" for "), name, text(" was reviewed.")]]
         }
         access::Notice::Ended => vec![vec![text("Your access to "), name, text(" has ended ("), id, text(").")]],
+        access::Notice::Missing => vec![
+            vec![text("The access "), id, text(" of "), asker, text(" to "), name, text(" is not on its target any more, and we did not close it.")],
+            plain("It is not opened again by itself. Whoever needs it gives it back and asks again; somebody should look at the target."),
+        ],
         access::Notice::Stuck => vec![
             vec![
                 text("The access "),
@@ -134,6 +138,7 @@ fn buttons(what: access::Notice) -> Vec<(Button, String)> {
         | access::Notice::Ended
         | access::Notice::Extended
         | access::Notice::Reviewed
+        | access::Notice::Missing
         | access::Notice::Stuck => Vec::new(),
     }
 }
@@ -150,6 +155,7 @@ fn explains(what: access::Notice, event: &Event) -> bool {
         access::Notice::Live
         | access::Notice::Lapsed
         | access::Notice::Extended
+        | access::Notice::Missing
         | access::Notice::Waiting
         | access::Notice::Escalated
         | access::Notice::BreakGlass

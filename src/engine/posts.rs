@@ -97,7 +97,7 @@ impl Writer {
                 let telling = self.telling(about);
                 let channel = match about.topic {
                     Topic::Digest => None,
-                    Topic::Rules | Topic::BrokenRule | Topic::Clock | Topic::Concern => {
+                    Topic::Rules | Topic::BrokenRule | Topic::Clock | Topic::Concern | Topic::Drift => {
                         self.setup.book.rules().security_channel()
                     }
                 };
@@ -123,6 +123,7 @@ impl Writer {
         let concern = review.map(|request| bulletin::concern(&self.state, &request));
         // A report is about the whole state: only for one is it copied, and a report is rare.
         let report = (about.topic == Topic::Digest).then(|| (self.state.clone(), self.ledger.clone()));
+        let found = self.state.found_with(about.seq);
         let ground = Arc::clone(&self.setup.ground);
         async move {
             match about.topic {
@@ -136,6 +137,7 @@ impl Writer {
                 Topic::BrokenRule => Ok(bulletin::broken_rule(about.seq)),
                 Topic::Clock => Ok(bulletin::clock(about.seq)),
                 Topic::Concern => concern.ok_or_else(|| "the review is out of memory".to_owned()),
+                Topic::Drift => Ok(bulletin::drift(about.seq, &found)),
                 Topic::Digest => {
                     let made = move || match report {
                         Some((state, Some(ledger))) => digest(&state, ledger.as_ref(), about.seq),
