@@ -55,7 +55,10 @@ impl State {
     #[must_use]
     pub fn shares(&self, holder: SubjectId, target: &Target, but: Option<RequestId>) -> bool {
         self.open().any(|request| {
-            request.is_live() && Some(request.id) != but && request.target == *target && self.same(request.requester, holder)
+            request.is_live()
+                && Some(request.id) != but
+                && request.target == *target
+                && self.same(request.requester, holder)
         })
     }
 
@@ -80,15 +83,20 @@ impl State {
             | Phase::Extended => false,
         })
     }
+}
 
-    /// The request that a mark names, if it is a mark of this log.
-    #[must_use]
-    pub fn marked(&self, external_id: &str) -> Option<RequestId> {
-        let (_, number) = external_id.rsplit_once('_')?;
-        let id = RequestId(number.parse().ok()?);
-        // Only the one way in which we write it.
-        (self.external_id(id) == external_id).then_some(id)
-    }
+/// The mark of a log's request on its target.
+pub(super) fn mark(log_tag: &str, id: RequestId) -> String {
+    format!("cs_{log_tag}_{}", id.0)
+}
+
+/// The request that a mark names, if it is a mark of this log.
+#[must_use]
+pub fn marked(log_tag: &str, external_id: &str) -> Option<RequestId> {
+    let (_, number) = external_id.rsplit_once('_')?;
+    let id = RequestId(number.parse().ok()?);
+    // Only the one way in which we write it.
+    (mark(log_tag, id) == external_id).then_some(id)
 }
 
 /// What follows from a look.

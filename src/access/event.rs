@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Call, Cause, Chat, Drift, FailureClass, Finding, Manner, Notice, Personal, PolicyId, RequestId, Sort, Span, SubjectId,
-    Target, Via,
+    Call, Cause, Chat, Drift, FailureClass, Finding, Manner, Notice, Personal, PolicyId, RequestId, Sort, Span,
+    SubjectId, Target, Via,
 };
 
 /// An entry of the ledger.

@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     Drift, Event, Finding, Happening, Personal, Phase, Refusal, Request, RequestId, State, Stored,
+    drift::marked,
     state::{Bulletin, FINISHED_KEPT_MAX, Preapproval, SEEN_KEPT_SECS, Seen, Stray, Subject, Topic},
 };
 
@@ -115,7 +116,7 @@ impl State {
     /// What was found on a target, or is gone from it. What was found by one look is told at once.
     fn drift(&mut self, stored: &Stored) {
         if let Event::DriftFound { resource, target, external_id, what: Drift::Extra, request } = &stored.event
-            && let Some(id) = self.marked(external_id)
+            && let Some(id) = marked(&self.log_tag, external_id)
         {
             let last = self.bulletins.last_key_value().filter(|(_, last)| last.at == stored.time);
             let told = last.and_then(|(seq, _)| self.strays.get(seq)).is_some_and(|stray| stray.resource == *resource);

@@ -28,7 +28,7 @@ mod tests;
 
 pub use command::{Action, Actor, Command, Message, ProviderOutcome, Start, Via};
 pub use decide::{ORDERS_MAX, PENDING_PER_PERSON_MAX, REASON_CHARS_MAX, decide, phase_words};
-pub use drift::Look;
+pub use drift::{Look, marked};
 pub use effect::{Effect, Notice, effects_of, notices};
 pub use event::Event;
 pub use hear::{Answer, Heard, hear};
@@ -41,6 +41,6 @@ pub use rules::{PolicyId, Question, Refreshing, Resource, Right, Rules, Verdict}
 pub use settle::settle;
 pub use span::{DurationError, Span};
 pub use state::{
-    Bulletin, Decision, Files, Happening, Phase, Posted, Preapproval, Request, Review, Seen, State, Stored, Stray, Subject,
-    Topic,
+    Bulletin, Decision, Files, Happening, Phase, Posted, Preapproval, Request, Review, Seen, State, Stored, Stray,
+    Subject, Topic,
 };

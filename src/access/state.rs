@@ -7,7 +7,9 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{Call, Cause, Chat, Event, Finding, Manner, Notice, Personal, RequestId, Sort, Span, SubjectId, Target};
+use super::{
+    Call, Cause, Chat, Event, Finding, Manner, Notice, Personal, RequestId, Sort, Span, SubjectId, Target, drift::mark,
+};
 
 /// Finished requests are kept in memory up to this many; older ones are read from the ledger when somebody asks.
 pub const FINISHED_KEPT_MAX: usize = 1_000;
@@ -445,7 +447,7 @@ impl State {
     /// The mark of a request on its target.
     #[must_use]
     pub fn external_id(&self, request: RequestId) -> String {
-        format!("cs_{}_{}", self.log_tag, request.0)
+        mark(&self.log_tag, request)
     }
 
     /// When something is due next, after `now`, if nothing happens before. What is due by `now` has been settled

@@ -104,8 +104,18 @@ fn lines(state: &State, request: &Request, what: access::Notice) -> Vec<Line> {
         }
         access::Notice::Ended => vec![vec![text("Your access to "), name, text(" has ended ("), id, text(").")]],
         access::Notice::Missing => vec![
-            vec![text("The access "), id, text(" of "), asker, text(" to "), name, text(" is not on its target any more, and we did not close it.")],
-            plain("It is not opened again by itself. Whoever needs it gives it back and asks again; somebody should look at the target."),
+            vec![
+                text("The access "),
+                id,
+                text(" of "),
+                asker,
+                text(" to "),
+                name,
+                text(" is not on its target any more, and we did not close it."),
+            ],
+            plain(
+                "It is not opened again by itself. Whoever needs it gives it back and asks again; somebody should look at the target.",
+            ),
         ],
         access::Notice::Stuck => vec![
             vec![

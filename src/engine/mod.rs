@@ -16,6 +16,7 @@ mod recovery;
 pub mod rulebook;
 mod service;
 mod shared;
+mod sweep;
 mod writer;
 
 use std::sync::Arc;

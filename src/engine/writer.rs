@@ -17,6 +17,7 @@ use super::{
     posts::Posts,
     recovery,
     rulebook::Book,
+    sweep::Sweeps,
 };
 use crate::{
     access::{Action, Command, Event, Files, Fresh, Moment, Phase, Refusal, RequestId, State, Stored, decide, settle},
@@ -51,6 +52,7 @@ pub struct Writer {
     pub(super) to_self: mpsc::Sender<Job>,
     pub(super) lanes: Lanes,
     pub(super) posts: Posts,
+    pub(super) sweeps: Sweeps,
     /// What arrived while the ledger was away.
     pub(super) held: VecDeque<Job>,
     /// Up to when tries were followed.
@@ -106,6 +108,7 @@ impl Writer {
             to_self,
             lanes: Lanes::default(),
             posts: Posts::default(),
+            sweeps: Sweeps::new(followed),
             held: VecDeque::new(),
             followed,
             step_recorded: false,
@@ -133,10 +136,12 @@ impl Writer {
             self.work(None).await?;
         }
         self.follow_everything();
+        self.sweep();
         while self.stopping.is_none() {
             let job = if self.held.is_empty() { self.wait().await } else { None };
             self.work(job).await?;
             self.follow_tries();
+            self.sweep();
         }
         self.drain().await?;
         self.keep(1).await;
@@ -222,7 +227,7 @@ impl Writer {
         let now = self.now();
         let look = self.setup.clock.look_every();
         let report = self.setup.book.now().digest.as_ref().and_then(|due| due(now, now + look));
-        let next = self.state.next_deadline(now).into_iter().chain(report).min();
+        let next = self.state.next_deadline(now).into_iter().chain(report).chain([self.sweeps.due()]).min();
         let until = next.map_or(look, |at| (at - now).to_std().unwrap_or_default()).min(look);
         let pause = self.setup.clock.pause(until);
         // What is under way is counted first: whoever is done has queued the result before.
@@ -363,6 +368,7 @@ impl Writer {
         for request in touched {
             self.follow(request);
         }
+        self.shut_strays();
         self.post();
         Ok(())
     }
