@@ -134,7 +134,8 @@ impl Doors {
         answered(work, late).await
     }
 
-    /// Calls the provider, until it is `late`. Panics and silence are unknown outcomes, never failures.
+    /// Calls the provider, until it is `late`. Panics and silence are unknown outcomes, never failures. What it says of a
+    /// door that it shut is believed when it doesn't list it any more, if it lists at all.
     ///
     /// # Errors
     /// What the provider said, by class.
@@ -150,7 +151,7 @@ impl Doors {
             let provider = doors.open(&order.resource, &target)?;
             match call {
                 Call::Grant => provider.grant(&order).await.map(|()| None),
-                Call::Revoke => provider.revoke(&order).await.map(|()| None),
+                Call::Revoke => revoked(provider.as_ref(), &order).await.map(|()| None),
                 Call::Credential(n) => provider.credential(&order, n).await.map(Some),
             }
         };
@@ -162,6 +163,22 @@ impl Doors {
 pub fn key(target: &Target) -> String {
     let settings = serde_json::Value::Object(target.settings.clone());
     format!("{}\n{settings}", target.provider)
+}
+
+/// Shuts a door, and looks whether it is shut.
+async fn revoked(provider: &dyn Provider, order: &Order) -> Result<(), ProviderError> {
+    provider.revoke(order).await?;
+    let Some(log_tag) = order.log_tag().filter(|_| provider.describe().lists) else { return Ok(()) };
+    let unseen = |error: ProviderError| {
+        ProviderError::Unknown(format!(
+            "the provider says that it is closed, and can't be asked whether it is: {error}"
+        ))
+    };
+    let left = provider.list(log_tag).await.map_err(unseen)?;
+    if left.iter().any(|item| item.external_id == order.external_id) {
+        return Err(ProviderError::Unknown("the provider says that it is closed, and still lists it".into()));
+    }
+    Ok(())
 }
 
 /// What a provider answers before it is `late`.
