@@ -231,13 +231,17 @@ impl Writer {
         let Some(request) = self.state.request(id) else { return };
         let Some(order) = self.setup.doors.order(&self.state, request) else { return };
         let target = request.target.clone();
+        // What somebody's other grant needs stays. It is shut with the last of them, on the same lane.
+        let spared = call == Call::Revoke
+            && matches!(lane, Lane::Shared(..))
+            && self.state.shares(request.requester, &target, Some(id));
         self.lanes.occupy(&lane, waiting);
         let doors = Arc::clone(&self.setup.doors);
         let deadline = self.setup.clock.pause(PROVIDER_DEADLINE);
         let (to_self, errand) = (self.to_self.clone(), self.shared.errand());
         tokio::spawn(async move {
             let _errand = errand;
-            let result = doors.call(call, target, order, deadline).await;
+            let result = if spared { Ok(None) } else { doors.call(call, target, order, deadline).await };
             let _ = to_self.send(Job::Provider { request: id, lane, call, attempt, result }).await;
         });
     }
