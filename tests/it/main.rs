@@ -10,6 +10,7 @@
 mod bad_input;
 mod cli;
 mod crash;
+mod drift;
 mod faults;
 mod house;
 mod playground;
