@@ -1,5 +1,5 @@
 # Approved for less time than was asked, in words and by a button; the least of all approvals holds.
-@requester: /access prod-db 2h a migration                       => $long
+@requester: /access prod-db 2h INC-7 a migration                 => $long
 @approver: /access approve $long for 3h
 expect refusal: An approval can only be for less
 @approver: /access approve $long for 15m only the one row

@@ -4,6 +4,7 @@
 expect refusal: you are no approver
 reload stricter
 expect entry rules.loaded
+expect in #security: rules are wider
 @approver: /access approve $fix
 expect refusal: you are no approver
 @guard: /access approve $fix

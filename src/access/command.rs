@@ -279,6 +279,11 @@ pub enum Command {
         /// For which request.
         request: RequestId,
     },
+    /// The clock went further than time did.
+    ClockJumped {
+        /// How much further, seconds.
+        ahead_secs: u64,
+    },
     /// The clock was found behind the ledger.
     ClockStepped {
         /// What the clock said.

@@ -25,6 +25,7 @@ impl Event {
             | Self::SubjectErased { .. }
             | Self::Heartbeat {}
             | Self::ClockStepped { .. }
+            | Self::ClockJumped { .. }
             | Self::ServiceStarted { .. }
             | Self::SubjectEnrolled { .. }
             | Self::MessageReceived { .. }

@@ -33,6 +33,12 @@ pub enum Event {
         /// What the clock said.
         clock: DateTime<Utc>,
     },
+    /// The clock went further than time did: it was set forward, or the machine slept. What is due is done at once.
+    #[serde(rename = "clock.jumped")]
+    ClockJumped {
+        /// How much further, seconds.
+        ahead_secs: u64,
+    },
     /// The service started with these rules.
     #[serde(rename = "service.started")]
     ServiceStarted {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Drift, Event, Finding, Happening, Personal, Phase, Refusal, Request, RequestId, State, Stored,
+    Call, Drift, Event, Finding, Happening, Personal, Phase, Refusal, Request, RequestId, State, Stored,
     drift::marked,
     state::{Bulletin, FINISHED_KEPT_MAX, Preapproval, SEEN_KEPT_SECS, Seen, Stray, Subject, Topic},
 };
@@ -60,7 +60,7 @@ impl State {
                     self.bulletin(stored, Topic::Rules);
                 }
             }
-            Event::ClockStepped { .. } => self.bulletin(stored, Topic::Clock),
+            Event::ClockStepped { .. } | Event::ClockJumped { .. } => self.bulletin(stored, Topic::Clock),
             Event::DigestMade { to, due, .. } => {
                 self.digest = Some((*seq, *due, *to));
                 self.bulletin(stored, Topic::Digest);
@@ -127,8 +127,9 @@ impl State {
             }
         } else if let Event::DriftClosed { drift, .. } = &stored.event {
             if self.bulletins.contains_key(drift) {
-                let stray = self.strays.get_mut(drift);
-                stray.into_iter().for_each(|stray| stray.closed = Some(stored.seq));
+                if let Some(stray) = self.strays.get_mut(drift) {
+                    stray.closed = Some(stored.seq);
+                }
             } else {
                 self.strays.remove(drift);
             }
@@ -223,6 +224,9 @@ impl State {
         }
         if let Event::ReviewGiven { finding: Finding::Concern, .. } = &stored.event {
             self.bulletin(stored, Topic::Concern);
+        }
+        if let Event::PeopleCalled { why: Call::ReviewOverdue, .. } = &stored.event {
+            self.bulletin(stored, Topic::Overdue);
         }
         if self.requests.get(&id).is_some_and(Request::over) && self.open.remove(&id) {
             self.finished.insert((stored.seq, id));
@@ -323,6 +327,7 @@ fn message_of(event: &Event) -> Option<u64> {
         | Event::SubjectErased { .. }
         | Event::Heartbeat {}
         | Event::ClockStepped { .. }
+        | Event::ClockJumped { .. }
         | Event::ServiceStarted { .. }
         | Event::SubjectEnrolled { .. }
         | Event::MessageReceived { .. }

@@ -178,11 +178,7 @@ impl Request {
                 self.review = Some(Review { by: *by, finding: *finding });
                 true
             }
-            Event::DriftFound { what, .. } => {
-                self.missing |= *what == Drift::Missing;
-                true
-            }
-            Event::DriftClosed { .. } => true,
+            Event::DriftFound { .. } | Event::DriftClosed { .. } => self.drifted(event),
             Event::CardPosted { chat, channel, message, .. } => {
                 self.cards.insert(Posted { chat: *chat, channel: channel.clone() }, message.clone());
                 false
@@ -196,6 +192,7 @@ impl Request {
             | Event::SubjectErased { .. }
             | Event::Heartbeat {}
             | Event::ClockStepped { .. }
+            | Event::ClockJumped { .. }
             | Event::ServiceStarted { .. }
             | Event::SubjectEnrolled { .. }
             | Event::MessageReceived { .. }
@@ -216,6 +213,12 @@ impl Request {
         if self.phase == Phase::Pending {
             self.phase = Phase::Approved { due: self.manner.starts_at.map_or(now, |start| start.max(now)) };
         }
+    }
+
+    /// Its target was not as it should be; true, because that is worth telling.
+    fn drifted(&mut self, event: &Event) -> bool {
+        self.missing |= matches!(event, Event::DriftFound { what: Drift::Missing, .. });
+        true
     }
 
     /// Enters a phase; true, because every new phase is worth telling.

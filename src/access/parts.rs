@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{RequestId, Span};
+use super::{PolicyId, RequestId, Span};
 
 /// Something personal, as far as it can still be read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -150,6 +150,9 @@ pub struct Manner {
     /// A rule or somebody's pre-approval may approve it without anybody pressing a button now.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub automatic: bool,
+    /// Rules that approve by themselves and don't approve this: they name who asks, or a `forbid` is in the way.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub declined: Vec<PolicyId>,
     /// When the access is to start, if not at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub starts_at: Option<DateTime<Utc>>,

@@ -42,8 +42,9 @@ pub struct NotAnEvent {
 
 impl Event {
     /// The kinds that this module writes and reads, besides the ledger's own.
-    pub const KINDS: [&'static str; 34] = [
+    pub const KINDS: [&'static str; 35] = [
         "service.started",
+        "clock.jumped",
         "subject.enrolled",
         "message.received",
         "message.refused",
@@ -116,6 +117,7 @@ impl Event {
             | Self::SubjectErased { .. }
             | Self::Heartbeat {}
             | Self::ClockStepped { .. }
+            | Self::ClockJumped { .. }
             | Self::ServiceStarted { .. }
             | Self::SubjectEnrolled { .. }
             | Self::MessageReceived { .. }
@@ -223,6 +225,7 @@ impl Event {
             | Self::SubjectErased { .. }
             | Self::Heartbeat {}
             | Self::ClockStepped { .. }
+            | Self::ClockJumped { .. }
             | Self::ServiceStarted { .. }
             | Self::RequestCancelled { .. }
             | Self::RequestLapsed { .. }
@@ -268,6 +271,7 @@ impl Event {
             | Self::SubjectErased { .. }
             | Self::Heartbeat {}
             | Self::ClockStepped { .. }
+            | Self::ClockJumped { .. }
             | Self::ServiceStarted { .. }
             | Self::RequestCancelled { .. }
             | Self::RequestLapsed { .. }

@@ -148,6 +148,8 @@ pub enum Topic {
     Clock,
     /// A review found something.
     Concern,
+    /// A review was not given in time.
+    Overdue,
     /// The report of a period.
     Digest,
     /// Something on a target bears our mark, and no door is to be open for it.

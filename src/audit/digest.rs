@@ -131,6 +131,7 @@ impl Digest {
             | Event::SubjectErased { .. }
             | Event::Heartbeat {}
             | Event::ClockStepped { .. }
+            | Event::ClockJumped { .. }
             | Event::ServiceStarted { .. }
             | Event::SubjectEnrolled { .. }
             | Event::MessageReceived { .. }

@@ -91,6 +91,13 @@ pub fn done(state: &State, action: &Action, about: Option<RequestId>) -> Reply {
                 text("Asked: ".into()),
                 id(),
                 text(format!(" for {} of {}. It needs {people}; you will be told.", request.span, request.resource)),
+                text(match request.manner.declined.as_slice() {
+                    [] => String::new(),
+                    rules => {
+                        let rules = rules.join(", ");
+                        format!(" The rule {rules} does not approve it: it names you, or another forbids it.")
+                    }
+                }),
             ]
         }
         Action::Approve { .. } => {
@@ -124,7 +131,31 @@ pub fn done(state: &State, action: &Action, about: Option<RequestId>) -> Reply {
         | Action::Verify
         | Action::Help => plain("Done."),
     };
-    reply(Tone::Done, vec![line])
+    let mut lines = vec![line];
+    if let Action::Request { .. } = action {
+        lines.extend(held_already(state, request));
+    }
+    reply(Tone::Done, lines)
+}
+
+/// That one has the same already, and how that could be made longer.
+fn held_already(state: &State, request: &Request) -> Option<Line> {
+    let same = |other: &&Request| {
+        other.id != request.id
+            && other.requester == request.requester
+            && other.resource == request.resource
+            && other.is_live()
+    };
+    let held = state.open().find(same)?;
+    let mut line = vec![
+        Span::Text("You already hold ".into()),
+        Span::Code(held.id.to_string()),
+        Span::Text(format!(" for {} until ", held.resource)),
+    ];
+    line.extend(held.not_after.map(Span::Time));
+    line.push(Span::Text(". ".into()));
+    line.extend(marked(&format!("`/access extend {} 30m <reason>` would make that one longer.", held.id.0)));
+    Some(line)
 }
 
 /// What was done to a pre-approval.

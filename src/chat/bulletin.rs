@@ -51,9 +51,11 @@ pub fn broken_rule(seq: u64) -> Bulletin {
 #[must_use]
 pub fn clock(seq: u64) -> Bulletin {
     let line = vec![
-        Span::Text("The machine's clock is behind the ledger: it was set back, or was wrong before. No access lasts longer for it. Entry ".into()),
+        Span::Text(
+            "The machine's clock was set. No access lasts longer for it, but one may have ended early. Entry ".into(),
+        ),
         Span::Code(seq.to_string()),
-        Span::Text(" says what it showed.".into()),
+        Span::Text(" says how.".into()),
     ];
     Bulletin { title: "The clock was set".into(), lines: vec![line], loud: true }
 }
@@ -99,4 +101,18 @@ pub fn digest((from, to): (u64, u64), due: DateTime<Utc>, words: &[String], head
     ]);
     lines.extend(head.map(|head| vec![Span::Code(head)]));
     Bulletin { title: format!("Access up to {}", due.format("%A, %-d %B %Y")), lines, loud: false }
+}
+
+/// A review was not given in time.
+#[must_use]
+pub fn overdue(state: &State, request: &Request) -> Bulletin {
+    let mut line = vec![
+        Span::Text("Nobody has reviewed the break-glass ".into()),
+        Span::Code(request.id.to_string()),
+        Span::Text(" of ".into()),
+        Span::Person(state.name(request.requester).to_owned()),
+        Span::Text(format!(" for {} in time. It was due ", request.resource)),
+    ];
+    line.extend(request.review_due().map(Span::Time));
+    Bulletin { title: "A review is overdue".into(), lines: vec![line], loud: true }
 }

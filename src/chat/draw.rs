@@ -58,6 +58,15 @@ fn fields(request: &Request, requester: String) -> Vec<Field> {
         Field { label: "Duration", value: duration },
         Field { label: "Reason", value: plain(request.reason.text()) },
     ];
+    if !request.manner.declined.is_empty() {
+        let mut value: Line = Vec::new();
+        for (at, rule) in request.manner.declined.iter().enumerate() {
+            value.push(Span::Text(if at == 0 { "not by the rule ".into() } else { ", ".into() }));
+            value.push(Span::Code(rule.clone()));
+        }
+        value.push(Span::Text(", which names the requester or is forbidden here".into()));
+        fields.push(Field { label: "By itself", value });
+    }
     if let Some(start) = request.manner.starts_at {
         fields.push(Field { label: "Starts", value: vec![Span::Time(start)] });
     }
@@ -281,6 +290,7 @@ pub(super) fn happened(state: &State, request: &Request, event: &Event) -> Line 
         | Event::SubjectErased { .. }
         | Event::Heartbeat {}
         | Event::ClockStepped { .. }
+        | Event::ClockJumped { .. }
         | Event::ServiceStarted { .. }
         | Event::SubjectEnrolled { .. }
         | Event::MessageReceived { .. }

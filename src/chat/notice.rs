@@ -103,20 +103,7 @@ fn lines(state: &State, request: &Request, what: access::Notice) -> Vec<Line> {
             vec![vec![text("Your break-glass "), id, text(" for "), name, text(" was reviewed.")]]
         }
         access::Notice::Ended => vec![vec![text("Your access to "), name, text(" has ended ("), id, text(").")]],
-        access::Notice::Missing => vec![
-            vec![
-                text("The access "),
-                id,
-                text(" of "),
-                asker,
-                text(" to "),
-                name,
-                text(" is not on its target any more, and we did not close it."),
-            ],
-            plain(
-                "It is not opened again by itself. Whoever needs it gives it back and asks again; somebody should look at the target.",
-            ),
-        ],
+        access::Notice::Missing => missing(state, request),
         access::Notice::Stuck => vec![
             vec![
                 text("The access "),
@@ -128,6 +115,25 @@ fn lines(state: &State, request: &Request, what: access::Notice) -> Vec<Line> {
             plain("We go on trying. Somebody should look at the target now."),
         ],
     }
+}
+
+fn missing(state: &State, request: &Request) -> Vec<Line> {
+    let text = |text: &str| Span::Text(text.to_owned());
+    vec![
+        vec![
+            text("The access "),
+            Span::Code(request.id.to_string()),
+            text(" of "),
+            Span::Person(state.name(request.requester).to_owned()),
+            text(" to "),
+            Span::Strong(request.resource.clone()),
+            text(" is not on its target any more, and we did not close it."),
+        ],
+        plain(
+            "It is not opened again by itself. Whoever needs it gives it back and asks again; somebody should look at the \
+             target.",
+        ),
+    ]
 }
 
 fn buttons(what: access::Notice) -> Vec<(Button, String)> {

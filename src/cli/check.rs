@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{ConfigDir, Outcome, Stop, block_on, service};
-use crate::engine::clock::{Clock, SystemClock};
+use crate::{
+    access::Rules as _,
+    engine::clock::{Clock, SystemClock},
+};
 
 /// Check the config and, if asked, the providers
 #[derive(Debug, clap::Args)]
@@ -11,7 +14,7 @@ use crate::engine::clock::{Clock, SystemClock};
 pub struct Args {
     #[command(flatten)]
     config: ConfigDir,
-    /// Also ask every provider whether its credentials and rights are there
+    /// Also ask every provider whether its credentials and rights are there, and every source of a group who is in it
     #[arg(long)]
     live: bool,
     /// Take warnings for mistakes
@@ -62,6 +65,18 @@ pub fn main(args: &Args) -> Outcome {
                 println!("  {}", finding.replace('\n', "\n  "));
             }
             lacking += findings.len();
+        }
+        let rules = service::rules(&config, &service::environment())?;
+        rules.refresh(clock.now()).await;
+        for (group, people) in rules.sourced() {
+            match people {
+                Ok(people) if people.is_empty() => println!("group {group}: nobody of people.toml"),
+                Ok(people) => println!("group {group}: {}", people.join(", ")),
+                Err(why) => {
+                    println!("group {group}: {why}");
+                    lacking += 1;
+                }
+            }
         }
         match lacking {
             0 => Ok(()),

@@ -109,7 +109,7 @@ fn moment(text: &str, resource: &Resource) -> Result<DateTime<Utc>, Stop> {
 }
 
 fn told(explanation: &Explanation, resource: &Resource, span: Span, break_glass: bool) -> String {
-    let Explanation { who, request, automatic, break_glass: glass, quorum, others, at, .. } = explanation;
+    let Explanation { who, request, automatic, break_glass: glass, others, at, .. } = explanation;
     let local = at.with_timezone(&resource.zone).format("%A %Y-%m-%d %H:%M");
     let verb = if break_glass { "breaks the glass for" } else { "asks for" };
     let mut lines =
@@ -119,10 +119,16 @@ fn told(explanation: &Explanation, resource: &Resource, span: Span, break_glass:
         row("may break it", said(glass));
     } else {
         row("may ask", said(request));
-        row("approved by rule", said(automatic));
+        if request.is_yes() {
+            row("approved by rule", said(automatic));
+        }
     }
     row("longest", format!("{} ({} by break-glass)", resource.max_duration, resource.break_glass_max));
     if break_glass {
+        return lines.join("\n") + "\n";
+    }
+    if !request.is_yes() {
+        row("break-glass", said(glass));
         return lines.join("\n") + "\n";
     }
     let approvers: Vec<String> =
@@ -137,14 +143,10 @@ fn told(explanation: &Explanation, resource: &Resource, span: Span, break_glass:
         row("once escalated", later.join(", "));
     }
     row("would decide", decided(explanation, approvers.len()));
-    if !glass.is_yes() {
-        row("break-glass", said(glass));
-    } else {
-        row("break-glass", format!("yes{}", by(glass)));
-    }
+    row("break-glass", said(glass));
     let refused: Vec<&About> = others.iter().filter(|about| !about.said.is_yes()).collect();
     if !refused.is_empty() {
-        lines.push(format!("\nof {quorum} needed, not from"));
+        lines.push("\nmay not approve".to_owned());
     }
     lines.extend(
         refused.iter().take(REFUSED_SHOWN_MAX).map(|about| format!("  {:<18}{}", about.who, said(&about.said))),
@@ -157,14 +159,11 @@ fn told(explanation: &Explanation, resource: &Resource, span: Span, break_glass:
 
 fn decided(explanation: &Explanation, approvers: usize) -> String {
     let quorum = explanation.quorum;
-    if !explanation.request.is_yes() {
-        return "it would be refused at once".into();
-    }
-    if explanation.automatic.is_yes() {
-        return format!("the rule{} alone", by(&explanation.automatic));
+    if let Said::Yes { policies } = &explanation.automatic {
+        return format!("`{}` alone", policies.join("`, `"));
     }
     match usize::try_from(quorum) {
-        Ok(needed) if needed <= approvers => format!("{quorum} of {approvers}"),
+        Ok(needed) if needed <= approvers => format!("any {quorum} of these {approvers}"),
         Ok(_) | Err(_) => format!("nobody: {quorum} are needed, and {approvers} may approve"),
     }
 }

@@ -21,6 +21,7 @@ const HELP: &str = "A story is a chat transcript, a statement a line:
   at 2026-11-21 02:00              up to a moment; as the first statement, when the story starts
   restart                          the service stops, and starts again over the same ledger
   reload stricter                  the config in this folder, beside the story, holds from now on
+  group oncall is @a, @b           who is in a group that is kept elsewhere; or `nobody`, or `away`
   clock is 2h behind               what the machine's clock shows; or `clock is right`
   provider prod-db fails           or `hangs`, or `is back`
   expect card $fix in #approvals: prod-db, 0 of 1

@@ -5,6 +5,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use secrecy::SecretString;
@@ -33,6 +34,9 @@ use crate::{
 
 /// Examples on the playground's page.
 const EXAMPLES_MAX: usize = 4;
+/// How often it is looked whether a source of a group is to be asked again: well within the time that an answer may be too
+/// old by.
+const FRESH_EVERY: Duration = Duration::from_secs(5);
 
 /// What the service gets from the process it runs in.
 pub struct Surroundings {
@@ -148,9 +152,10 @@ pub fn book(config: &Config, env: &BTreeMap<String, SecretString>) -> Result<Boo
     Ok(Book { rules: Arc::new(rules(config, env)?), digest: schedule(config), files: config.files.clone() })
 }
 
-/// The same without anything outside: nobody is in the groups that have a source.
-pub fn rehearsed(config: &Config) -> Result<Book, String> {
-    Ok(Book { rules: Arc::new(config.policies()?), digest: schedule(config), files: config.files.clone() })
+/// The same without anything outside: whoever is in the groups that have a source is said by `lookups`, every time.
+pub fn rehearsed(config: &Config, lookups: BTreeMap<String, Arc<dyn policy::Lookup>>) -> Result<Book, String> {
+    let rules = config.policies()?.with_sources(lookups, 0);
+    Ok(Book { rules: Arc::new(rules), digest: schedule(config), files: config.files.clone() })
 }
 
 /// When a report is due, as the config says.
@@ -166,6 +171,7 @@ pub struct Running {
     dir: PathBuf,
     data: PathBuf,
     env: BTreeMap<String, SecretString>,
+    clock: Arc<dyn Clock>,
     status: Status,
     engine: Engine,
     address: SocketAddr,
@@ -193,14 +199,17 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let doors = doors(&live, &surroundings, &clock);
     let page = Arc::new(page(config, &clock));
     let adapters: Vec<Arc<dyn Adapter>> = if on_page { vec![Arc::clone(&page) as _] } else { Vec::new() };
+    let book = Rulebook::new(book(config, &surroundings.env)?);
+    book.rules().refresh(clock.now()).await;
+    keep_fresh(Arc::clone(&book), Arc::clone(&clock));
     let setup = Setup {
         ground: Arc::new(Disk { data: surroundings.data.clone(), origin: config.server.origin.clone() }),
-        book: Rulebook::new(book(config, &surroundings.env)?),
+        book,
         widened: widened(finder(&shelf)),
         entropy: engine::entropy(),
         doors: Arc::clone(&doors),
         adapters,
-        clock,
+        clock: Arc::clone(&clock),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let listener = TcpListener::bind(surroundings.listen)
@@ -232,7 +241,18 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let status = Status::mine();
     status.write(&surroundings.data)?;
     let Surroundings { config: dir, data, env, .. } = surroundings;
-    Ok(Running { live, shelf, dir, data, env, status, engine, address, stopper, server })
+    Ok(Running { live, shelf, dir, data, env, clock, status, engine, address, stopper, server })
+}
+
+/// Has the sources of groups asked again before their answers are too old: what the clock brings about, such as an access
+/// that was approved for later, is judged without a click that would ask them.
+fn keep_fresh(book: Arc<Rulebook>, clock: Arc<dyn Clock>) {
+    tokio::spawn(async move {
+        loop {
+            clock.pause(FRESH_EVERY).await;
+            book.rules().refresh(clock.now()).await;
+        }
+    });
 }
 
 fn finder(shelf: &Shelf) -> Finder {
@@ -383,6 +403,7 @@ impl Running {
             Stop::Finding(words) => words,
             Stop::Fault(error) => format!("{error:#}"),
         })?;
+        book.rules.refresh(self.clock.now()).await;
         let entry = self.engine.load(book).await?;
         self.live.put(config);
         Ok(entry)

@@ -43,7 +43,7 @@ impl Checks<'_> {
         let mut told: BTreeSet<String> = BTreeSet::new();
         for read in resources {
             if let Some(rules) = &rules {
-                problems.extend(self.decidable(source, read, rules));
+                problems.extend(Self::decidable(source, read, rules));
                 problems.extend(self.breakable(source, read, rules));
             }
             let flat = self.facts.flat(&BTreeMap::new());
@@ -53,7 +53,7 @@ impl Checks<'_> {
                     let words = format!("`{name}` approves `{resource}` but has no account on any chat that is set up");
                     problems.push(warning(
                         source,
-                        read.offset,
+                        read.approvers,
                         words,
                         "add their Slack or Discord id to `people.toml`",
                     ));
@@ -70,11 +70,12 @@ impl Checks<'_> {
             (Chat::Discord, self.server.discord.on),
         ];
         let mut on = on.into_iter().filter(|(_, on)| *on).peekable();
-        on.peek().is_none() || on.any(|(chat, _)| self.facts.account(chat, name).is_some())
+        let accounts = self.people.get(name).map(Person::accounts).unwrap_or_default();
+        on.peek().is_none() || on.any(|(chat, _)| accounts.iter().any(|(of, _)| *of == chat))
     }
 
     /// Whether enough people can approve, for at least one who may ask.
-    fn decidable(&self, source: &Source<'_>, read: &Read, rules: &Policies) -> Option<Problem> {
+    fn decidable(source: &Source<'_>, read: &Read, rules: &Policies) -> Option<Problem> {
         let resource = &read.guarded.resource;
         // A name that is not there has been reported; what follows from it is no mistake of its own.
         if !read.approvers_whole {
@@ -106,7 +107,7 @@ impl Checks<'_> {
                 let words = format!("nobody may break the glass for `{name}`: its `break_glass` names nobody");
                 Some(warning(source, offset, words, "add people to its groups, or leave the key out"))
             }
-            (offset, Some(people)) if people.len() > 1 && people.len() == self.people.len() => {
+            (offset, _) if self.people.len() > 1 && rules.everybody_may(Right::BreakGlass, name) => {
                 let words = format!("everybody may break the glass for `{name}`");
                 let hint = "break-glass goes without approval; name those who are on call";
                 Some(warning(source, offset.unwrap_or(read.offset), words, hint))

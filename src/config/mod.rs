@@ -33,7 +33,6 @@ pub use problem::{Problem, Source, nearest};
 pub use server::Server;
 
 use crate::policy::{Book, Facts, Policies};
-use people::People;
 use reader::Reader;
 
 /// A config file longer than this is not one.
@@ -130,7 +129,7 @@ pub fn load(dir: &Path) -> Result<Config, Vec<Problem>> {
     found.push(("countersign.toml", reader.into_problems()));
 
     let reader = Reader::new(folder.source("people.toml"));
-    let People { people, groups, members_whole } = people::read(&reader, server.as_ref());
+    let people::Read { people, groups, members_whole } = people::read(&reader, server.as_ref());
     let whole = reader.sound() && folder.texts.contains_key("people.toml");
     found.push(("people.toml", reader.into_problems()));
 

@@ -42,7 +42,7 @@ impl Person {
 }
 
 /// What the file says.
-pub struct People {
+pub struct Read {
     pub people: BTreeMap<String, Person>,
     pub groups: BTreeMap<String, Group>,
     /// Whether everybody whom a group names is there.
@@ -50,7 +50,7 @@ pub struct People {
 }
 
 /// Reads the file.
-pub fn read(reader: &Reader<'_>, server: Option<&Server>) -> People {
+pub fn read(reader: &Reader<'_>, server: Option<&Server>) -> Read {
     let parsed = reader.parse();
     secrets::report(reader, &parsed);
     let top = reader.table(&parsed);
@@ -70,7 +70,7 @@ pub fn read(reader: &Reader<'_>, server: Option<&Server>) -> People {
     }
     let (groups, members_whole) = groups(reader, &top, &Names { people: &people, tried: &named });
     top.finish(&[]);
-    People { people, groups, members_whole }
+    Read { people, groups, members_whole }
 }
 
 fn person(
@@ -155,7 +155,7 @@ fn groups(reader: &Reader<'_>, top: &Table<'_, '_>, people: &Names<'_>) -> (BTre
         places.insert(name.value.clone(), offset);
         groups.insert(name.value, group);
     }
-    cycles(reader, &groups, &places);
+    cycles(reader, &mut groups, &places);
     (groups, whole)
 }
 
@@ -254,10 +254,10 @@ fn member(reader: &Reader<'_>, entry: &Placed<String>, people: &Names<'_>, named
     None
 }
 
-/// A group that is in itself, by whatever way, is reported once.
-fn cycles(reader: &Reader<'_>, groups: &BTreeMap<String, Group>, places: &BTreeMap<String, usize>) {
+/// A group that is in itself, by whatever way, is reported once, and taken apart so that the rest can be looked at.
+fn cycles(reader: &Reader<'_>, groups: &mut BTreeMap<String, Group>, places: &BTreeMap<String, usize>) {
     let mut facts = Facts::new();
-    for (name, group) in groups {
+    for (name, group) in groups.iter() {
         facts.put_group(name, group.clone());
     }
     let mut told: BTreeSet<String> = BTreeSet::new();
@@ -270,6 +270,9 @@ fn cycles(reader: &Reader<'_>, groups: &BTreeMap<String, Group>, places: &BTreeM
             reader.report(*offset, format!("the group is in itself: {}", path.join(" > ")), Some(hint.into()));
             told.extend(path);
         }
+    }
+    for (_, group) in groups.iter_mut().filter(|(name, _)| told.contains(*name)) {
+        group.members.retain(|who| matches!(who, Who::Person(_)));
     }
 }
 

@@ -17,8 +17,8 @@ use super::problem::{Problem, Source, nearest};
 pub struct Reader<'a> {
     source: Source<'a>,
     problems: RefCell<Vec<Problem>>,
-    /// Lines that are never shown.
-    secret_lines: RefCell<BTreeSet<usize>>,
+    /// Mistakes on lines that are never shown, and of which nothing else is told.
+    secrets: RefCell<Vec<Problem>>,
     broken: Cell<bool>,
     /// Every table and key that was asked for, for holding the schemas against it.
     #[cfg(test)]
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         Self {
             source,
             problems: RefCell::default(),
-            secret_lines: RefCell::default(),
+            secrets: RefCell::default(),
             broken: Cell::new(false),
             #[cfg(test)]
             asked: RefCell::default(),
@@ -87,11 +87,10 @@ impl<'a> Reader<'a> {
         self.problems.borrow_mut().push(problem);
     }
 
-    /// Notes a secret. Its line is not shown, whatever else is wrong in it.
+    /// Notes a secret. Its line is not shown, and whatever else is wrong in it is not told.
     pub fn report_secret(&self, offset: usize, words: String, hint: String) {
         let problem = self.source.problem(offset, words, Some(hint));
-        self.secret_lines.borrow_mut().insert(problem.line);
-        self.problems.borrow_mut().push(problem);
+        self.secrets.borrow_mut().push(Problem { source: None, ..problem });
     }
 
     /// A table to be read.
@@ -113,11 +112,9 @@ impl<'a> Reader<'a> {
 
     /// All mistakes, in the file's order.
     pub fn into_problems(self) -> Vec<Problem> {
-        let mut problems = self.problems.into_inner();
-        let secret = self.secret_lines.into_inner();
-        for problem in problems.iter_mut().filter(|problem| secret.contains(&problem.line)) {
-            problem.source = None;
-        }
+        let (mut problems, secrets) = (self.problems.into_inner(), self.secrets.into_inner());
+        problems.retain(|problem| secrets.iter().all(|secret| secret.line != problem.line));
+        problems.extend(secrets);
         problems.sort();
         problems
     }
@@ -231,14 +228,16 @@ impl<'r, 'a> Table<'r, 'a> {
         None
     }
 
-    fn within(&self, _key: &str, keys: &'r DeTable<'a>, offset: usize) -> Table<'r, 'a> {
+    fn within(&self, key: &str, keys: &'r DeTable<'a>, offset: usize) -> Table<'r, 'a> {
+        #[cfg(not(test))]
+        let _ = key;
         Table {
             reader: self.reader,
             keys,
             offset,
             asked: RefCell::default(),
             #[cfg(test)]
-            path: format!("{}/{_key}", self.path),
+            path: format!("{}/{key}", self.path),
         }
     }
 

@@ -42,6 +42,8 @@ pub struct Read {
     pub offset: usize,
     /// Where the quorum stands, or the table if it doesn't.
     pub quorum: usize,
+    /// Where `approvers` stand.
+    pub approvers: usize,
     /// Where `break_glass` stands, if it does.
     pub break_glass: Option<usize>,
     /// Whether all that `approvers` names is there.
@@ -86,6 +88,7 @@ fn resource(reader: &Reader<'_>, table: Table<'_, '_>, known: &Known<'_>) -> Opt
         let whos = whos(reader, &list, known);
         (whos.len() == list.len(), whos)
     });
+    let approvers_offset = table.value("approvers").map_or(offset, |value| value.span().start);
     let tags = tags(reader, table.texts("tags").unwrap_or_default());
     let break_glass_offset = table.value("break_glass").map(|value| value.span().start);
     let list = |key| table.texts(key).map(|list| whos(reader, &list, known)).unwrap_or_default();
@@ -127,7 +130,14 @@ fn resource(reader: &Reader<'_>, table: Table<'_, '_>, known: &Known<'_>) -> Opt
         break_glass,
         reviewers,
     };
-    Some(Read { guarded, offset, quorum: quorum_offset, break_glass: break_glass_offset, approvers_whole })
+    Some(Read {
+        guarded,
+        offset,
+        approvers: approvers_offset,
+        quorum: quorum_offset,
+        break_glass: break_glass_offset,
+        approvers_whole,
+    })
 }
 
 /// Words for policies, each once.

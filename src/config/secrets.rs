@@ -22,7 +22,12 @@ fn in_table(reader: &Reader<'_>, table: &DeTable<'_>) {
     for (key, value) in table {
         let name = key.get_ref().as_ref();
         if SECRET_KEYS.contains(&name) && !matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_)) {
-            let hint = format!("write `{name}_env = \"NAME\"` and set NAME in the environment");
+            // Tokens of platforms have a variable of their own.
+            let hint = if name.contains("token") || name == "signing_secret" {
+                format!("set it in the environment, or name a file that holds it: `{name}_file = \"/run/secrets/…\"`")
+            } else {
+                format!("write `{name}_env = \"NAME\"` and set NAME in the environment")
+            };
             reader.report_secret(key.span().start, format!("`{name}` would be a secret in a file"), hint);
             continue;
         }

@@ -170,7 +170,9 @@ fn ticket_pattern(table: Option<&Table<'_, '_>>) -> Option<Regex> {
     let placed = table.and_then(|table| table.text("ticket_pattern"));
     let (pattern, offset) =
         placed.map_or_else(|| (TICKET_PATTERN_DEFAULT.to_owned(), 0), |placed| (placed.value, placed.offset));
-    match RegexBuilder::new(&format!(r"\b(?:{pattern})\b")).size_limit(PATTERN_SIZE_BYTES_MAX).build() {
+    let built = |pattern: &str| RegexBuilder::new(pattern).size_limit(PATTERN_SIZE_BYTES_MAX).build();
+    // By itself first: what is wrong in it may be right within the frame.
+    match built(&pattern).and_then(|_| built(&format!(r"\b(?:{pattern})\b"))) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
             let why = error.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
@@ -322,14 +324,12 @@ fn plan(reader: &Reader<'_>, table: &Table<'_, '_>, usual: Tz) -> Option<Plan> {
     let cron = table.need("cron", table.text("cron"), "cron = \"0 0 9 * * Mon\"");
     let zone = zone(table, "timezone").unwrap_or(usual);
     let cron = cron?;
-    match cron.value.parse() {
-        Ok(schedule) => Some(Plan { cron: schedule, zone }),
-        Err(_) => {
-            let hint = "seconds, minutes, hours, day of the month, month, day of the week: `0 0 9 * * Mon`";
-            reader.report(cron.offset, format!("`cron` is no expression: {:?}", cron.value), Some(hint.into()));
-            None
-        }
+    if let Ok(schedule) = cron.value.parse() {
+        return Some(Plan { cron: schedule, zone });
     }
+    let hint = "seconds, minutes, hours, day of the month, month, day of the week: `0 0 9 * * Mon`";
+    reader.report(cron.offset, format!("`cron` is no expression: {:?}", cron.value), Some(hint.into()));
+    None
 }
 
 #[cfg(test)]

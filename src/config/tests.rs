@@ -184,3 +184,115 @@ mod schemas {
         }
     }
 }
+
+mod groups {
+    use super::*;
+    use crate::access::Chat;
+
+    fn people(groups: &str) -> String {
+        format!("{PEOPLE}{groups}")
+    }
+
+    #[test]
+    fn what_a_group_may_be() {
+        let mistakes = people(
+            "[[group]]\nname = \"a\"\n\
+             [[group]]\nname = \"b\"\nmembers = [\"ana\"]\nslack_usergroup = \"S1\"\n\
+             [[group]]\nname = \"c\"\nurl = \"https://x\"\ncommand = [\"x\"]\n\
+             [[group]]\nname = \"d\"\nurl = \"http://x.example\"\n\
+             [[group]]\nname = \"e\"\ncommand = []\n\
+             [[group]]\nname = \"f\"\nmembers = [\"dba\", \"group:dbs\"]\non_call = \"yes\"\n\
+             [[group]]\nname = \"g\"\nmembers = [\"group:g\"]\n",
+        );
+        insta::assert_snapshot!(told(SERVER, RESOURCES, &mistakes), @r#"
+        people.toml:11:1: nothing says who is in this group
+            |
+         11 | [[group]]
+            | ^
+          hint: `members`, or one of `slack_usergroup`, `discord_role`, `pagerduty_schedule`, `command` and `url`
+        people.toml:16:19: a group has `members` or a source, not both
+            |
+         16 | slack_usergroup = "S1"
+            |                   ^
+          hint: put the list into a group of its own, and both into a third: `members = ["group:a", "group:b"]`
+        people.toml:20:12: a group has one source
+            |
+         20 | command = ["x"]
+            |            ^
+          hint: keep one: `members`, or one of `slack_usergroup`, `discord_role`, `pagerduty_schedule`, `command` and `url`
+        people.toml:23:7: `url` is to be an `https://` address
+            |
+         23 | url = "http://x.example"
+            |       ^
+          hint: who is asked over plain HTTP can be anybody; only loopback may do without TLS
+        people.toml:24:1: `command` is empty
+            |
+         24 | [[group]]
+            | ^
+          hint: a program and its arguments
+        people.toml:29:12: there is no person `dba`
+            |
+         29 | members = ["dba", "group:dbs"]
+            |            ^
+          hint: a group within a group is written `group:dba`
+        people.toml:29:19: there is no group `dbs`
+            |
+         29 | members = ["dba", "group:dbs"]
+            |                   ^
+          hint: did you mean `group:dba`?
+        people.toml:30:11: `on_call` is to be `true` or `false`
+            |
+         30 | on_call = "yes"
+            |           ^
+        people.toml:31:1: the group is in itself: g > g
+            |
+         31 | [[group]]
+            | ^
+          hint: take one of them out of the next
+        "#);
+    }
+
+    #[test]
+    fn groups_within_groups_and_from_elsewhere() {
+        let people = people(
+            "[[group]]\nname = \"pager\"\npagerduty_schedule = \"P1\"\n\
+             [[group]]\nname = \"both\"\nmembers = [\"group:dba\", \"group:pager\", \"person:ana\"]\n",
+        );
+        let config = load(folder(SERVER, RESOURCES, &people).path()).unwrap();
+        assert_eq!(config.groups["both"], ["ana", "bea"]);
+        assert!(config.facts.groups()["pager"].on_call, "whoever is on a schedule is on call");
+        assert_eq!(config.warnings, []);
+    }
+
+    #[test]
+    fn an_id_without_its_team_is_of_the_team_of_the_config() {
+        let server = format!("{SERVER}[slack]\nteam_id = \"T1\"\n[discord]\nguild_id = \"77\"\n");
+        let people = PEOPLE.replacen("\"ana\"", "\"ana\"\nslack = \"U1\"\ndiscord = \"42\"", 1);
+        let people = people.replacen("\"bea\"", "\"bea\"\nslack = \"T2/U1\"\ndiscord = \"78/42\"", 1);
+        let config = load(folder(&server, RESOURCES, &people).path()).unwrap();
+        let who = |chat, account| config.facts.principal(chat, account);
+        assert_eq!((who(Chat::Slack, "T1/U1"), who(Chat::Slack, "T2/U1")), (Some("ana"), Some("bea")));
+        assert_eq!((who(Chat::Discord, "77/42"), who(Chat::Discord, "78/42")), (Some("ana"), Some("bea")));
+        assert_eq!(who(Chat::Slack, "U1"), None);
+        let wrong = people.replacen("T2/U1", "T2/U1/x", 1);
+        insta::assert_snapshot!(told(&server, RESOURCES, &wrong), @r#"
+        people.toml:7:9: `slack` is no id: "T2/U1/x"
+           |
+         7 | slack = "T2/U1/x"
+           |         ^
+          hint: the user's id, or `T…/U…`; ids are letters and digits
+        "#);
+    }
+
+    #[test]
+    fn names_that_look_alike_are_warned_of() {
+        for (one, other) in [("dev1", "devl"), ("0ps", "ops"), ("modern", "modem")] {
+            let people = people(&format!(
+                "[[group]]\nname = \"{one}\"\nmembers = [\"ana\"]\n[[group]]\nname = \"{other}\"\nmembers = [\"ana\"]\n"
+            ));
+            let config = load(folder(SERVER, RESOURCES, &people).path()).unwrap();
+            let words: Vec<&str> = config.warnings.iter().map(|warning| warning.words.as_str()).collect();
+            assert_eq!(words, [format!("the group `{other}` looks like `{one}`")]);
+        }
+    }
+}

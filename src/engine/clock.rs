@@ -24,6 +24,10 @@ pub trait Clock: Send + Sync {
     fn now(&self) -> DateTime<Utc>;
     /// What the wall clock says.
     fn wall(&self) -> DateTime<Utc>;
+    /// How much time has passed, whatever the wall clock says; `None` where nothing but the clock knows.
+    fn passed(&self) -> Option<Duration> {
+        None
+    }
     /// From now on the time is at least `floor`, and goes on from there: the newest entry of the ledger was written then.
     fn not_before(&self, floor: DateTime<Utc>);
     /// A pause of this length, from now on, whether it is waited for yet or not.
@@ -36,6 +40,15 @@ pub trait Clock: Send + Sync {
     fn sweep_every(&self) -> Duration {
         SWEEP_EVERY
     }
+}
+
+/// What the wall clock said at a look, and how much time had passed by then.
+pub type Look = (DateTime<Utc>, Duration);
+
+/// How much further the wall clock went between two looks than time did; negative if it was set back.
+pub fn ahead((then, before): Look, (wall, passed): Look) -> TimeDelta {
+    let real = TimeDelta::from_std(passed.saturating_sub(before)).unwrap_or(TimeDelta::MAX);
+    (wall - then) - real
 }
 
 /// The system's clocks: the wall clock, held up by the monotonic one.
@@ -90,6 +103,10 @@ impl Clock for SystemClock {
         held.advance(floor, self.started.elapsed());
     }
 
+    fn passed(&self) -> Option<Duration> {
+        Some(self.started.elapsed())
+    }
+
     fn pause(&self, span: Duration) -> Pause {
         Box::pin(tokio::time::sleep(span))
     }
@@ -127,6 +144,13 @@ mod tests {
         assert_eq!(held.advance(at(90_000), mono(1)), at(90_000));
         assert_eq!(held.advance(at(1002), mono(2)), at(90_001));
         assert_eq!(held.advance(at(1602), mono(602)), at(90_601), "ten minutes are ten minutes");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_is_ahead_or_behind_of_what_passed() {
+        assert_eq!(ahead((at(1000), mono(5)), (at(1010), mono(15))), TimeDelta::zero());
+        assert_eq!(ahead((at(1000), mono(5)), (at(4610), mono(15))), TimeDelta::hours(1));
+        assert_eq!(ahead((at(1000), mono(5)), (at(900), mono(15))), TimeDelta::seconds(-110));
     }
 
     #[test]

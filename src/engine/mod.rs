@@ -13,6 +13,7 @@ mod intake;
 mod job;
 mod posts;
 mod recovery;
+mod rest;
 pub mod rulebook;
 mod service;
 mod shared;
@@ -129,8 +130,8 @@ impl Engine {
         (&mut self.task).await.unwrap_or_else(|panic| Err(Fatal::Broken(panic.to_string())))
     }
 
-    /// Waits until nothing is queued and nothing is due, and says how much was under way outside by then: calls, cards and
-    /// notices ([`Shared::under_way`]). At zero, nothing happens any more until somebody speaks or time passes. `None` if
+    /// Waits until nothing is queued and nothing is due, and says how much was under way outside by then: calls, cards,
+    /// notices and lookups ([`Shared::under_way`]). At zero, nothing happens any more until somebody speaks or time passes. `None` if
     /// the engine has stopped.
     pub async fn rest(&self) -> Option<usize> {
         let (asked, told) = oneshot::channel();

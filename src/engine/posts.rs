@@ -97,9 +97,12 @@ impl Writer {
                 let telling = self.telling(about);
                 let channel = match about.topic {
                     Topic::Digest => None,
-                    Topic::Rules | Topic::BrokenRule | Topic::Clock | Topic::Concern | Topic::Drift => {
-                        self.setup.book.rules().security_channel()
-                    }
+                    Topic::Rules
+                    | Topic::BrokenRule
+                    | Topic::Clock
+                    | Topic::Concern
+                    | Topic::Overdue
+                    | Topic::Drift => self.setup.book.rules().security_channel(),
                 };
                 let (adapter, to_self, errand) = (Arc::clone(adapter), self.to_self.clone(), self.shared.errand());
                 tokio::spawn(async move {
@@ -120,7 +123,12 @@ impl Writer {
         let loaded = self.state.loaded(about.seq).map(|(files, before)| (files.clone(), before.cloned()));
         let (about, widened) = (about.clone(), Arc::clone(&self.setup.widened));
         let review = self.state.requests().find(|request| request.entries.contains(&about.seq)).cloned();
-        let concern = review.map(|request| bulletin::concern(&self.state, &request));
+        let of_review = review.map(|request| match about.topic {
+            Topic::Overdue => bulletin::overdue(&self.state, &request),
+            Topic::Rules | Topic::BrokenRule | Topic::Clock | Topic::Concern | Topic::Digest | Topic::Drift => {
+                bulletin::concern(&self.state, &request)
+            }
+        });
         // A report is about the whole state: only for one is it copied, and a report is rare.
         let report = (about.topic == Topic::Digest).then(|| (self.state.clone(), self.ledger.clone()));
         let found = self.state.found_with(about.seq);
@@ -136,7 +144,7 @@ impl Writer {
                 }
                 Topic::BrokenRule => Ok(bulletin::broken_rule(about.seq)),
                 Topic::Clock => Ok(bulletin::clock(about.seq)),
-                Topic::Concern => concern.ok_or_else(|| "the review is out of memory".to_owned()),
+                Topic::Concern | Topic::Overdue => of_review.ok_or_else(|| "the review is out of memory".to_owned()),
                 Topic::Drift => Ok(bulletin::drift(about.seq, &found)),
                 Topic::Digest => {
                     let made = move || match report {
@@ -171,6 +179,6 @@ fn digest(state: &State, ledger: &dyn Log, seq: u64) -> Result<Bulletin, String>
     if let Some(error) = broken {
         return Err(error);
     }
-    let head = Anchor::line(&ledger.head().note.to_string());
+    let head = Anchor::line(&ledger.head().note);
     Ok(bulletin::digest((from, to), due, &digest.words(state), head))
 }

@@ -81,10 +81,13 @@ fn recorded(text: String) -> String {
 #[async_trait]
 impl Service for Handle {
     async fn submit(&self, inbound: Inbound) -> Reply {
+        let errand = self.shared.errand();
         self.setup.book.rules().refresh(self.setup.clock.now()).await;
         let (reply, answered) = oneshot::channel();
         let message = Box::new(self.message(inbound));
-        match self.jobs.try_send(Job::Message { message, reply }) {
+        let queued = self.jobs.try_send(Job::Message { message, reply });
+        drop(errand);
+        match queued {
             Ok(()) => answered.await.unwrap_or_else(|_| answer::stopping()),
             Err(mpsc::error::TrySendError::Full(_)) => answer::busy(),
             Err(mpsc::error::TrySendError::Closed(_)) => answer::stopping(),

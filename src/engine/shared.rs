@@ -62,7 +62,7 @@ impl Shared {
         self.size.subscribe()
     }
 
-    /// How many calls to providers, cards and notices are under way, and word of every change.
+    /// How many calls to providers, cards, notices and lookups are under way, and word of every change.
     pub fn under_way(&self) -> watch::Receiver<usize> {
         self.under_way.subscribe()
     }

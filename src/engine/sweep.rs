@@ -153,7 +153,7 @@ impl Writer {
             tracing::warn!(resource, count, "the provider lists what does not bear our mark; it is left alone");
         }
         let shared = self.setup.doors.shared(&resource, &target);
-        let lane = |writer: &Self, id: RequestId| writer.lane_at((&target, shared), id, seen.holder(writer, id));
+        let lane = |writer: &Self, id: RequestId| lane_at((&target, shared), id, seen.holder(writer, id));
         let mut busy = seen.unread.clone();
         busy.extend(seen.items.keys().filter(|id| lanes.contains(&lane(self, **id))));
         busy.extend(self.state.open().map(|request| request.id).filter(|id| lanes.contains(&self.lane_of(*id))));
@@ -222,13 +222,13 @@ impl Writer {
             }
         }
     }
+}
 
-    /// The lane for what bears the mark of a request on a target, wherever that request itself was to be.
-    fn lane_at(&self, (target, shared): (&Target, bool), id: RequestId, holder: Option<SubjectId>) -> Lane {
-        match holder.filter(|_| shared) {
-            Some(holder) => Lane::Shared(doors::key(target), holder),
-            None => Lane::Own(id),
-        }
+/// The lane for what bears the mark of a request on a target, wherever that request itself was to be.
+fn lane_at((target, shared): (&Target, bool), id: RequestId, holder: Option<SubjectId>) -> Lane {
+    match holder.filter(|_| shared) {
+        Some(holder) => Lane::Shared(doors::key(target), holder),
+        None => Lane::Own(id),
     }
 }
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    Fatal, Setup, Shared, codec,
+    Fatal, Setup, Shared, clock, codec,
     follow::Lanes,
     ground::{Log, blocking},
     job::{Job, Loaded, Owed},
@@ -57,6 +57,8 @@ pub struct Writer {
     pub(super) held: VecDeque<Job>,
     /// Up to when tries were followed.
     followed: DateTime<Utc>,
+    /// What the wall clock said when it was looked at last, and how much time had passed.
+    looked: Option<clock::Look>,
     /// Whether a clock that is behind has been recorded and has not caught up yet.
     step_recorded: bool,
     pub(super) stopping: Option<oneshot::Sender<()>>,
@@ -111,6 +113,7 @@ impl Writer {
             sweeps: Sweeps::new(followed),
             held: VecDeque::new(),
             followed,
+            looked: None,
             step_recorded: false,
             stopping: None,
             asked_for_rest: Vec::new(),
@@ -222,29 +225,6 @@ impl Writer {
         }
     }
 
-    /// The next job, or nothing when a deadline or a look at the clock is due.
-    async fn wait(&mut self) -> Option<Job> {
-        let now = self.now();
-        let look = self.setup.clock.look_every();
-        let report = self.setup.book.now().digest.as_ref().and_then(|due| due(now, now + look));
-        let next = self.state.next_deadline(now).into_iter().chain(report).chain([self.sweeps.due()]).min();
-        let until = next.map_or(look, |at| (at - now).to_std().unwrap_or_default()).min(look);
-        let pause = self.setup.clock.pause(until);
-        // What is under way is counted first: whoever is done has queued the result before.
-        let under_way = self.shared.under_way_now();
-        if !until.is_zero() && self.jobs.is_empty() {
-            for asked in self.asked_for_rest.drain(..) {
-                // Whoever asked may have gone away.
-                let _ = asked.send(under_way);
-            }
-        }
-        tokio::select! {
-            biased;
-            job = self.jobs.recv() => job,
-            () = pause => None,
-        }
-    }
-
     /// The time to act by: never before the newest entry.
     pub(super) fn now(&self) -> DateTime<Utc> {
         let now = self.setup.clock.now();
@@ -304,6 +284,14 @@ impl Writer {
             self.command(batch, &Command::ClockStepped { clock: wall });
         }
         self.step_recorded = behind;
+        let passed = self.setup.clock.passed();
+        let look = passed.map(|passed| (wall, passed));
+        if let Some(ahead) = self.looked.zip(look).map(|(before, now)| clock::ahead(before, now))
+            && ahead > TimeDelta::seconds(STEP_RECORDED_SECS)
+        {
+            self.command(batch, &Command::ClockJumped { ahead_secs: ahead.num_seconds().unsigned_abs() });
+        }
+        self.looked = look;
         let idle = self.state.last_time().is_none_or(|last| batch.now - last >= TimeDelta::seconds(HEARTBEAT_SECS));
         if idle && batch.drafts.is_empty() {
             self.command(batch, &Command::Heartbeat);

@@ -8,7 +8,10 @@ use cedar_policy::{
 };
 use miette::Diagnostic;
 
-use super::{Facts, names::Names};
+use super::{
+    Facts,
+    names::{LOG_NAME, Names},
+};
 use crate::access::Right;
 
 /// The schema that every policy is held against, in Cedar's own syntax.
@@ -175,7 +178,8 @@ impl Known {
             _ => Scope::Person(uid.id().unescaped().to_owned()),
         };
         let rights = Right::ALL.into_iter().filter(|right| match policy.action_constraint() {
-            ActionConstraint::Any => true,
+            // What permits everything was not written to let people in by themselves: that has to be said by its name.
+            ActionConstraint::Any => policy.effect() == Effect::Forbid || *right != Right::AutoApprove,
             ActionConstraint::Eq(uid) => uid.id().unescaped() == right.word(),
             ActionConstraint::In(uids) => uids.iter().any(|uid| uid.id().unescaped() == right.word()),
         });
@@ -218,6 +222,16 @@ fn shipped() -> Result<(Schema, Vec<Policy>), String> {
     Ok((schema, policies.collect::<Result<Vec<_>, String>>()?))
 }
 
+/// Where a policy or a template starts in its text. A macro, because the type of a place is another crate's.
+macro_rules! start {
+    ($of:expr) => {
+        match $of.as_ref().loc() {
+            Some(place) => place.start(),
+            None => 0,
+        }
+    };
+}
+
 /// Reads a text, and gives every policy the id that its author gave it.
 fn named(text: &str, shipped: &[Policy]) -> Named {
     let set = match text.parse::<PolicySet>() {
@@ -229,13 +243,12 @@ fn named(text: &str, shipped: &[Policy]) -> Named {
     };
     let mut remarks = Vec::new();
     for template in set.templates() {
-        let offset = template.as_ref().loc().map_or(0, |loc| loc.start());
+        let offset = start!(template);
         let words = "a template (`?principal`, `?resource`) is nothing that anybody links here";
         let hint = Some("name a person, a group or a resource in its place".to_owned());
         remarks.push(Remark { offset, words: words.into(), hint, warning: false });
     }
-    let mut placed: Vec<(&Policy, usize)> =
-        set.policies().map(|policy| (policy, policy.as_ref().loc().map_or(0, |loc| loc.start()))).collect();
+    let mut placed: Vec<(&Policy, usize)> = set.policies().map(|policy| (policy, start!(policy))).collect();
     placed.sort_by_key(|(_, offset)| *offset);
     let mut taken: BTreeSet<&str> = BTreeSet::new();
     let mut policies = Vec::new();
@@ -328,6 +341,7 @@ fn missing(policy: &Policy, start: usize, text: &str, facts: &Facts) -> Vec<Rema
             "Principal" => ("person", facts.people().iter().map(String::as_str).collect()),
             "Group" => ("group", facts.groups().keys().map(String::as_str).collect()),
             "Resource" => ("resource", facts.resources().keys().map(String::as_str).collect()),
+            "Log" => ("log", vec![LOG_NAME]),
             _ => continue,
         };
         if known.contains(&name) {

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use super::Policies;
-use crate::access::{Chat, Question, Right, Rules as _, Span, Verdict};
+use crate::access::{Chat, Question, Refusal, Right, Rules as _, Span, Verdict};
 
 /// What somebody would ask for.
 #[derive(Debug, Clone, Copy)]
@@ -132,7 +132,16 @@ impl Policies {
             approvals: 0,
             escalated: false,
         };
-        let judge = |right| self.judge(&Question { right, ..question.clone() });
+        // The limits stand before all rules, in the core.
+        let within = |right, most| -> Said {
+            if wish.span > most {
+                let words = Refusal::TooLong { resource: resource.name.clone(), asked: wish.span, most }.to_string();
+                let policies =
+                    vec![if right == Right::BreakGlass { "break-glass-max" } else { "max-duration" }.to_owned()];
+                return Said::No { policies, words };
+            }
+            self.judge(&Question { right, ..question.clone() }).into()
+        };
         let others = self.facts().people().iter().filter(|name| *name != wish.who).map(|name| {
             let said = self.may_approve(&question, name, false);
             let after_escalation = said.is_yes() || self.may_approve(&question, name, true).is_yes();
@@ -144,9 +153,9 @@ impl Policies {
             resource: wish.resource.to_owned(),
             duration_secs: wish.span.secs(),
             at: wish.now,
-            request: judge(Right::Request).into(),
+            request: within(Right::Request, resource.max_duration),
             automatic: self.passes(&question, &resource.channel),
-            break_glass: judge(Right::BreakGlass).into(),
+            break_glass: within(Right::BreakGlass, resource.break_glass_max),
             quorum: resource.quorum,
             longest_secs: resource.max_duration.secs(),
             break_glass_longest_secs: resource.break_glass_max.secs(),

@@ -17,6 +17,7 @@ mod policies;
 mod source;
 #[cfg(test)]
 mod tests;
+mod whom;
 mod widened;
 mod words;
 mod world;

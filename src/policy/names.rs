@@ -4,6 +4,9 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 
 use crate::access::Right;
 
+/// The one entity of the type `Log`.
+pub const LOG_NAME: &str = "ledger";
+
 /// The types of the schema, parsed once.
 #[derive(Debug, Clone)]
 pub struct Names {
@@ -40,7 +43,7 @@ impl Names {
 
     /// The ledger, and the service as a whole.
     pub fn log(&self) -> EntityUid {
-        uid(&self.log, "ledger")
+        uid(&self.log, LOG_NAME)
     }
 
     pub fn action(&self, right: Right) -> EntityUid {

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::access::{Chat, Question, Resource, Right, Rules, Span, Target, Verdict};
 
+mod agree;
 mod cedar;
+mod sources;
 mod widened;
 
 /// The rules of these facts and of a `policy.cedar`.

@@ -13,6 +13,8 @@ pub struct Cast {
     pub channels: BTreeSet<String>,
     /// Resources.
     pub resources: BTreeSet<String>,
+    /// Groups whose people are kept elsewhere.
+    pub sourced: BTreeSet<String>,
 }
 
 impl Cast {
@@ -29,6 +31,7 @@ impl Cast {
             people: people.collect(),
             channels: channels.map(|channel| channel.trim_start_matches('#').to_owned()).collect(),
             resources: config.resources.iter().cloned().collect(),
+            sourced: super::groups::sourced(config).collect(),
         }
     }
 
@@ -39,5 +42,6 @@ impl Cast {
         }
         self.channels.extend(other.channels);
         self.resources.extend(other.resources);
+        self.sourced.extend(other.sourced);
     }
 }

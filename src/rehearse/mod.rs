@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `parse`, `scan`, `moment`, `story` | a story's text, to statements |
 //! | `cast`, `folders` | whom and what a story may name, and the configs that it loads |
-//! | `stage`, `clock`, `world`, `chats` | where it is played |
+//! | `stage`, `clock`, `world`, `chats`, `groups` | where it is played |
 //! | `player`, `expect`, `picture` | how it is played, and what is looked at |
 //! | `report` | what is told of it |
 
@@ -18,6 +18,7 @@ mod chats;
 mod clock;
 mod expect;
 mod folders;
+mod groups;
 mod moment;
 mod parse;
 mod picture;

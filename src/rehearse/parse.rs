@@ -7,6 +7,7 @@ use chrono_tz::Tz;
 
 use super::{
     cast::Cast,
+    groups::Roster,
     moment,
     picture::{CAUSES, PHASES},
     scan::{Scan, Word, meant, said},
@@ -27,7 +28,7 @@ pub const STEPS_MAX: usize = 2_000;
 /// Problems of a config that a story loads are told up to this many.
 const PROBLEMS_TOLD_MAX: usize = 5;
 
-const STATEMENTS: [&str; 7] = ["after", "at", "clock", "expect", "provider", "reload", "restart"];
+const STATEMENTS: [&str; 8] = ["after", "at", "clock", "expect", "group", "provider", "reload", "restart"];
 const EXPECTATIONS: [&str; 10] =
     ["card", "refusal", "answer", "fault", "grant", "notice", "in", "nothing", "entry", "verify"];
 
@@ -102,6 +103,7 @@ impl Reader<'_> {
             "restart" => scan.end("write just `restart`").map(|()| Statement::Restart),
             "provider" => self.provider(scan),
             "reload" => self.reload(scan),
+            "group" => self.group(scan),
             "clock" => clock(scan),
             "expect" => self.expect(scan),
             other => {
@@ -281,11 +283,42 @@ impl Reader<'_> {
                 Ok(Statement::Reload(Box::new(config)))
             }
             Err(problems) => {
-                let told: Vec<String> = problems.iter().take(PROBLEMS_TOLD_MAX).map(ToString::to_string).collect();
+                let wrong = problems.iter().filter(|problem| !problem.warning);
+                let told: Vec<String> = wrong.take(PROBLEMS_TOLD_MAX).map(ToString::to_string).collect();
                 let words = format!("the config in `{}` can't be loaded", said(all.text));
                 Err(scan.problem(all.at, words, told.join("\n")))
             }
         }
+    }
+
+    /// `group oncall is @second, @approver`, `… is nobody`, `… is away`.
+    fn group(&self, scan: &mut Scan<'_>) -> Read<Statement> {
+        let at = scan.here();
+        let name = scan.word().map_or("", |word| word.text);
+        if !self.cast.sourced.contains(name) {
+            let known = self.cast.sourced.iter().map(String::as_str);
+            let hint = meant(name, known, |_| "who is in any other group stands in `people.toml`".to_owned());
+            return Err(scan.problem(at, format!("no group `{}` has a source in the config", said(name)), hint));
+        }
+        let name = name.to_owned();
+        let at = scan.here();
+        let hint = "write `group oncall is @second, @approver`, `is nobody` or `is away`";
+        if !scan.eat_word("is") {
+            return Err(scan.problem(at, "who is in it?", hint));
+        }
+        let roster = if scan.eat_word("away") {
+            Roster::Away
+        } else if scan.eat_word("nobody") {
+            Roster::People(Vec::new())
+        } else {
+            let mut people = vec![scan.person(&self.cast)?];
+            while scan.eat(",") {
+                people.push(scan.person(&self.cast)?);
+            }
+            Roster::People(people)
+        };
+        scan.end(hint)?;
+        Ok(Statement::Group { name, roster })
     }
 
     fn provider(&self, scan: &mut Scan<'_>) -> Read<Statement> {

@@ -75,6 +75,7 @@ pub fn line(line: &Line) -> String {
     let mut words = String::new();
     for span in line {
         match span {
+            Span::Code(text) if text.split(' ').any(is_hash) => words.push('…'),
             Span::Text(text) | Span::Strong(text) | Span::Code(text) => words.push_str(text),
             Span::Person(name) => words.extend(["@", name]),
             Span::Time(at) => words.push_str(&draw::utc(*at)),
@@ -120,16 +121,18 @@ fn plain(text: &str) -> String {
     words.join(" ")
 }
 
-/// The text without hashes and signatures: long runs of letters and digits that no person writes.
+/// The text without hashes and signatures.
 fn steady(text: &str) -> String {
-    const HASH_CHARS_MIN: usize = 40;
-    let is_hash = |word: &str| {
-        word.len() >= HASH_CHARS_MIN
-            && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
-            && word.bytes().any(|b| b.is_ascii_digit())
-    };
     let words: Vec<&str> = text.split(' ').map(|word| if is_hash(word) { "…" } else { word }).collect();
     words.join(" ")
+}
+
+/// Whether a word is a hash or a signature: a long run of letters and digits that no person writes.
+fn is_hash(word: &str) -> bool {
+    const HASH_CHARS_MIN: usize = 40;
+    word.len() >= HASH_CHARS_MIN
+        && word.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'='))
+        && word.bytes().any(|b| b.is_ascii_digit())
 }
 
 #[cfg(test)]

@@ -194,6 +194,7 @@ impl Player {
                 self.stage.clock.set_behind(behind.map(Span::delta).unwrap_or_default());
                 self.stage.rest().await?;
             }
+            Statement::Group { name, roster } => self.stage.groups.set(name, roster.clone()),
             Statement::Provider { resource, mood } => self.stage.world.set_mood(resource, *mood),
             Statement::Expect { .. } => {}
         }
@@ -249,6 +250,9 @@ impl Player {
         let again = self.delivered.get(name).filter(|before| before.inbound == inbound);
         let code = again.and_then(|before| before.code.clone());
         self.delivered.insert(name.to_owned(), Delivered { inbound: inbound.clone(), code });
+        if asks_to_verify(&inbound.input) {
+            self.stage.published().await?;
+        }
         let mut reply = self.stage.submit(inbound)?;
         // What is said is queued first; whether it is answered by then or only later is seen when all is at rest.
         tokio::task::yield_now().await;

@@ -134,7 +134,9 @@ impl<'a> Scan<'a> {
         if !self.eat("@") {
             return Err(self.problem(at, "a person is missing", "people are written `@requester`"));
         }
-        let name = self.word().map_or("", |word| word.text);
+        let whole = self.word().map_or("", |word| word.text);
+        let name = whole.split(',').next().unwrap_or_default();
+        self.at -= whole.len() - name.len();
         if cast.people.contains_key(name) {
             return Ok(name.to_owned());
         }

@@ -10,7 +10,12 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{chats::Walls, clock::StoryClock, world::World};
+use super::{
+    chats::Walls,
+    clock::StoryClock,
+    groups::{Groups, Lookups},
+    world::World,
+};
 use crate::{
     access::{Files, RequestId, Rules, State, Stored},
     chat::{Inbound, Reply, Service as _},
@@ -32,9 +37,11 @@ const REST_MAX: Duration = Duration::from_mins(2);
 /// The clock is moved so often at the most, in one story.
 pub const MOVES_MAX: u32 = 20_000;
 /// A ledger that was just closed may still be looked at by its own last check, for a moment.
-const OPEN_AGAIN_MS: u64 = 10;
+const AGAIN_MS: u64 = 10;
 /// How often it is tried to open it.
 const OPEN_TRIES_MAX: u32 = 500;
+/// How often it is looked whether the public copy is there.
+const PUBLISHED_TRIES_MAX: u32 = 6_000;
 
 /// The story does not come to an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +57,7 @@ pub type Finder = Arc<dyn Fn(&Files) -> Option<Config> + Send + Sync>;
 #[derive(Clone)]
 pub struct Kit {
     /// What may change while it runs.
-    pub book: fn(&Config) -> Result<Book, String>,
+    pub book: fn(&Config, Lookups) -> Result<Book, String>,
     /// What other rules change.
     pub widened: fn(Finder) -> Widened,
 }
@@ -71,6 +78,8 @@ pub struct Stage {
     pub clock: Arc<StoryClock>,
     /// The story's targets.
     pub world: Arc<World>,
+    /// The story's groups.
+    pub groups: Arc<Groups>,
     /// The story's chats.
     pub walls: Arc<Walls>,
     /// What the ledger says: folded here from its entries, as anybody could.
@@ -92,8 +101,9 @@ impl Stage {
         (data, providers): (&Path, &Path),
         now: DateTime<Utc>,
     ) -> anyhow::Result<Self> {
+        let groups = Arc::new(Groups::default());
         let mut stage = Self {
-            book: Rulebook::new((kit.book)(&config).map_err(anyhow::Error::msg)?),
+            book: Rulebook::new((kit.book)(&config, groups.lookups(&config)).map_err(anyhow::Error::msg)?),
             people: Arc::new(RwLock::new(config.people.clone())),
             walls: Walls::new(usual_channel(&config)),
             seen: Arc::new(RwLock::new(vec![config.clone()])),
@@ -103,6 +113,7 @@ impl Stage {
             providers: providers.to_owned(),
             clock: StoryClock::new(now),
             world: World::new(),
+            groups,
             state: State::default(),
             entries: Vec::new(),
             engine: None,
@@ -128,7 +139,7 @@ impl Stage {
     /// As [`Stage::rest`]; within, why they were not loaded.
     pub async fn reload(&mut self, config: &Config) -> anyhow::Result<Result<(), String>> {
         self.seen.write().unwrap_or_else(PoisonError::into_inner).push(config.clone());
-        let book = (self.kit.book)(config).map_err(anyhow::Error::msg)?;
+        let book = (self.kit.book)(config, self.groups.lookups(config)).map_err(anyhow::Error::msg)?;
         if let Err(words) = self.engine()?.load(book).await {
             return Ok(Err(words));
         }
@@ -144,7 +155,7 @@ impl Stage {
                 Ok(engine) => break engine,
                 Err(Fatal::Open(OpenError::InUse(_))) if tries < OPEN_TRIES_MAX => {
                     tries += 1;
-                    tokio::time::sleep(Duration::from_millis(OPEN_AGAIN_MS)).await;
+                    tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
                 }
                 Err(fatal) => return Err(fatal).context("the ledger of the story"),
             }
@@ -310,11 +321,29 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until the public copy has all entries: it is written behind the answers, and a check while it is written
+    /// would not be the same one every time.
+    ///
+    /// # Errors
+    /// The copy is not written.
+    pub async fn published(&self) -> anyhow::Result<()> {
+        let (checkpoint, size) = (self.data.join("public/checkpoint"), self.state.size().to_string());
+        for _ in 0..PUBLISHED_TRIES_MAX {
+            let note = tokio::fs::read_to_string(&checkpoint).await.unwrap_or_default();
+            if note.lines().nth(1) == Some(size.as_str()) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
+        }
+        bail!("the public copy of the ledger was not written")
+    }
+
     /// Whether the whole chain verifies, and what was found.
     ///
     /// # Errors
     /// The engine has stopped.
     pub async fn verify(&self) -> anyhow::Result<(bool, Vec<String>)> {
+        self.published().await?;
         Ok(self.engine()?.handle.verify().await)
     }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveTime, Utc};
 use chrono_tz::Tz;
 
-use super::world::Mood;
+use super::{groups::Roster, world::Mood};
 use crate::{
     access::{Chat, Span},
     config::Config,
@@ -71,6 +71,13 @@ pub enum Statement {
     Reload(Box<Config>),
     /// `clock is 2h behind`: what the machine's clock shows; `None` is the truth.
     Clock(Option<Span>),
+    /// `group oncall is @second`: who is in a group whose people are kept elsewhere.
+    Group {
+        /// Which.
+        name: String,
+        /// Who is in it from now on.
+        roster: Roster,
+    },
     /// `provider prod-db fails`
     Provider {
         /// Of which resource.
@@ -101,6 +108,7 @@ impl Statement {
             | Self::Restart
             | Self::Reload(_)
             | Self::Clock(_)
+            | Self::Group { .. }
             | Self::Provider { .. } => false,
         }
     }

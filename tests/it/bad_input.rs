@@ -213,7 +213,7 @@ async fn who_may_not_is_told_who_may() {
     scene.refuses("ben", &format!("revoke {id} because"), id).await;
     insta::assert_snapshot!(scene.told, @"
     eve: prod-db 10m curiosity
-      rules: You may not ask for prod-db: its requesters don't name you. Whoever looks after resources.toml can add you.
+      rules: You may not ask for prod-db: its requesters don't name you, and no policy lets you. Whoever looks after resources.toml can add you.
     ana: prod-db 20m once more
       already_held: You already have #ID for prod-db, which waits for approval. /access cancel ID withdraws it.
     ana: [approve]

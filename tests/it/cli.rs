@@ -43,6 +43,10 @@ fn help_names_every_command_and_each_shows_an_example() {
                   that work on the spot
       run         Run the service
       check       Check the config and every provider's credentials and rights
+      explain     Say who may ask, who could approve, what would decide, and why not, by the ids of the
+                  policies
+      schema      Write a JSON Schema for each TOML file, the Cedar schema of the policies, and the
+                  policies that are always in force
       rehearse    Play stories against a config, with a clock that they move and providers that only
                   plan
       verify      Check a ledger, a public copy, an export or a proof, with nothing but its files
@@ -99,28 +103,28 @@ fn five_mistakes_are_five_reports_with_file_and_line() {
         | ^
       hint: did you mean `lapse_after`?
 
-    people.toml:38:12: there is no person `gaurd`
+    resources.toml:10:17: there is no group `dbas`
         |
-     38 | members = ["gaurd"]
-        |            ^
-      hint: did you mean `guard`?
-
-    resources.toml:8:17: there is no group `dbas`
-       |
-     8 | approvers    = ["group:dbas"]
-       |                 ^
+     10 | approvers    = ["group:dbas"]
+        |                 ^
       hint: did you mean `group:dba`?
 
-    resources.toml:12:16: `max_duration` is no duration: a duration looks like `30m`, `1h30m`, `2h` or `1d`
+    resources.toml:14:16: `max_duration` is no duration: a duration looks like `30m`, `1h30m`, `2h` or `1d`
         |
-     12 | max_duration = "two hours"
+     14 | max_duration = "two hours"
         |                ^
 
-    resources.toml:30:16: there is no provider `shh`
+    resources.toml:32:16: there is no provider `shh`
         |
-     30 | provider     = "shh"
+     32 | provider     = "shh"
         |                ^
       hint: did you mean `ssh`?
+
+    people.toml:39:12: there is no person `gaurd`
+        |
+     39 | members = ["gaurd"]
+        |            ^
+      hint: did you mean `guard`?
 
     5 problems in DIR
     "#);

@@ -8,9 +8,11 @@
 )]
 
 mod bad_input;
+mod check;
 mod cli;
 mod crash;
 mod drift;
+mod explain;
 mod faults;
 mod house;
 mod playground;
@@ -25,8 +27,10 @@ mod provider_throwaway;
 mod provider_token;
 mod rehearse;
 mod rehearse_cli;
+mod reload;
 mod restart;
 mod secrets;
+mod self_approval;
 mod story;
 mod support;
 mod web;

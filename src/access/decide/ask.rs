@@ -8,7 +8,7 @@ use super::{
     words::{no_resource, phase_words, reason_of, whom},
 };
 use crate::access::{
-    Event, Manner, Personal, Phase, Question, Refusal, Request, Resource, Right, Sort, Span, Start, Verdict,
+    Event, Manner, Personal, Phase, PolicyId, Question, Refusal, Request, Resource, Right, Sort, Span, Start, Verdict,
     moment::Roll,
 };
 
@@ -35,7 +35,8 @@ impl<'a> Desk<'a> {
         let policies = allowed(self.moment.rules.judge(&question))?;
         let starts_at = start.map(|start| moment_of(start, resource.zone, self.now())).transpose()?;
         self.room_for(&resource.name, starts_at)?;
-        let manner = Manner { starts_at, automatic: self.may_pass(&question), ..self.manner(&resource) };
+        let (automatic, declined) = self.may_pass(&question);
+        let manner = Manner { automatic, declined, starts_at, ..self.manner(&resource) };
         let lapse_at = self.now() + resource.lapse_after.delta();
         let lapse_at = starts_at.map_or(lapse_at, |start| start.max(lapse_at));
         Ok(vec![self.requested(resource, wish, (policies, reason), lapse_at, manner)])
@@ -76,7 +77,8 @@ impl<'a> Desk<'a> {
         let question = self.question(Right::Request, &wish, &reason);
         let policies = allowed(self.moment.rules.judge(&question))?;
         self.room_for_more(base)?;
-        let manner = Manner { extends: Some(base.id), automatic: self.may_pass(&question), ..self.manner(&resource) };
+        let (automatic, declined) = self.may_pass(&question);
+        let manner = Manner { extends: Some(base.id), automatic, declined, ..self.manner(&resource) };
         // After its end there is nothing left to be extended.
         let lapse_at = not_after.min(self.now() + resource.lapse_after.delta());
         // The door that is open is the one that is held open, whatever the config says of it by now.
@@ -174,19 +176,21 @@ impl<'a> Desk<'a> {
     }
 
     /// Whether it looks as if a rule or a pre-approval will approve it. They are asked again once its entry is on the
-    /// disk, because what they sign is that entry.
-    fn may_pass(self, question: &Question<'_>) -> bool {
-        let by_rule = matches!(
-            self.moment.rules.judge(&Question { right: Right::AutoApprove, ..question.clone() }),
-            Verdict::Yes(_)
-        );
-        by_rule
+    /// disk, because what they sign is that entry. With it the rules that would, and may not.
+    fn may_pass(self, question: &Question<'_>) -> (bool, Vec<PolicyId>) {
+        let verdict = self.moment.rules.judge(&Question { right: Right::AutoApprove, ..question.clone() });
+        let (by_rule, declined) = match verdict {
+            Verdict::Yes(_) => (true, Vec::new()),
+            Verdict::No { policies, .. } | Verdict::Broken { policies, .. } => (false, policies),
+        };
+        let automatic = by_rule
             || self.state.preapprovals().any(|(_, ahead)| {
                 ahead.person == self.actor.subject
                     && ahead.resource == question.resource
                     && question.span <= ahead.span
                     && self.now() < ahead.until
-            })
+            });
+        (automatic, declined)
     }
 
     /// Whether there is room for one more request of theirs, and none for the same thing.

@@ -68,6 +68,7 @@ pub fn decide(state: &State, moment: Moment<'_>, command: &Command) -> Result<Ve
             let out = matches!(request.phase, Phase::Ordered { not_after, .. } if not_after > now);
             Ok(out.then(|| order(state, request, now)).flatten().into_iter().collect())
         }
+        Command::ClockJumped { ahead_secs } => Ok(vec![Event::ClockJumped { ahead_secs: *ahead_secs }]),
         Command::ClockStepped { clock } => Ok(vec![Event::ClockStepped { clock: *clock }]),
         Command::Heartbeat => Ok(vec![Event::Heartbeat {}]),
     }

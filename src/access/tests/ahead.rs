@@ -95,8 +95,8 @@ fn a_pre_approval_counts_only_as_long_as_its_giver_may_approve() {
 fn who_may_say_so_for_whom_and_for_what() {
     let mut world = World::new();
     is!(world.says("dan", allow("ana", 600, 3600)), @"refused: you are no approver");
-    is!(world.says("bea", allow("bea", 600, 3600)), @"refused: you can't approve your own request, from any account. Ask cas");
-    is!(world.says_on(Chat::Slack, "T/bea", allow("bea", 600, 3600)), @"refused: you can't approve your own request, from any account. Ask cas");
+    is!(world.says("bea", allow("bea", 600, 3600)), @"refused: people can't approve their own request, from any account. Ask cas");
+    is!(world.says_on(Chat::Slack, "T/bea", allow("bea", 600, 3600)), @"refused: people can't approve their own request, from any account. Ask cas");
     is!(world.says("bea", allow("zoe", 600, 3600)), @"refused: there is nobody called `zoe`. `/access allow ana prod-db 30m <reason>` names them as in `people.toml`");
     is!(world.says("bea", allow("ana", 7201, 3600)), @"refused: `db` is given for 2h at most, and this asks for 2h1s. Ask for `2h`");
     is!(world.says("bea", allow("ana", 600, 8 * 24 * 3600)), @"refused: a pre-approval holds for 7 days at most");

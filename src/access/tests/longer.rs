@@ -11,7 +11,7 @@ fn more_time_is_a_new_decision_and_interrupts_nothing() {
     is!(world.says("ana", extend(base, 900)), @r#"access.requested {"channel":"approvals","duration_secs":900,"lapse_at":"2026-11-20T09:30:00Z","manner":{"extends":3},"message":9,"plan":["a token"],"policies":["askers"],"quorum":1,"requester":"e7f32f6c80f665442e2516babc4497f6","resource":"db","target":{"provider":"token","settings":{}}}"#);
     let more = world.newest();
     assert!(matches!(world.phase(base), Phase::Live { .. }), "what is open stays open");
-    is!(world.says("ana", approve(more)), @"refused: you can't approve your own request, from any account. Ask bea or cas");
+    is!(world.says("ana", approve(more)), @"refused: people can't approve their own request, from any account. Ask bea or cas");
     is!(world.says("cas", approve(more)), @r#"
     request.approved {"by":"a8140c037d75a996968f08945540b735","message":14,"policies":["db.approvers"],"request":10,"terms":"leaf-10"}
     grant.ordered {"attempt":1,"external_id":"cs_testlogs_3","not_after":"2026-11-20T09:45:00Z","request":10}
@@ -105,7 +105,7 @@ fn approved_for_less_than_was_asked() {
     let less =
         |secs| Action::Approve { request: id, span: Some(Span::from_secs(secs).unwrap()), comment: "only that".into() };
     is!(world.says("bea", less(1801)), @"refused: #3 asks for 30m, and 30m1s is more. An approval can only be for less");
-    is!(world.says("ana", less(600)), @"refused: you can't approve your own request, from any account. Ask bea or cas");
+    is!(world.says("ana", less(600)), @"refused: people can't approve their own request, from any account. Ask bea or cas");
     is!(world.says("bea", less(600)), @r#"
     request.approved {"by":"dfd431d1066793cb37578fa03a54f845","duration_secs":600,"message":9,"policies":["db.approvers"],"request":3,"terms":"leaf-3"}
     grant.ordered {"attempt":1,"external_id":"cs_testlogs_3","not_after":"2026-11-20T09:10:00Z","request":3}

@@ -44,6 +44,7 @@ pub fn get(who: &str, url: &str, token: Option<(&str, &SecretString)>, accept: &
 }
 
 /// Why a call failed, without the address, which may hold what is nobody's business.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library's list of errors is open")]
 fn plain(error: &ureq::Error) -> &'static str {
     match error {
         ureq::Error::Timeout(_) => "no answer in time",
@@ -51,7 +52,7 @@ fn plain(error: &ureq::Error) -> &'static str {
         ureq::Error::ConnectionFailed | ureq::Error::Io(_) => "no connection",
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) => "its certificate does not hold",
         ureq::Error::BodyExceedsLimit(_) => "it is too long",
-        _ => "the call failed", // The library's list of errors is open.
+        _ => "the call failed",
     }
 }
 

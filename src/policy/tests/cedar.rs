@@ -181,6 +181,19 @@ fn mistakes_are_told_with_their_place() {
 }
 
 #[test]
+fn there_is_one_log() {
+    let text = |name| {
+        format!(
+            "@id(\"a\") permit (principal, action == Countersign::Action::\"readLog\", resource == Countersign::Log::\"{name}\");"
+        )
+    };
+    is!(told(&text("log")), @"1:83: error: policy `a`: there is no log `log` (hint: a policy about what is not there can never apply)");
+    let rules = rules(facts(), &text("ledger"));
+    assert!(is_yes(&rules.judge(&question(Right::ReadLog, "ana", "ana", ""))));
+    assert!(!is_yes(&rules.judge(&question(Right::Administer, "ana", "ana", ""))));
+}
+
+#[test]
 fn those_who_may_are_found_by_lists_and_by_policies() {
     let may = |text: &str, right| rules(facts(), text).those_who_may(&question(right, "", "bea", "db"));
     assert_eq!(may("", Right::Approve), Vec::<String>::new(), "bea is the only approver, and it is her request");

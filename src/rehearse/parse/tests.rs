@@ -9,6 +9,7 @@ fn cast() -> Cast {
         people: [("ana".to_owned(), chats)].into_iter().collect(),
         channels: ["approvals".to_owned()].into_iter().collect(),
         resources: ["prod-db".to_owned()].into_iter().collect(),
+        sourced: ["oncall".to_owned()].into_iter().collect(),
     }
 }
 

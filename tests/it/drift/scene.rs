@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use countersign::{
     access::{
-        Chat, Event, Phase, Question, Request, RequestId, Resource, Right, Rules, Span, State, Stored, Target, Verdict,
+        Chat, Event, Phase, Question, Request, RequestId, Resource, Right, Rules, State, Stored, Target, Verdict,
     },
     chat::{
         Adapter, Bulletin, ChatError, Inbound, Input, Notice, Service as _, Tone,
@@ -289,15 +289,15 @@ impl Scene {
 
     /// The entries about drift, a line each.
     pub fn drift(&self) -> Vec<String> {
-        let line = |stored: &Stored| match &stored.event {
-            Event::DriftFound { resource, external_id, what, request, .. } => {
+        let line = |stored: &Stored| {
+            if let Event::DriftFound { resource, external_id, what, request, .. } = &stored.event {
                 let request = request.map_or("nobody's".to_owned(), |id| id.to_string());
                 Some(format!("{resource} {what:?} {} {request}", external_id.rsplit_once('_').unwrap().1))
-            }
-            Event::DriftClosed { external_id, .. } => {
+            } else if let Event::DriftClosed { external_id, .. } = &stored.event {
                 Some(format!("closed {}", external_id.rsplit_once('_').unwrap().1))
+            } else {
+                None
             }
-            _ => None,
         };
         self.log.iter().filter_map(line).collect()
     }
@@ -305,7 +305,7 @@ impl Scene {
     /// Stops it; the chain verifies, and the entries that a snapshot keeps make the state again.
     pub async fn ends(mut self) {
         let shared = Arc::clone(self.engine.as_ref().unwrap().handle.shared());
-        assert_eq!(shared.verify().await.0, true);
+        assert!(shared.verify().await.0);
         let mut again = State::new(self.state.log_tag());
         for seq in self.state.essence() {
             again.evolve(&self.log[usize::try_from(seq).unwrap()]);

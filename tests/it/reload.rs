@@ -1,0 +1,133 @@
+//! Other rules while the service runs: whole or not at all, recorded, told, and in force at the next click.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use rustix::process::Signal;
+
+use crate::support::{
+    demo::{self, Demo, assert_verifies, countersign},
+    process::until,
+    stories::SAMPLE,
+};
+
+fn edit(dir: &Path, file: &str, from: &str, to: &str) {
+    let path = dir.join("bot-config").join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{file} has no {from:?}");
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+fn reload(dir: &Path) -> (i32, String, String) {
+    countersign(&["reload", "--config", &dir.join("bot-config").to_string_lossy()])
+}
+
+fn loads(demo: &Demo) -> usize {
+    demo.entries().iter().filter(|entry| entry["kind"] == "rules.loaded").count()
+}
+
+#[tokio::test]
+async fn what_waits_is_decided_by_the_rules_that_hold_at_the_click() {
+    let dir = demo::folder();
+    let demo = Demo::start(dir.path());
+    demo.says("ana", "prod-host 5m fixing INC-42").await;
+    let id = demo.newest_request();
+    edit(dir.path(), "people.toml", "members = [\"cleo\", \"dora\"]", "members = [\"eve\", \"dora\"]");
+    let (code, said, errors) = reload(dir.path());
+    assert_eq!(code, 0, "{errors}");
+    let entry = demo.entries().into_iter().rfind(|entry| entry["kind"] == "rules.loaded").unwrap();
+    assert!(said.contains(&format!("entry {}: the rules were loaded anew", entry["seq"])), "{said}");
+    let files: Vec<&str> =
+        entry["body"]["files"].as_array().unwrap().iter().filter_map(|file| file[0].as_str()).collect();
+    assert_eq!(files, ["countersign.toml", "resources.toml", "people.toml", "policy.cedar"]);
+    let refused = demo.presses("cleo", "approve", id).await;
+    assert!(refused.tone == "refused" && refused.text.contains("no approver"), "{refused:?}");
+    assert_eq!(demo.presses("eve", "approve", id).await.tone, "done");
+    demo.until("grant.issued", id);
+    // eve may do more than before, and those who answer for security are told so.
+    let mut page = String::new();
+    while !page.contains("The rules are wider") {
+        page = demo.get("/as/dora/security").await;
+    }
+    assert!(page.contains("eve"), "{page}");
+    let ledger = demo.ledger();
+    demo.stop();
+    assert_verifies(&ledger);
+}
+
+#[tokio::test]
+async fn a_config_with_a_mistake_changes_nothing() {
+    let dir = demo::folder();
+    let demo = Demo::start(dir.path());
+    demo.says("ana", "prod-host 5m fixing INC-42").await;
+    let id = demo.newest_request();
+    edit(dir.path(), "people.toml", "members = [\"cleo\", \"dora\"]", "members = [\"clea\", \"dora\"]");
+    let (code, _, errors) = reload(dir.path());
+    assert!(code == 1 && errors.contains("there is no person `clea`") && errors.contains("people.toml:"), "{errors}");
+    // Whoever sends the signal by hand finds it in the log.
+    demo::signal(demo.pid(), Signal::HUP);
+    until("the log tells of it", || demo.logged().contains("there is no person `clea`"));
+    assert!(demo.logged().contains("The config before still holds"));
+    assert_eq!(loads(&demo), 0);
+    assert_eq!(demo.presses("cleo", "approve", id).await.tone, "done");
+    demo.stop();
+}
+
+#[tokio::test]
+async fn what_can_not_change_while_it_runs_is_refused() {
+    let dir = demo::folder();
+    let demo = Demo::start(dir.path());
+    edit(dir.path(), "countersign.toml", "countersign.example/demo", "countersign.example/other");
+    let (code, _, errors) = reload(dir.path());
+    assert!(code == 1 && errors.contains("`ledger.origin` can't change while the service runs"), "{errors}");
+    assert_eq!(loads(&demo), 0);
+    demo.stop();
+    let (code, _, errors) = reload(dir.path());
+    assert!(code == 1 && errors.contains("no service runs on the ledger"), "{errors}");
+}
+
+/// The true service over a config folder, until it is told to stop.
+fn run(dir: &Path, work: impl FnOnce()) {
+    let config = dir.join("bot-config");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        .args(["run", "--config", &config.to_string_lossy()])
+        .current_dir(dir)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until("the service runs", || dir.join("ledger/service.json").exists());
+    work();
+    demo::signal(child.id(), Signal::TERM);
+    assert!(child.wait().unwrap().success());
+    assert!(!dir.join("ledger/service.json").exists());
+}
+
+/// A change that was made while nobody was there is recorded and told by the next start.
+#[test]
+fn a_change_over_a_restart_is_told_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("bot-config");
+    fs::create_dir(&config).unwrap();
+    for file in ["countersign.toml", "resources.toml", "people.toml", "policy.cedar"] {
+        fs::copy(Path::new(SAMPLE).join(file), config.join(file)).unwrap();
+    }
+    edit(dir.path(), "countersign.toml", "\"data\"", "\"ledger\"");
+    edit(dir.path(), "countersign.toml", "127.0.0.1:7070", "127.0.0.1:0");
+    let ledger = dir.path().join("ledger");
+    let started = || {
+        let entries = demo::entries(&ledger).into_iter().filter(|entry| entry["kind"] == "service.started");
+        entries.map(|entry| entry["body"]["widened"].as_u64()).collect::<Vec<_>>()
+    };
+    run(dir.path(), || ());
+    run(dir.path(), || ());
+    assert_eq!(started(), [None, None], "the same rules are no change");
+    edit(dir.path(), "people.toml", "members = [\"approver\"]", "members = [\"approver\", \"second\"]");
+    run(dir.path(), || {
+        until("it is told", || demo::entries(&ledger).iter().any(|entry| entry["kind"] == "bulletin.posted"));
+    });
+    assert!(started().last().unwrap().is_some_and(|widened| widened > 0), "{:?}", started());
+    assert_verifies(&ledger);
+}
