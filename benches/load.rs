@@ -100,7 +100,13 @@ impl Provider for Slow {
 }
 
 fn describe() -> Description {
-    Description { name: "slow", native_expiry: NativeExpiry::None, ends_sessions: SessionEnd::Yes, lists: false }
+    Description {
+        name: "slow",
+        native_expiry: NativeExpiry::None,
+        ends_sessions: SessionEnd::Yes,
+        lists: false,
+        shared: false,
+    }
 }
 
 /// A chat that is quick and keeps nothing.

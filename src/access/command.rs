@@ -249,6 +249,13 @@ pub enum Command {
         /// When its report was due.
         due: DateTime<Utc>,
     },
+    /// A provider listed what bears our mark.
+    Looked(Box<super::Look>),
+    /// What was extra is shut.
+    Shut {
+        /// The index of the entry that says it was found.
+        drift: u64,
+    },
     /// A bulletin was posted.
     BulletinPosted {
         /// The index of the entry it tells about.

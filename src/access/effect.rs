@@ -41,6 +41,8 @@ pub enum Notice {
     ReviewOverdue,
     /// Their break-glass was reviewed.
     Reviewed,
+    /// The access is live, and the target does not have it.
+    Missing,
 }
 
 impl Notice {
@@ -134,7 +136,13 @@ pub fn notices(request: &Request, now: DateTime<Utc>) -> Vec<(Notice, SubjectId)
 fn of_phase(request: &Request, now: DateTime<Utc>) -> Vec<(Notice, SubjectId)> {
     let requester = request.requester;
     match &request.phase {
-        Phase::Live { .. } => vec![(Notice::Live, requester)],
+        Phase::Live { .. } => {
+            let mut people = vec![(Notice::Live, requester)];
+            if request.missing {
+                people.extend(answerable(request).map(|person| (Notice::Missing, person)));
+            }
+            people
+        }
         Phase::Denied => vec![(Notice::Denied, requester)],
         Phase::Lapsed => vec![(Notice::Lapsed, requester)],
         Phase::Extended => vec![(Notice::Extended, requester)],
@@ -144,10 +152,7 @@ fn of_phase(request: &Request, now: DateTime<Utc>) -> Vec<(Notice, SubjectId)> {
         Phase::Ended { cause: Cause::Unknown } => vec![(Notice::Failed, requester)],
         Phase::Ended { cause: Cause::Expired | Cause::Revoked } => vec![(Notice::Ended, requester)],
         Phase::Ending { since, .. } if now - *since >= TimeDelta::seconds(STUCK_TOLD_AFTER_SECS) => {
-            // The holder, and everybody who answered for it.
-            let mut people: Vec<_> = request.approvals.iter().map(|decision| (Notice::Stuck, decision.by)).collect();
-            people.push((Notice::Stuck, requester));
-            people
+            answerable(request).map(|person| (Notice::Stuck, person)).collect()
         }
         Phase::Pending
         | Phase::Approved { .. }
@@ -156,4 +161,9 @@ fn of_phase(request: &Request, now: DateTime<Utc>) -> Vec<(Notice, SubjectId)> {
         | Phase::Ending { .. }
         | Phase::Cancelled => Vec::new(),
     }
+}
+
+/// Everybody who answered for it, and the holder.
+fn answerable(request: &Request) -> impl Iterator<Item = SubjectId> {
+    request.approvals.iter().map(|decision| decision.by).chain([request.requester])
 }

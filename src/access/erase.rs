@@ -55,6 +55,8 @@ impl Event {
             | Self::PreapprovalWithdrawn { .. }
             | Self::RulesLoaded { .. }
             | Self::DigestMade { .. }
+            | Self::DriftFound { .. }
+            | Self::DriftClosed { .. }
             | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => {}

@@ -7,8 +7,8 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Call, Cause, Chat, FailureClass, Finding, Manner, Notice, Personal, PolicyId, RequestId, Sort, Span, SubjectId,
-    Target, Via,
+    Call, Cause, Chat, Drift, FailureClass, Finding, Manner, Notice, Personal, PolicyId, RequestId, Sort, Span,
+    SubjectId, Target, Via,
 };
 
 /// An entry of the ledger.
@@ -406,6 +406,34 @@ pub enum Event {
         to: u64,
         /// When it was due.
         due: DateTime<Utc>,
+    },
+    /// A target was looked at, and what bears our mark there is not what the ledger says.
+    #[serde(rename = "drift.found")]
+    DriftFound {
+        /// Whose target.
+        resource: String,
+        /// Where it is: what is extra is shut there, whatever becomes of the config.
+        target: Target,
+        /// The mark on the target.
+        external_id: String,
+        /// What is wrong.
+        what: Drift,
+        /// The request it was made for, if the ledger has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<RequestId>,
+    },
+    /// What was extra is gone.
+    #[serde(rename = "drift.closed")]
+    DriftClosed {
+        /// The index of the entry that says it was found.
+        drift: u64,
+        /// Whose target.
+        resource: String,
+        /// The mark on the target.
+        external_id: String,
+        /// The request it was made for, if the ledger has it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        request: Option<RequestId>,
     },
     /// Something that concerns a whole channel stands there.
     #[serde(rename = "bulletin.posted")]

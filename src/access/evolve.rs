@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Call, Event, Finding, Happening, Personal, Phase, Refusal, Request, RequestId, State, Stored,
-    state::{Bulletin, FINISHED_KEPT_MAX, Preapproval, SEEN_KEPT_SECS, Seen, Subject, Topic},
+    Call, Drift, Event, Finding, Happening, Personal, Phase, Refusal, Request, RequestId, State, Stored,
+    drift::marked,
+    state::{Bulletin, FINISHED_KEPT_MAX, Preapproval, SEEN_KEPT_SECS, Seen, Stray, Subject, Topic},
 };
 
 /// Bulletins are remembered up to this many, posted or not.
@@ -20,6 +21,7 @@ impl State {
         let Stored { seq, time, .. } = stored;
         self.size = seq + 1;
         self.last_time = Some(*time);
+        self.drift(stored);
         if let Some(id) = stored.event.request() {
             self.touch(id, stored);
             return;
@@ -73,7 +75,8 @@ impl State {
                     self.opened_at = Some(*time);
                 }
             }
-            Event::Heartbeat {} => {}
+            // Drift that no request is behind was handled above.
+            Event::Heartbeat {} | Event::DriftFound { .. } | Event::DriftClosed { .. } => {}
             // Those are about a request that exists, and were handled above.
             Event::RequestApproved { .. }
             | Event::RequestAutoapproved { .. }
@@ -105,7 +108,31 @@ impl State {
         let Stored { seq, time, .. } = stored;
         self.bulletins.insert(*seq, Bulletin { seq: *seq, topic, at: *time, posted: BTreeMap::new() });
         while self.bulletins.len() > BULLETINS_KEPT_MAX {
-            self.bulletins.pop_first();
+            let Some((seq, _)) = self.bulletins.pop_first() else { break };
+            self.strays.retain(|at, stray| *at != seq || stray.closed.is_none());
+        }
+    }
+
+    /// What was found on a target, or is gone from it. What was found by one look is told at once.
+    fn drift(&mut self, stored: &Stored) {
+        if let Event::DriftFound { resource, target, external_id, what: Drift::Extra, request } = &stored.event
+            && let Some(id) = marked(&self.log_tag, external_id)
+        {
+            let last = self.bulletins.last_key_value().filter(|(_, last)| last.at == stored.time);
+            let told = last.and_then(|(seq, _)| self.strays.get(seq)).is_some_and(|stray| stray.resource == *resource);
+            let (resource, target, known) = (resource.clone(), target.clone(), request.is_some());
+            self.strays.insert(stored.seq, Stray { resource, target, id, known, closed: None });
+            if !told {
+                self.bulletin(stored, Topic::Drift);
+            }
+        } else if let Event::DriftClosed { drift, .. } = &stored.event {
+            if self.bulletins.contains_key(drift) {
+                if let Some(stray) = self.strays.get_mut(drift) {
+                    stray.closed = Some(stored.seq);
+                }
+            } else {
+                self.strays.remove(drift);
+            }
         }
     }
 
@@ -155,6 +182,7 @@ impl State {
                 extensions: Vec::new(),
                 cut_short: None,
                 ended_at: None,
+                missing: false,
                 attempts: 0,
                 unsure: false,
                 credentials: 0,
@@ -315,6 +343,8 @@ fn message_of(event: &Event) -> Option<u64> {
         | Event::PreapprovalWithdrawn { .. }
         | Event::RulesLoaded { .. }
         | Event::DigestMade { .. }
+        | Event::DriftFound { .. }
+        | Event::DriftClosed { .. }
         | Event::BulletinPosted { .. }
         | Event::GrantOrdered { .. }
         | Event::GrantIssued { .. }

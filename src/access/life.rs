@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Call, Decision, Event, Happening, Personal, Phase, Posted, Request, Span, Stored, SubjectId, state::Review,
+    Call, Decision, Drift, Event, Happening, Personal, Phase, Posted, Request, Span, Stored, SubjectId, state::Review,
 };
 
 impl Request {
@@ -178,6 +178,7 @@ impl Request {
                 self.review = Some(Review { by: *by, finding: *finding });
                 true
             }
+            Event::DriftFound { .. } | Event::DriftClosed { .. } => self.drifted(event),
             Event::CardPosted { chat, channel, message, .. } => {
                 self.cards.insert(Posted { chat: *chat, channel: channel.clone() }, message.clone());
                 false
@@ -212,6 +213,12 @@ impl Request {
         if self.phase == Phase::Pending {
             self.phase = Phase::Approved { due: self.manner.starts_at.map_or(now, |start| start.max(now)) };
         }
+    }
+
+    /// Its target was not as it should be; true, because that is worth telling.
+    fn drifted(&mut self, event: &Event) -> bool {
+        self.missing |= matches!(event, Event::DriftFound { what: Drift::Missing, .. });
+        true
     }
 
     /// Enters a phase; true, because every new phase is worth telling.

@@ -7,6 +7,7 @@
 
 mod command;
 mod decide;
+mod drift;
 mod effect;
 mod erase;
 mod event;
@@ -27,18 +28,19 @@ mod tests;
 
 pub use command::{Action, Actor, Command, Message, ProviderOutcome, Start, Via};
 pub use decide::{ORDERS_MAX, PENDING_PER_PERSON_MAX, REASON_CHARS_MAX, decide, phase_words};
+pub use drift::{Look, marked};
 pub use effect::{Effect, Notice, effects_of, notices};
 pub use event::Event;
 pub use hear::{Answer, Heard, hear};
 pub use ids::{Chat, RequestId, SubjectId};
 pub use moment::{Fresh, Moment};
-pub use parts::{Call, Cause, FailureClass, Finding, Manner, Personal, Sort, Target};
+pub use parts::{Call, Cause, Drift, FailureClass, Finding, Manner, Personal, Sort, Target};
 pub use record::{NotAnEvent, PersonalField, Record};
 pub use refusal::Refusal;
 pub use rules::{PolicyId, Question, Refreshing, Resource, Right, Rules, Verdict};
 pub use settle::settle;
 pub use span::{DurationError, Span};
 pub use state::{
-    Bulletin, Decision, Files, Happening, Phase, Posted, Preapproval, Request, Review, Seen, State, Stored, Subject,
-    Topic,
+    Bulletin, Decision, Files, Happening, Phase, Posted, Preapproval, Request, Review, Seen, State, Stored, Stray,
+    Subject, Topic,
 };

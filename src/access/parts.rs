@@ -88,6 +88,16 @@ pub enum FailureClass {
     Unknown,
 }
 
+/// How a target differs from the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Drift {
+    /// It bears our mark, and no door is to be open for it.
+    Extra,
+    /// Its door is open by the ledger, and the target does not have it.
+    Missing,
+}
+
 /// Why people were called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -42,7 +42,7 @@ pub struct NotAnEvent {
 
 impl Event {
     /// The kinds that this module writes and reads, besides the ledger's own.
-    pub const KINDS: [&'static str; 33] = [
+    pub const KINDS: [&'static str; 35] = [
         "service.started",
         "clock.jumped",
         "subject.enrolled",
@@ -73,6 +73,8 @@ impl Event {
         "preapproval.withdrawn",
         "rules.loaded",
         "digest.made",
+        "drift.found",
+        "drift.closed",
         "bulletin.posted",
         "card.posted",
         "notice.sent",
@@ -110,6 +112,7 @@ impl Event {
             | Self::GrantEnded { request, .. }
             | Self::CardPosted { request, .. }
             | Self::NoticeSent { request, .. } => Some(*request),
+            Self::DriftFound { request, .. } | Self::DriftClosed { request, .. } => *request,
             Self::Ledger(_)
             | Self::SubjectErased { .. }
             | Self::Heartbeat {}
@@ -238,6 +241,8 @@ impl Event {
             | Self::PreapprovalWithdrawn { .. }
             | Self::RulesLoaded { .. }
             | Self::DigestMade { .. }
+            | Self::DriftFound { .. }
+            | Self::DriftClosed { .. }
             | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => None,
@@ -287,6 +292,8 @@ impl Event {
             | Self::PreapprovalWithdrawn { .. }
             | Self::RulesLoaded { .. }
             | Self::DigestMade { .. }
+            | Self::DriftFound { .. }
+            | Self::DriftClosed { .. }
             | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => None,

@@ -7,7 +7,9 @@ use std::{
 
 use chrono::{DateTime, Utc};
 
-use super::{Call, Cause, Chat, Event, Finding, Manner, Notice, Personal, RequestId, Sort, Span, SubjectId, Target};
+use super::{
+    Call, Cause, Chat, Event, Finding, Manner, Notice, Personal, RequestId, Sort, Span, SubjectId, Target, drift::mark,
+};
 
 /// Finished requests are kept in memory up to this many; older ones are read from the ledger when somebody asks.
 pub const FINISHED_KEPT_MAX: usize = 1_000;
@@ -150,6 +152,8 @@ pub enum Topic {
     Overdue,
     /// The report of a period.
     Digest,
+    /// Something on a target bears our mark, and no door is to be open for it.
+    Drift,
 }
 
 /// Something that concerns a whole channel.
@@ -163,6 +167,21 @@ pub struct Bulletin {
     pub at: DateTime<Utc>,
     /// Where it stands, and the entry that says so.
     pub posted: BTreeMap<Chat, u64>,
+}
+
+/// Something on a target that bears our mark, without a door to be open for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stray {
+    /// Whose target.
+    pub resource: String,
+    /// Where.
+    pub target: Target,
+    /// The request that the mark names.
+    pub id: RequestId,
+    /// Whether the ledger has that request.
+    pub known: bool,
+    /// The entry that says it is gone; it is remembered for as long as the bulletin about it.
+    pub(super) closed: Option<u64>,
 }
 
 /// A step in a request's life, for its card.
@@ -232,6 +251,8 @@ pub struct Request {
     pub cut_short: Option<DateTime<Utc>>,
     /// When its door was seen shut.
     pub ended_at: Option<DateTime<Utc>>,
+    /// Whether its target was seen without it while it was live.
+    pub missing: bool,
     /// How many orders went out.
     pub attempts: u32,
     /// Whether an order was left without an answer, so that the door may be open although a later order failed.
@@ -293,6 +314,8 @@ pub struct State {
     pub(super) preapprovals: BTreeMap<u64, Preapproval>,
     /// What is or was to be told to channels, the newest.
     pub(super) bulletins: BTreeMap<u64, Bulletin>,
+    /// What was found on targets that should not be there, by the entry that says so.
+    pub(super) strays: BTreeMap<u64, Stray>,
     /// The files of the rules that were loaded last, and before, and the entries that say so.
     pub(super) loaded: Vec<(u64, Files)>,
     /// The newest report: its entry, when it was due, and the entry after its last.
@@ -375,6 +398,22 @@ impl State {
         self.bulletins.values()
     }
 
+    /// What was found on targets that should not be there, and is not known to be gone, by the entry that says so.
+    pub fn strays(&self) -> impl Iterator<Item = (u64, &Stray)> {
+        self.strays.iter().filter(|(_, stray)| stray.closed.is_none()).map(|(seq, stray)| (*seq, stray))
+    }
+
+    /// What was found by the look that the entry `seq` is the first of: whose target, and the marks.
+    #[must_use]
+    pub fn found_with(&self, seq: u64) -> Vec<(String, String)> {
+        let Some(first) = self.strays.get(&seq) else { return Vec::new() };
+        let next = self.bulletins.range(seq + 1..).next().map_or(u64::MAX, |(next, _)| *next);
+        // Entries of one look stand in a row.
+        let row = (seq..next).zip(self.strays.range(seq..)).take_while(|(at, (found, _))| at == *found);
+        let same = row.map(|(_, (_, stray))| stray).take_while(|stray| stray.resource == first.resource);
+        same.map(|stray| (stray.resource.clone(), self.external_id(stray.id))).collect()
+    }
+
     /// The files of the rules that were loaded by the entry `by`, and of those before; all that is remembered.
     #[must_use]
     pub fn loaded(&self, by: u64) -> Option<(&Files, Option<&Files>)> {
@@ -410,7 +449,7 @@ impl State {
     /// The mark of a request on its target.
     #[must_use]
     pub fn external_id(&self, request: RequestId) -> String {
-        format!("cs_{}_{}", self.log_tag, request.0)
+        mark(&self.log_tag, request)
     }
 
     /// When something is due next, after `now`, if nothing happens before. What is due by `now` has been settled
@@ -449,11 +488,12 @@ impl State {
             .bulletins
             .values()
             .flat_map(|bulletin| std::iter::once(bulletin.seq).chain(bulletin.posted.values().copied()));
+        let strays = self.strays.iter().flat_map(|(seq, stray)| std::iter::once(*seq).chain(stray.closed));
         // The first entry says when the log was opened.
         let rest = self.loaded.iter().map(|(seq, _)| *seq).chain(self.digest.map(|(seq, _, _)| seq)).chain([0]);
         let ahead = self.preapprovals.keys().copied();
         let all: BTreeSet<u64> =
-            seen.chain(subjects).chain(requests).chain(bulletins).chain(rest).chain(ahead).collect();
+            seen.chain(subjects).chain(requests).chain(bulletins).chain(strays).chain(rest).chain(ahead).collect();
         all.into_iter().collect()
     }
 

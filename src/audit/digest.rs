@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use crate::access::{Cause, Event, Finding, Request, RequestId, State, Stored};
+use crate::access::{Cause, Drift, Event, Finding, Request, RequestId, State, Stored};
 
 /// An end that was seen later than this after its time is late, in seconds.
 pub const LATE_SECS: i64 = 60;
@@ -54,6 +54,8 @@ pub struct Digest {
     pub break_glass: Vec<RequestId>,
     /// Reviews that were given, and how many of them with a concern.
     pub reviews: (u32, u32),
+    /// What was found on targets that should not be there, and what was not found.
+    pub drift: (u32, u32),
     /// From the request to its decision, sorted.
     pub waits: Vec<TimeDelta>,
     /// Doors that were seen shut late, and by how much.
@@ -123,6 +125,8 @@ impl Digest {
                 self.reviews.0 += 1;
                 self.reviews.1 += u32::from(*finding == Finding::Concern);
             }
+            Event::DriftFound { what: Drift::Extra, .. } => self.drift.0 += 1,
+            Event::DriftFound { what: Drift::Missing, .. } => self.drift.1 += 1,
             Event::Ledger(_)
             | Event::SubjectErased { .. }
             | Event::Heartbeat {}
@@ -145,6 +149,7 @@ impl Digest {
             | Event::PreapprovalWithdrawn { .. }
             | Event::RulesLoaded { .. }
             | Event::DigestMade { .. }
+            | Event::DriftClosed { .. }
             | Event::BulletinPosted { .. }
             | Event::CardPosted { .. }
             | Event::NoticeSent { .. } => {}
@@ -204,6 +209,10 @@ impl Digest {
             "Late endings",
             self.late.iter().map(|(id, late)| format!("{id}, {} after its time", duration(*late))),
         ));
+        let (extra, missing) = self.drift;
+        if extra + missing > 0 {
+            lines.push(format!("Drift: {extra} on targets that should not be there, {missing} missing from theirs"));
+        }
         lines
     }
 }

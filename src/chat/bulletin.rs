@@ -60,6 +60,21 @@ pub fn clock(seq: u64) -> Bulletin {
     Bulletin { title: "The clock was set".into(), lines: vec![line], loud: true }
 }
 
+/// Something on a target bears our mark, and no door is to be open for it: whose target, and the marks.
+#[must_use]
+pub fn drift(seq: u64, found: &[(String, String)]) -> Bulletin {
+    let resource = found.first().map_or("(unknown)", |(resource, _)| resource.as_str());
+    let mut lines = vec![vec![
+        Span::Text("On the target of ".into()),
+        Span::Strong(resource.to_owned()),
+        Span::Text(" there is what bears our mark, and no access is open for it. It is being removed; somebody should look where it came from. Entry ".into()),
+        Span::Code(seq.to_string()),
+        Span::Text(" says more.".into()),
+    ]];
+    lines.extend(found.iter().take(LINES_MAX).map(|(_, mark)| vec![Span::Text("• ".into()), Span::Code(mark.clone())]));
+    Bulletin { title: "Access that should not be there".into(), lines, loud: true }
+}
+
 /// A review found something.
 #[must_use]
 pub fn concern(state: &State, request: &Request) -> Bulletin {

@@ -6,7 +6,7 @@ use super::{
     card::{Button, Card, Field, Line, Span, Status},
     plain,
 };
-use crate::access::{self, Call, Cause, Event, Finding, Phase, Request, State, SubjectId};
+use crate::access::{self, Call, Cause, Drift, Event, Finding, Phase, Request, State, SubjectId};
 
 /// The leaf hash is shown by its first digits.
 pub const PROOF_CHARS: usize = 8;
@@ -281,6 +281,11 @@ pub(super) fn happened(state: &State, request: &Request, event: &Event) -> Line 
         },
         Event::GrantStuck { words, .. } => vec![text("could not be closed yet"), because(words)],
         Event::GrantEnded { .. } => vec![text("seen closed")],
+        Event::DriftFound { what: Drift::Missing, .. } => vec![text("not found on its target any more")],
+        Event::DriftFound { what: Drift::Extra, .. } => {
+            vec![text("found on its target although it should not be there; it is removed")]
+        }
+        Event::DriftClosed { .. } => vec![text("gone from its target again")],
         Event::Ledger(_)
         | Event::SubjectErased { .. }
         | Event::Heartbeat {}

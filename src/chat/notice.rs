@@ -103,6 +103,7 @@ fn lines(state: &State, request: &Request, what: access::Notice) -> Vec<Line> {
             vec![vec![text("Your break-glass "), id, text(" for "), name, text(" was reviewed.")]]
         }
         access::Notice::Ended => vec![vec![text("Your access to "), name, text(" has ended ("), id, text(").")]],
+        access::Notice::Missing => missing(state, request),
         access::Notice::Stuck => vec![
             vec![
                 text("The access "),
@@ -114,6 +115,25 @@ fn lines(state: &State, request: &Request, what: access::Notice) -> Vec<Line> {
             plain("We go on trying. Somebody should look at the target now."),
         ],
     }
+}
+
+fn missing(state: &State, request: &Request) -> Vec<Line> {
+    let text = |text: &str| Span::Text(text.to_owned());
+    vec![
+        vec![
+            text("The access "),
+            Span::Code(request.id.to_string()),
+            text(" of "),
+            Span::Person(state.name(request.requester).to_owned()),
+            text(" to "),
+            Span::Strong(request.resource.clone()),
+            text(" is not on its target any more, and we did not close it."),
+        ],
+        plain(
+            "It is not opened again by itself. Whoever needs it gives it back and asks again; somebody should look at the \
+             target.",
+        ),
+    ]
 }
 
 fn buttons(what: access::Notice) -> Vec<(Button, String)> {
@@ -134,6 +154,7 @@ fn buttons(what: access::Notice) -> Vec<(Button, String)> {
         | access::Notice::Ended
         | access::Notice::Extended
         | access::Notice::Reviewed
+        | access::Notice::Missing
         | access::Notice::Stuck => Vec::new(),
     }
 }
@@ -150,6 +171,7 @@ fn explains(what: access::Notice, event: &Event) -> bool {
         access::Notice::Live
         | access::Notice::Lapsed
         | access::Notice::Extended
+        | access::Notice::Missing
         | access::Notice::Waiting
         | access::Notice::Escalated
         | access::Notice::BreakGlass

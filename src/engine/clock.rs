@@ -11,6 +11,9 @@ use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 /// How often a clock is looked at that may be set at any time.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How often all targets are held against the ledger.
+const SWEEP_EVERY: Duration = Duration::from_mins(1);
+
 /// A pause that a clock measures.
 pub type Pause = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -32,6 +35,10 @@ pub trait Clock: Send + Sync {
     /// A pause may go by unnoticed on a clock that somebody sets, so it is looked at again at least so often.
     fn look_every(&self) -> Duration {
         LOOK_EVERY
+    }
+    /// How often all targets are held against the ledger.
+    fn sweep_every(&self) -> Duration {
+        SWEEP_EVERY
     }
 }
 

@@ -6,10 +6,12 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
+
 use super::clock::Pause;
 use crate::{
-    access::{FailureClass, Request, State, Target},
-    provider::{self, Credential, Holder, Order, Provider, ProviderError, Surroundings},
+    access::{FailureClass, Request, RequestId, State, Target},
+    provider::{self, Credential, Holder, Item, Order, Provider, ProviderError, Surroundings},
 };
 
 /// A provider that has not answered by then has given no answer: what it did is unknown.
@@ -65,8 +67,7 @@ impl Doors {
     /// # Errors
     /// What the provider says of its settings.
     pub fn open(&self, resource: &str, target: &Target) -> Result<Arc<dyn Provider>, ProviderError> {
-        let settings = serde_json::Value::Object(target.settings.clone());
-        let key = format!("{resource}\n{}\n{settings}", target.provider);
+        let key = format!("{resource}\n{}", key(target));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(provider) = open.get(&key) {
             return Ok(Arc::clone(provider));
@@ -98,7 +99,43 @@ impl Doors {
         })
     }
 
-    /// Calls the provider, until it is `late`. Panics and silence are unknown outcomes, never failures.
+    /// The order to shut what bears a mark, which its request need not be known for.
+    pub fn order_of_mark(
+        &self,
+        resource: &str,
+        (request, external_id): (RequestId, &str),
+        holder: &str,
+        not_after: DateTime<Utc>,
+    ) -> Order {
+        let (resource, external_id) = (resource.to_owned(), external_id.to_owned());
+        Order { external_id, request: request.0, resource, holder: (self.holder_of)(holder), not_after }
+    }
+
+    /// Whether one person's grants share one object on a target. No I/O.
+    pub fn shared(&self, resource: &str, target: &Target) -> bool {
+        self.open(resource, target).is_ok_and(|provider| provider.describe().shared)
+    }
+
+    /// All that bears the mark of the log on a target; `None` if its provider can't see. As [`Doors::call`].
+    ///
+    /// # Errors
+    /// What the provider said, by class.
+    pub async fn list(
+        self: &Arc<Self>,
+        (resource, target): (String, Target),
+        log_tag: String,
+        late: Pause,
+    ) -> Result<Option<Vec<Item>>, (FailureClass, String)> {
+        let doors = Arc::clone(self);
+        let work = async move {
+            let provider = doors.open(&resource, &target)?;
+            if provider.describe().lists { provider.list(&log_tag).await.map(Some) } else { Ok(None) }
+        };
+        answered(work, late).await
+    }
+
+    /// Calls the provider, until it is `late`. Panics and silence are unknown outcomes, never failures. What it says of a
+    /// door that it shut is believed when it doesn't list it any more, if it lists at all.
     ///
     /// # Errors
     /// What the provider said, by class.
@@ -110,27 +147,58 @@ impl Doors {
         late: Pause,
     ) -> Result<Option<Credential>, (FailureClass, String)> {
         let doors = Arc::clone(self);
-        let work = tokio::spawn(async move {
+        let work = async move {
             let provider = doors.open(&order.resource, &target)?;
             match call {
                 Call::Grant => provider.grant(&order).await.map(|()| None),
-                Call::Revoke => provider.revoke(&order).await.map(|()| None),
+                Call::Revoke => revoked(provider.as_ref(), &order).await.map(|()| None),
                 Call::Credential(n) => provider.credential(&order, n).await.map(Some),
             }
-        });
-        let abort = work.abort_handle();
-        tokio::select! {
-            biased;
-            done = work => match done {
-                Ok(Ok(credential)) => Ok(credential),
-                Ok(Err(error)) => Err(classed(error)),
-                Err(_panic) => Err((FailureClass::Unknown, "the provider broke off".into())),
-            },
-            () = late => {
-                abort.abort();
-                let secs = PROVIDER_DEADLINE.as_secs();
-                Err((FailureClass::Unknown, format!("the provider did not answer within {secs} s")))
-            }
+        };
+        answered(work, late).await
+    }
+}
+
+/// Names a target, whichever resource it belongs to.
+pub fn key(target: &Target) -> String {
+    let settings = serde_json::Value::Object(target.settings.clone());
+    format!("{}\n{settings}", target.provider)
+}
+
+/// Shuts a door, and looks whether it is shut.
+async fn revoked(provider: &dyn Provider, order: &Order) -> Result<(), ProviderError> {
+    provider.revoke(order).await?;
+    let Some(log_tag) = order.log_tag().filter(|_| provider.describe().lists) else { return Ok(()) };
+    let unseen = |error: ProviderError| {
+        ProviderError::Unknown(format!(
+            "the provider says that it is closed, and can't be asked whether it is: {error}"
+        ))
+    };
+    let left = provider.list(log_tag).await.map_err(unseen)?;
+    if left.iter().any(|item| item.external_id == order.external_id) {
+        return Err(ProviderError::Unknown("the provider says that it is closed, and still lists it".into()));
+    }
+    Ok(())
+}
+
+/// What a provider answers before it is `late`.
+async fn answered<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ProviderError>> + Send + 'static,
+    late: Pause,
+) -> Result<T, (FailureClass, String)> {
+    let work = tokio::spawn(work);
+    let abort = work.abort_handle();
+    tokio::select! {
+        biased;
+        done = work => match done {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => Err(classed(error)),
+            Err(_panic) => Err((FailureClass::Unknown, "the provider broke off".into())),
+        },
+        () = late => {
+            abort.abort();
+            let secs = PROVIDER_DEADLINE.as_secs();
+            Err((FailureClass::Unknown, format!("the provider did not answer within {secs} s")))
         }
     }
 }

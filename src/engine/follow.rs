@@ -2,7 +2,7 @@
 //! provider, so that a revocation never overtakes a grant; cards and notices wait for nobody but themselves.
 
 use std::{
-    collections::{HashMap, HashSet, hash_map::DefaultHasher},
+    collections::{BTreeSet, HashMap, HashSet, hash_map::DefaultHasher},
     hash::{Hash as _, Hasher as _},
     sync::Arc,
     time::Duration,
@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{
     clock::Clock,
-    doors::{Call, PROVIDER_DEADLINE},
+    doors::{self, Call, PROVIDER_DEADLINE},
     job::Job,
     writer::Writer,
 };
@@ -33,11 +33,24 @@ const REDRAWN_AT_START: usize = 200;
 /// What it takes to do something again later.
 pub type Later<'a> = (&'a dyn Clock, &'a mpsc::Sender<Job>);
 
+/// What a provider is called for one after the other, so that a revocation never overtakes an order.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Lane {
+    /// A door of its own, by the request that it was opened for.
+    Own(RequestId),
+    /// What one person's grants on one target share.
+    Shared(String, SubjectId),
+}
+
 /// What is under way outside.
 #[derive(Default)]
 pub struct Lanes {
-    /// Requests whose provider is at work, and who waits for its key.
-    busy: HashMap<RequestId, Option<oneshot::Sender<Reply>>>,
+    /// Lanes on which a provider is at work, and who waits for its key.
+    busy: HashMap<Lane, Option<oneshot::Sender<Reply>>>,
+    /// Requests that wait for a lane.
+    waiting: HashMap<Lane, BTreeSet<RequestId>>,
+    /// Lanes that were or became busy while a target is being listed, by listing.
+    during: HashMap<String, HashSet<Lane>>,
     cards: HashMap<(RequestId, Posted), CardLane>,
     telling: HashSet<(RequestId, Notice, SubjectId)>,
     telling_failures: HashMap<RequestId, u32>,
@@ -52,9 +65,31 @@ struct CardLane {
 }
 
 impl Lanes {
-    /// Whether the request's provider is at work.
-    pub fn is_busy(&self, request: RequestId) -> bool {
-        self.busy.contains_key(&request)
+    /// Whether a provider is at work on a lane.
+    pub fn is_busy(&self, lane: &Lane) -> bool {
+        self.busy.contains_key(lane)
+    }
+
+    /// A provider is at work from now on.
+    pub fn occupy(&mut self, lane: &Lane, waiting: Option<oneshot::Sender<Reply>>) {
+        for lanes in self.during.values_mut() {
+            lanes.insert(lane.clone());
+        }
+        self.busy.insert(lane.clone(), waiting);
+    }
+
+    /// A target is being listed from now on; false if it is already.
+    pub fn listing(&mut self, target: &str) -> bool {
+        if self.during.contains_key(target) {
+            return false;
+        }
+        self.during.insert(target.to_owned(), self.busy.keys().cloned().collect());
+        true
+    }
+
+    /// A target was listed: the lanes on which a provider was at work at any time meanwhile.
+    pub fn listed(&mut self, target: &str) -> HashSet<Lane> {
+        self.during.remove(target).unwrap_or_default()
     }
 
     /// Whether any provider is at work.
@@ -62,9 +97,9 @@ impl Lanes {
         !self.busy.is_empty()
     }
 
-    /// The provider is done; who waits for its key, if it was for a key.
-    pub fn free(&mut self, request: RequestId) -> Option<oneshot::Sender<Reply>> {
-        self.busy.remove(&request).flatten()
+    /// The provider is done: who waits for its key, if it was for a key, and which requests wait for the lane.
+    pub fn free(&mut self, lane: &Lane) -> (Option<oneshot::Sender<Reply>>, BTreeSet<RequestId>) {
+        (self.busy.remove(lane).flatten(), self.waiting.remove(lane).unwrap_or_default())
     }
 
     /// A card was drawn, or not. The message's id if it was.
@@ -135,8 +170,12 @@ fn redo_later(request: RequestId, failures: u32, (clock, to_self): Later<'_>) {
 impl Writer {
     /// Which lane a request's provider is called on. What extends another's access goes on that one's, so that its
     /// revocation never overtakes it.
-    pub(super) fn lane_of(&self, id: RequestId) -> RequestId {
-        self.state.request(id).and_then(|request| request.manner.extends).unwrap_or(id)
+    pub(super) fn lane_of(&self, id: RequestId) -> Lane {
+        let Some(request) = self.state.request(id) else { return Lane::Own(id) };
+        if self.setup.doors.shared(&request.resource, &request.target) {
+            return Lane::Shared(doors::key(&request.target), request.requester);
+        }
+        Lane::Own(request.manner.extends.unwrap_or(id))
     }
 
     /// Does what a request's state calls for, as far as it is not under way already. Without a ledger nothing: the state
@@ -182,27 +221,35 @@ impl Writer {
     /// Calls the provider for a request, unless it is at work for it already.
     fn call(&mut self, id: RequestId, call: Call, attempt: u32, waiting: Option<oneshot::Sender<Reply>>) {
         let lane = self.lane_of(id);
-        if self.lanes.is_busy(lane) || self.stopping.is_some() {
+        if self.lanes.is_busy(&lane) {
+            self.lanes.waiting.entry(lane).or_default().insert(id);
+            return;
+        }
+        if self.stopping.is_some() {
             return;
         }
         let Some(request) = self.state.request(id) else { return };
         let Some(order) = self.setup.doors.order(&self.state, request) else { return };
         let target = request.target.clone();
-        self.lanes.busy.insert(lane, waiting);
+        // What somebody's other grant needs stays. It is shut with the last of them, on the same lane.
+        let spared = call == Call::Revoke
+            && matches!(lane, Lane::Shared(..))
+            && self.state.shares(request.requester, &target, Some(id));
+        self.lanes.occupy(&lane, waiting);
         let doors = Arc::clone(&self.setup.doors);
         let deadline = self.setup.clock.pause(PROVIDER_DEADLINE);
         let (to_self, errand) = (self.to_self.clone(), self.shared.errand());
         tokio::spawn(async move {
             let _errand = errand;
-            let result = doors.call(call, target, order, deadline).await;
-            let _ = to_self.send(Job::Provider { request: id, call, attempt, result }).await;
+            let result = if spared { Ok(None) } else { doors.call(call, target, order, deadline).await };
+            let _ = to_self.send(Job::Provider { request: id, lane, call, attempt, result }).await;
         });
     }
 
     /// Has the provider cut the key that was just ordered.
     pub(super) fn cut_key(&mut self, id: RequestId, reply: oneshot::Sender<Reply>) {
         let n = self.state.request(id).map_or(0, |request| request.credentials);
-        if self.lanes.is_busy(id) || self.stopping.is_some() {
+        if self.lanes.is_busy(&self.lane_of(id)) || self.stopping.is_some() {
             let _ = reply.send(answer::no_credential(id, "another call to its provider is under way"));
             return;
         }

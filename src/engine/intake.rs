@@ -4,6 +4,7 @@ use tokio::sync::oneshot;
 
 use super::{
     doors::Call,
+    follow::Lane,
     job::{Job, Owed},
     writer::{Batch, Writer},
 };
@@ -20,7 +21,11 @@ impl Writer {
             Job::Command(command) => {
                 self.command(batch, &command);
             }
-            Job::Provider { request, call, attempt, result } => self.provider(batch, request, call, attempt, result),
+            Job::Provider { request, lane, call, attempt, result } => {
+                self.provider(batch, (request, &lane), (call, attempt), result);
+            }
+            Job::Listed(listed) => self.listed(batch, *listed),
+            Job::StrayShut { drift, lane, result } => self.stray_shut(batch, (drift, &lane), result),
             Job::Drawn { request, place, card, result } => {
                 let later = (self.setup.clock.as_ref(), &self.to_self);
                 if let Some(message) = self.lanes.drawn(request, &place, &card, result, later) {
@@ -66,7 +71,7 @@ impl Writer {
     fn message(&mut self, batch: &mut Batch, mut message: Message, reply: oneshot::Sender<Reply>) {
         batch.text_bytes += message.text.len();
         if let Ok(Action::Show { request }) = message.action
-            && self.lanes.is_busy(self.lane_of(request))
+            && self.lanes.is_busy(&self.lane_of(request))
         {
             message.action = Err(Refusal::Busy(request));
         }
@@ -89,17 +94,12 @@ impl Writer {
     fn provider(
         &mut self,
         batch: &mut Batch,
-        request: RequestId,
-        call: Call,
-        attempt: u32,
+        (request, lane): (RequestId, &Lane),
+        (call, attempt): (Call, u32),
         result: Result<Option<Credential>, (access::FailureClass, String)>,
     ) {
-        let lane = self.lane_of(request);
-        let waiting = self.lanes.free(lane);
+        let waiting = self.free(batch, lane);
         batch.touched.insert(request);
-        // Whatever waited for this lane may go on.
-        batch.touched.extend(self.state.request(lane).into_iter().flat_map(|base| base.extensions.iter().copied()));
-        batch.touched.insert(lane);
         let outcome = |result: &Result<Option<Credential>, (access::FailureClass, String)>| match result {
             Ok(_) => ProviderOutcome::Done,
             Err((class, words)) => ProviderOutcome::Failed { class: *class, words: words.clone() },
@@ -113,6 +113,13 @@ impl Writer {
             }
             Call::Credential(n) => self.credential(batch, request, n, result, waiting),
         }
+    }
+
+    /// The provider is done on a lane: whatever waited for it may go on. Who waits for its key.
+    pub(super) fn free(&mut self, batch: &mut Batch, lane: &Lane) -> Option<oneshot::Sender<Reply>> {
+        let (waiting, requests) = self.lanes.free(lane);
+        batch.touched.extend(requests);
+        waiting
     }
 
     fn credential(

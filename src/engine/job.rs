@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::{doors::Call, rulebook::Book};
+use super::{doors::Call, follow::Lane, rulebook::Book, sweep::Listed};
 use crate::{
     access::{Action, Chat, Command, FailureClass, Message, Notice, Posted, Request, RequestId, SubjectId},
     chat::{ChatError, Reply, card::Card},
@@ -27,12 +27,25 @@ pub enum Job {
     Provider {
         /// For which request.
         request: RequestId,
+        /// On which lane.
+        lane: Lane,
         /// What it was called for.
         call: Call,
         /// Which order it answers, for [`Call::Grant`].
         attempt: u32,
         /// What it said.
         result: Result<Option<Credential>, (FailureClass, String)>,
+    },
+    /// A target was listed, or not.
+    Listed(Box<Listed>),
+    /// Something extra was removed from a target, or not.
+    StrayShut {
+        /// The entry that says it was found.
+        drift: u64,
+        /// On which lane.
+        lane: Lane,
+        /// What the provider said.
+        result: Result<(), (FailureClass, String)>,
     },
     /// A card was drawn, or not.
     Drawn {

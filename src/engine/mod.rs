@@ -17,6 +17,7 @@ mod rest;
 pub mod rulebook;
 mod service;
 mod shared;
+mod sweep;
 mod writer;
 
 use std::sync::Arc;

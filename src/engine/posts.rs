@@ -97,9 +97,12 @@ impl Writer {
                 let telling = self.telling(about);
                 let channel = match about.topic {
                     Topic::Digest => None,
-                    Topic::Rules | Topic::BrokenRule | Topic::Clock | Topic::Concern | Topic::Overdue => {
-                        self.setup.book.rules().security_channel()
-                    }
+                    Topic::Rules
+                    | Topic::BrokenRule
+                    | Topic::Clock
+                    | Topic::Concern
+                    | Topic::Overdue
+                    | Topic::Drift => self.setup.book.rules().security_channel(),
                 };
                 let (adapter, to_self, errand) = (Arc::clone(adapter), self.to_self.clone(), self.shared.errand());
                 tokio::spawn(async move {
@@ -122,12 +125,13 @@ impl Writer {
         let review = self.state.requests().find(|request| request.entries.contains(&about.seq)).cloned();
         let of_review = review.map(|request| match about.topic {
             Topic::Overdue => bulletin::overdue(&self.state, &request),
-            Topic::Rules | Topic::BrokenRule | Topic::Clock | Topic::Concern | Topic::Digest => {
+            Topic::Rules | Topic::BrokenRule | Topic::Clock | Topic::Concern | Topic::Digest | Topic::Drift => {
                 bulletin::concern(&self.state, &request)
             }
         });
         // A report is about the whole state: only for one is it copied, and a report is rare.
         let report = (about.topic == Topic::Digest).then(|| (self.state.clone(), self.ledger.clone()));
+        let found = self.state.found_with(about.seq);
         let ground = Arc::clone(&self.setup.ground);
         async move {
             match about.topic {
@@ -141,6 +145,7 @@ impl Writer {
                 Topic::BrokenRule => Ok(bulletin::broken_rule(about.seq)),
                 Topic::Clock => Ok(bulletin::clock(about.seq)),
                 Topic::Concern | Topic::Overdue => of_review.ok_or_else(|| "the review is out of memory".to_owned()),
+                Topic::Drift => Ok(bulletin::drift(about.seq, &found)),
                 Topic::Digest => {
                     let made = move || match report {
                         Some((state, Some(ledger))) => digest(&state, ledger.as_ref(), about.seq),

@@ -52,7 +52,7 @@ struct Kept {
 }
 
 /// The version of [`Kept`], and of what the core folds: a snapshot of another version is not used.
-const KEPT_VERSION: u32 = 2;
+const KEPT_VERSION: u32 = 3;
 
 /// The state for a snapshot.
 pub fn kept(state: &State) -> Option<Vec<u8>> {

@@ -8,7 +8,7 @@ impl Writer {
         let now = self.now();
         let look = self.setup.clock.look_every();
         let report = self.setup.book.now().digest.as_ref().and_then(|due| due(now, now + look));
-        let next = self.state.next_deadline(now).into_iter().chain(report).min();
+        let next = self.state.next_deadline(now).into_iter().chain(report).chain([self.sweeps.due()]).min();
         let until = next.map_or(look, |at| (at - now).to_std().unwrap_or_default()).min(look);
         let pause = self.setup.clock.pause(until);
         // What is under way is counted first: whoever is done has queued the result before.

@@ -17,6 +17,7 @@ use super::{
     posts::Posts,
     recovery,
     rulebook::Book,
+    sweep::Sweeps,
 };
 use crate::{
     access::{Action, Command, Event, Files, Fresh, Moment, Phase, Refusal, RequestId, State, Stored, decide, settle},
@@ -51,6 +52,7 @@ pub struct Writer {
     pub(super) to_self: mpsc::Sender<Job>,
     pub(super) lanes: Lanes,
     pub(super) posts: Posts,
+    pub(super) sweeps: Sweeps,
     /// What arrived while the ledger was away.
     pub(super) held: VecDeque<Job>,
     /// Up to when tries were followed.
@@ -108,6 +110,7 @@ impl Writer {
             to_self,
             lanes: Lanes::default(),
             posts: Posts::default(),
+            sweeps: Sweeps::new(followed),
             held: VecDeque::new(),
             followed,
             looked: None,
@@ -136,10 +139,12 @@ impl Writer {
             self.work(None).await?;
         }
         self.follow_everything();
+        self.sweep();
         while self.stopping.is_none() {
             let job = if self.held.is_empty() { self.wait().await } else { None };
             self.work(job).await?;
             self.follow_tries();
+            self.sweep();
         }
         self.drain().await?;
         self.keep(1).await;
@@ -353,6 +358,7 @@ impl Writer {
         for request in touched {
             self.follow(request);
         }
+        self.shut_strays();
         self.post();
         Ok(())
     }

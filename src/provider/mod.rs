@@ -50,6 +50,9 @@ pub struct Description {
     pub ends_sessions: SessionEnd,
     /// Whether [`Provider::list`] sees what bears our mark.
     pub lists: bool,
+    /// Whether one person's grants share one object, for example a membership in a group: it is then removed with the
+    /// last of them.
+    pub shared: bool,
 }
 
 /// The second lock: how the target itself ends an access.
@@ -95,6 +98,14 @@ pub struct Order {
     pub holder: Holder,
     /// When it ends at the latest. Sessions and credentials get the time that remains, never the full duration again.
     pub not_after: DateTime<Utc>,
+}
+
+impl Order {
+    /// The tag of the log that made the order; `None` if its id is of no form of ours.
+    #[must_use]
+    pub fn log_tag(&self) -> Option<&str> {
+        orders::log_tag(&self.external_id)
+    }
 }
 
 /// A credential on its way to the requester: shown once, to them alone, kept nowhere.

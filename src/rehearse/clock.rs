@@ -129,6 +129,11 @@ impl Clock for StoryClock {
     fn look_every(&self) -> Duration {
         LOOK_EVERY
     }
+
+    /// Nobody but the service touches the targets of a story.
+    fn sweep_every(&self) -> Duration {
+        LOOK_EVERY
+    }
 }
 
 impl Future for StoryPause {

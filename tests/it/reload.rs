@@ -48,11 +48,9 @@ async fn what_waits_is_decided_by_the_rules_that_hold_at_the_click() {
     assert_eq!(demo.presses("eve", "approve", id).await.tone, "done");
     demo.until("grant.issued", id);
     // eve may do more than before, and those who answer for security are told so.
-    let mut page = String::new();
-    while !page.contains("The rules are wider") {
-        page = demo.get("/as/dora/security").await;
-    }
-    assert!(page.contains("eve"), "{page}");
+    until("it is posted", || demo.entries().iter().any(|entry| entry["kind"] == "bulletin.posted"));
+    let page = demo.get("/as/dora/c/security").await;
+    assert!(page.contains("The rules are wider") && page.contains("eve"), "{page}");
     let ledger = demo.ledger();
     demo.stop();
     assert_verifies(&ledger);

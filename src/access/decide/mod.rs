@@ -9,7 +9,9 @@ mod words;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Action, Actor, Command, Event, Moment, Phase, Posted, Refusal, Request, RequestId, State, Verdict, settle::order,
+    Action, Actor, Command, Event, Moment, Phase, Posted, Refusal, Request, RequestId, State, Verdict,
+    drift::{looked, shut},
+    settle::order,
 };
 
 pub use outcome::ORDERS_MAX;
@@ -53,6 +55,8 @@ pub fn decide(state: &State, moment: Moment<'_>, command: &Command) -> Result<Ve
             let event = Event::BulletinPosted { bulletin: *bulletin, chat: *chat, message: message.clone() };
             Ok(if wanted { vec![event] } else { Vec::new() })
         }
+        Command::Looked(look) => Ok(looked(state, look, now)),
+        Command::Shut { drift } => Ok(shut(state, *drift)),
         Command::Load { files, widened } => Ok(vec![Event::RulesLoaded { files: files.clone(), widened: *widened }]),
         Command::Digest { due } => Ok(digest(state, *due)),
         Command::Started { version, files, widened } => {

@@ -225,7 +225,13 @@ impl Postgres {
 #[async_trait]
 impl Provider for Postgres {
     fn describe(&self) -> Description {
-        Description { name: NAME, native_expiry: NativeExpiry::Exact, ends_sessions: SessionEnd::Yes, lists: true }
+        Description {
+            name: NAME,
+            native_expiry: NativeExpiry::Exact,
+            ends_sessions: SessionEnd::Yes,
+            lists: true,
+            shared: false,
+        }
     }
 
     fn plan(&self) -> Vec<String> {

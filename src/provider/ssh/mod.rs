@@ -106,6 +106,7 @@ impl Provider for Ssh {
             native_expiry: NativeExpiry::Exact,
             ends_sessions: if self.0.settings.force_end { SessionEnd::AtNotAfter } else { SessionEnd::No },
             lists: true,
+            shared: false,
         }
     }
 

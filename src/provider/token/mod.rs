@@ -88,7 +88,13 @@ impl Token {
 #[async_trait]
 impl Provider for Token {
     fn describe(&self) -> Description {
-        Description { name: NAME, native_expiry: NativeExpiry::Exact, ends_sessions: SessionEnd::No, lists: true }
+        Description {
+            name: NAME,
+            native_expiry: NativeExpiry::Exact,
+            ends_sessions: SessionEnd::No,
+            lists: true,
+            shared: false,
+        }
     }
 
     fn plan(&self) -> Vec<String> {
