@@ -169,6 +169,6 @@ fn digest(state: &State, ledger: &dyn Log, seq: u64) -> Result<Bulletin, String>
     if let Some(error) = broken {
         return Err(error);
     }
-    let head = Anchor::line(&ledger.head().note.to_string());
+    let head = Anchor::line(&ledger.head().note);
     Ok(bulletin::digest((from, to), due, &digest.words(state), head))
 }

@@ -250,6 +250,9 @@ impl Player {
         let again = self.delivered.get(name).filter(|before| before.inbound == inbound);
         let code = again.and_then(|before| before.code.clone());
         self.delivered.insert(name.to_owned(), Delivered { inbound: inbound.clone(), code });
+        if asks_to_verify(&inbound.input) {
+            self.stage.published().await?;
+        }
         let mut reply = self.stage.submit(inbound)?;
         // What is said is queued first; whether it is answered by then or only later is seen when all is at rest.
         tokio::task::yield_now().await;

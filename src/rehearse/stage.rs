@@ -37,9 +37,11 @@ const REST_MAX: Duration = Duration::from_mins(2);
 /// The clock is moved so often at the most, in one story.
 pub const MOVES_MAX: u32 = 20_000;
 /// A ledger that was just closed may still be looked at by its own last check, for a moment.
-const OPEN_AGAIN_MS: u64 = 10;
+const AGAIN_MS: u64 = 10;
 /// How often it is tried to open it.
 const OPEN_TRIES_MAX: u32 = 500;
+/// How often it is looked whether the public copy is there.
+const PUBLISHED_TRIES_MAX: u32 = 6_000;
 
 /// The story does not come to an end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -153,7 +155,7 @@ impl Stage {
                 Ok(engine) => break engine,
                 Err(Fatal::Open(OpenError::InUse(_))) if tries < OPEN_TRIES_MAX => {
                     tries += 1;
-                    tokio::time::sleep(Duration::from_millis(OPEN_AGAIN_MS)).await;
+                    tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
                 }
                 Err(fatal) => return Err(fatal).context("the ledger of the story"),
             }
@@ -319,11 +321,29 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until the public copy has all entries: it is written behind the answers, and a check while it is written
+    /// would not be the same one every time.
+    ///
+    /// # Errors
+    /// The copy is not written.
+    pub async fn published(&self) -> anyhow::Result<()> {
+        let (checkpoint, size) = (self.data.join("public/checkpoint"), self.state.size().to_string());
+        for _ in 0..PUBLISHED_TRIES_MAX {
+            let note = tokio::fs::read_to_string(&checkpoint).await.unwrap_or_default();
+            if note.lines().nth(1) == Some(size.as_str()) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(AGAIN_MS)).await;
+        }
+        bail!("the public copy of the ledger was not written")
+    }
+
     /// Whether the whole chain verifies, and what was found.
     ///
     /// # Errors
     /// The engine has stopped.
     pub async fn verify(&self) -> anyhow::Result<(bool, Vec<String>)> {
+        self.published().await?;
         Ok(self.engine()?.handle.verify().await)
     }
 

@@ -182,7 +182,7 @@ fn the_rest_is_played_after_a_story_that_failed() {
        |
      1 | nothing
        | ^
-      hint: a statement starts with `@name` or with one of after, at, clock, expect, provider, reload, restart
+      hint: a statement starts with `@name` or with one of after, at, clock, expect, group, provider, reload, restart
 
     failed  DIR/2.story: it can't be played, 1 problem
     passed  DIR/3.story (2 steps)

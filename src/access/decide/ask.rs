@@ -36,7 +36,7 @@ impl<'a> Desk<'a> {
         let starts_at = start.map(|start| moment_of(start, resource.zone, self.now())).transpose()?;
         self.room_for(&resource.name, starts_at)?;
         let (automatic, declined) = self.may_pass(&question);
-        let manner = Manner { starts_at, automatic, declined, ..self.manner(&resource) };
+        let manner = Manner { automatic, declined, starts_at, ..self.manner(&resource) };
         let lapse_at = self.now() + resource.lapse_after.delta();
         let lapse_at = starts_at.map_or(lapse_at, |start| start.max(lapse_at));
         Ok(vec![self.requested(resource, wish, (policies, reason), lapse_at, manner)])

@@ -109,3 +109,27 @@ fn a_path_that_holds_nothing() {
     std::fs::write(dir.path().join("file"), b"\0\0").unwrap();
     assert!(verify::verify(&dir.path().join("file"), VerifyOptions::new(knows)).is_err());
 }
+
+/// A checkpoint was read, then the log grew and the partial tiles that it needs were taken away: the full ones serve.
+#[tokio::test]
+async fn a_log_that_grew_while_it_was_checked() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(filled(dir.path(), 104).await);
+    let (public, older) = (dir.path().join("public"), dir.path().join("older"));
+    std::fs::copy(public.join("checkpoint"), &older).unwrap();
+    drop(filled(dir.path(), 300).await);
+    assert!(!public.join("tile/0/000.p/104").exists(), "it is gone, and the full one is there");
+    std::fs::copy(&older, public.join("checkpoint")).unwrap();
+    for path in [&public, dir.path()] {
+        let report = report(path);
+        assert!(report.holds(), "{report}");
+    }
+    // What the full ones hold is checked all the same, as far as the checkpoint goes.
+    let tile = public.join("tile/0/000");
+    let mut bytes = std::fs::read(&tile).unwrap();
+    bytes[103 * 32] ^= 1;
+    std::fs::write(&tile, bytes).unwrap();
+    for path in [&public, dir.path()] {
+        assert!(found(path).contains(&Class::Tile));
+    }
+}

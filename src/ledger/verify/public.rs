@@ -76,15 +76,24 @@ impl Fetch for DirFetch {
     }
 }
 
-/// A tile as wide as asked; the full one serves when the partial one is gone.
-fn fetch_tile(fetch: &dyn Fetch, tile: Tile, limit: usize) -> Result<Vec<u8>, String> {
-    let path = tile.path();
-    match fetch.fetch(&path, limit) {
-        Ok(Some(bytes)) if bytes.len() > limit => Err(format!("{path} is too large")),
-        Ok(Some(bytes)) => Ok(bytes),
-        Ok(None) => Err(format!("{path} is missing")),
-        Err(error) => Err(format!("{path}: {error}")),
+/// A tile, and how wide it is: as wide as asked, or full when the partial one is gone because the log has grown since.
+fn fetch_tile(fetch: &dyn Fetch, tile: Tile, limit: usize) -> Result<(Vec<u8>, u64), String> {
+    for width in [tile.width, TILE_WIDTH] {
+        let path = Tile { width, ..tile }.path();
+        match fetch.fetch(&path, limit) {
+            Ok(Some(bytes)) if bytes.len() > limit => return Err(format!("{path} is too large")),
+            Ok(Some(bytes)) => return Ok((bytes, width)),
+            Ok(None) => {}
+            Err(error) => return Err(format!("{path}: {error}")),
+        }
     }
+    Err(format!("{} is missing", tile.path()))
+}
+
+/// So many of what a tile holds.
+fn cut<T>(mut held: Vec<T>, tile: &Tile) -> Vec<T> {
+    held.truncate(usize::try_from(tile.width).unwrap_or(usize::MAX));
+    held
 }
 
 /// Compares a head kept beside the log with it.
@@ -143,9 +152,10 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
         let fetched = on_threads(threads, &wave, |tile| fetch_tile(fetch, *tile, BUNDLE_MAX_BYTES));
         let (mut lines, mut bytes) = (Vec::new(), 0);
         for (tile, fetched) in wave.iter().zip(&fetched) {
-            let taken = fetched.as_ref().map_err(Clone::clone).and_then(|bundle| {
+            let taken = fetched.as_ref().map_err(Clone::clone).and_then(|(bundle, width)| {
                 bytes += bundle.len() as u64;
-                entries(bundle, tile.width)
+                entries(bundle, *width)
+                    .map(|found| cut(found, tile))
                     .ok_or_else(|| format!("{} does not hold {} entries", tile.path(), tile.width))
             });
             match taken {
@@ -228,16 +238,18 @@ fn compare_tile(fetch: &dyn Fetch, tile: Tile, nodes: &AllNodes) -> Option<Fault
     let first = tile.n * TILE_WIDTH;
     let fault = |n: u64, words: String| Some(Fault::at((first + n) << shift, Class::Tile, words));
     let limit = if tile.level.is_some() { TILE_BYTES } else { BUNDLE_MAX_BYTES };
-    let bytes = match fetch_tile(fetch, tile, limit) {
-        Ok(bytes) => bytes,
+    let (bytes, width) = match fetch_tile(fetch, tile, limit) {
+        Ok(fetched) => fetched,
         Err(words) => return fault(0, words),
     };
     let held = if tile.level.is_some() {
-        hashes(&bytes, tile.width).map(<[_]>::to_vec)
+        hashes(&bytes, width).map(<[_]>::to_vec)
     } else {
-        entries(&bytes, tile.width).map(|lines| lines.into_iter().map(leaf_hash).collect())
+        entries(&bytes, width).map(|lines| lines.into_iter().map(leaf_hash).collect())
     };
-    let Some(held) = held else { return fault(0, format!("{} does not hold {} of them", tile.path(), tile.width)) };
+    let Some(held) = held.map(|held| cut(held, &tile)) else {
+        return fault(0, format!("{} does not hold {} of them", tile.path(), tile.width));
+    };
     let level = if tile.level.is_some() { shift } else { 0 };
     let wrong = (0..).zip(&held).find(|(n, hash)| nodes.node(level, first + n).ok().as_ref() != Some(*hash));
     wrong.and_then(|(n, _)| fault(n, format!("{} is not what the entries give", tile.path())))
