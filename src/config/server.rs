@@ -324,14 +324,12 @@ fn plan(reader: &Reader<'_>, table: &Table<'_, '_>, usual: Tz) -> Option<Plan> {
     let cron = table.need("cron", table.text("cron"), "cron = \"0 0 9 * * Mon\"");
     let zone = zone(table, "timezone").unwrap_or(usual);
     let cron = cron?;
-    match cron.value.parse() {
-        Ok(schedule) => Some(Plan { cron: schedule, zone }),
-        Err(_) => {
-            let hint = "seconds, minutes, hours, day of the month, month, day of the week: `0 0 9 * * Mon`";
-            reader.report(cron.offset, format!("`cron` is no expression: {:?}", cron.value), Some(hint.into()));
-            None
-        }
+    if let Ok(schedule) = cron.value.parse() {
+        return Some(Plan { cron: schedule, zone });
     }
+    let hint = "seconds, minutes, hours, day of the month, month, day of the week: `0 0 9 * * Mon`";
+    reader.report(cron.offset, format!("`cron` is no expression: {:?}", cron.value), Some(hint.into()));
+    None
 }
 
 #[cfg(test)]
