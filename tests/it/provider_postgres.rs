@@ -355,6 +355,19 @@ async fn nothing_secret_is_logged_or_said() {
     }
     let unset = Place::new(&[]).open("postgres", "prod-db", &json!({ "url_env": "URL", "role": "app_rw" }));
     assert_eq!(unset.check().await.unwrap(), ["the environment variable `URL` is not set: put the admin URL into it"]);
+
+    // The URL may be in a file, which is read anew each time.
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("url");
+    let place = Place::new(&[]);
+    let provider = place.open("postgres", "prod-db", &json!({ "url_file": &file, "role": "app_rw" }));
+    let told = provider.check().await.unwrap().join("; ");
+    assert!(told.starts_with("`url_file` ") && told.ends_with("can't be read: No such file or directory (os error 2)"));
+    std::fs::write(&file, "s3cret").unwrap();
+    let told = provider.check().await.unwrap().join("; ");
+    assert!(told.contains("`url_file` is not a URL") && !told.contains("s3cret"), "{told}");
+    std::fs::write(&file, scene.server.bot_url() + "\n").unwrap();
+    assert_eq!(provider.check().await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ fn told(name: &str, settings: &Value) -> Vec<String> {
 fn good_settings_have_no_problems() {
     for (name, settings) in [
         ("postgres", json!({ "url_env": "PROD_DB_URL", "role": "app_rw" })),
+        ("postgres", json!({ "url_file": "/run/secrets/prod-db", "role": "app_rw" })),
         (
             "postgres",
             json!({
@@ -130,4 +131,10 @@ fn unknown_providers_and_unfit_names_are_refused() {
         assert!(open("ssh", resource).contains("can't name a folder"), "{resource}");
     }
     assert_eq!(provider::NAMES, ["postgres", "ssh", "token"]);
+}
+
+#[test]
+fn a_url_has_one_place() {
+    let both = told("postgres", &json!({ "url_env": "X", "url_file": "/run/x", "role": "r" }));
+    assert_eq!(both, ["url_file: stands beside `url_env` (keep the one that holds the URL)"]);
 }

@@ -74,6 +74,12 @@ impl Postgres {
     }
 
     fn address(&self) -> Result<Address, ProviderError> {
+        if let Some(file) = &self.settings.url_file {
+            // Read anew each time: whoever puts another password into it need not restart anything.
+            let url = std::fs::read_to_string(file)
+                .map_err(|error| ProviderError::Permanent(format!("`url_file` {file} can't be read: {error}")))?;
+            return Address::read("url_file", &url.trim().to_owned().into(), self.settings.ca_file.as_deref());
+        }
         let url_env = &self.settings.url_env;
         let url = self.url.as_ref().ok_or_else(|| {
             ProviderError::Permanent(format!(

@@ -12,8 +12,10 @@ const NAME_MAX_BYTES: usize = 63;
 /// The settings, read.
 #[derive(Debug, Clone)]
 pub(in super::super) struct PostgresSettings {
-    /// The environment variable with the admin URL.
+    /// The environment variable with the admin URL; empty where a file has it.
     pub(super) url_env: String,
+    /// The file with the admin URL.
+    pub(super) url_file: Option<String>,
     /// The profile role: what a grant may do.
     pub(super) role: String,
     /// Sessions that one grant may have open at once.
@@ -28,7 +30,17 @@ pub(in super::super) struct PostgresSettings {
 
 /// Takes the settings out of `reader`.
 pub(in super::super) fn read(reader: &mut Reader<'_>) -> PostgresSettings {
-    let url_env = reader.needed_env_name("url_env", "PROD_DB_URL").unwrap_or_default();
+    let url_file = reader.text("url_file");
+    let url_env = if url_file.is_none() {
+        reader.needed_env_name("url_env", "PROD_DB_URL")
+    } else {
+        let both = reader.text("url_env");
+        if both.is_some() {
+            reader.problem("url_file", "stands beside `url_env`", "keep the one that holds the URL");
+        }
+        both
+    };
+    let url_env = url_env.unwrap_or_default();
     let role = reader.needed_text("role", "app_rw").unwrap_or_default();
     let database = reader.text("database");
     for (key, name) in [("role", Some(&role)), ("database", database.as_ref())] {
@@ -38,6 +50,7 @@ pub(in super::super) fn read(reader: &mut Reader<'_>) -> PostgresSettings {
     }
     PostgresSettings {
         url_env,
+        url_file,
         role,
         connection_limit: reader.number("connection_limit", 1..=CONNECTION_LIMIT_MAX).unwrap_or(CONNECTION_LIMIT),
         ca_file: reader.text("ca_file"),
