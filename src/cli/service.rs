@@ -204,7 +204,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let setup = Setup {
         ground: Arc::new(Disk { data: surroundings.data.clone(), origin: config.server.origin.clone() }),
         book,
-        widened: widened(finder(&shelf)),
+        widened: widened(finder(&shelf, &live)),
         entropy: engine::entropy(),
         doors: Arc::clone(&doors),
         adapters,
@@ -255,9 +255,13 @@ fn keep_fresh(book: Arc<Rulebook>, clock: Arc<dyn Clock>) {
     });
 }
 
-fn finder(shelf: &Shelf) -> Finder {
-    let shelf = shelf.clone();
-    Arc::new(move |files| shelf.find(files))
+/// The config that holds, and those on the shelf.
+fn finder(shelf: &Shelf, live: &Live) -> Finder {
+    let (shelf, live) = (shelf.clone(), live.clone());
+    Arc::new(move |files| {
+        let now = live.now();
+        if now.files == *files { Some(now.as_ref().clone()) } else { shelf.find(files) }
+    })
 }
 
 /// Keeps a copy of the config, for saying later what has changed since.
