@@ -1,0 +1,74 @@
+//! Text made fit for Slack. What people wrote goes into `plain_text` and `rich_text` elements, in which Slack reads no
+//! markup; where a text is read as markup (the fallback of a message), [`escaped`] takes its meaning away.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+use crate::chat::text::{one_line, tidy};
+
+/// A text as it may stand where Slack reads `mrkdwn`: no mention, no link, nothing hidden.
+#[must_use]
+pub fn escaped(text: &str) -> String {
+    tidy(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+/// At most `most` UTF-16 units of a text, with `…` at the end if something is left out.
+#[must_use]
+pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
+    if text.encode_utf16().count() <= most {
+        return Cow::Borrowed(text);
+    }
+    let mut left = most.saturating_sub(1);
+    let fits = |c: &char| {
+        let fits = c.len_utf16() <= left;
+        left = left.saturating_sub(c.len_utf16());
+        fits
+    };
+    let mut short: String = text.chars().take_while(fits).collect();
+    short.push('…');
+    Cow::Owned(short)
+}
+
+/// An escaped text of at most `most` units, never cut within an entity.
+#[must_use]
+pub fn fallback(text: &str, most: usize) -> String {
+    let mut room = most;
+    loop {
+        let fit = escaped(&cut(text, room));
+        let over = fit.encode_utf16().count().saturating_sub(most);
+        if over == 0 {
+            return fit;
+        }
+        room = room.saturating_sub(over.max(1));
+    }
+}
+
+/// A `plain_text` object. Emoji names (`:fire:`) in it are not replaced by pictures.
+#[must_use]
+pub fn plain(text: &str, most: usize) -> Value {
+    let text = one_line(text);
+    // Slack refuses an empty one.
+    let text = if text.trim().is_empty() { Cow::Borrowed("…") } else { cut(&text, most) };
+    json!({ "type": "plain_text", "text": text, "emoji": false })
+}
+
+/// A text in pieces of at most `most` units.
+pub fn pieces(text: &str, most: usize) -> Vec<String> {
+    let mut pieces = vec![String::new()];
+    let mut room = most;
+    for c in text.chars() {
+        if c.len_utf16() > room {
+            pieces.push(String::new());
+            room = most;
+        }
+        room = room.saturating_sub(c.len_utf16());
+        if let Some(last) = pieces.last_mut() {
+            last.push(c);
+        }
+    }
+    pieces
+}
+
+#[cfg(test)]
+mod tests;
