@@ -12,8 +12,12 @@ use secrecy::SecretString;
 use super::{Stop, service::Live};
 use crate::{
     access::Chat,
-    chat::{Adapter, Channels, Mentions, Service},
-    config,
+    chat::{
+        Adapter, Channels, Mentions, Service,
+        slack::{self, Slack},
+    },
+    config::{self, chats::SlackMode},
+    engine::clock::Clock,
 };
 
 /// The environment, as secrets.
@@ -21,7 +25,7 @@ pub type Env = BTreeMap<String, SecretString>;
 
 /// The platforms that are set up.
 pub struct Chats {
-    adapters: Vec<Arc<dyn Adapter>>,
+    slack: Option<(Arc<Slack>, SlackMode)>,
 }
 
 impl Chats {
@@ -29,25 +33,61 @@ impl Chats {
     ///
     /// # Errors
     /// A secret that is missing, or a platform that can't be set up so.
-    pub fn new(_live: &Live, _env: &Env) -> Result<Self, Stop> {
-        Ok(Self { adapters: Vec::new() })
+    pub fn new(live: &Live, env: &Env, clock: &Arc<dyn Clock>) -> Result<Self, Stop> {
+        Ok(Self { slack: slack(live, env, clock)? })
     }
 
     /// What the engine posts to.
     pub fn adapters(&self) -> Vec<Arc<dyn Adapter>> {
-        self.adapters.clone()
+        let slack = self.slack.iter().map(|(slack, _)| Arc::clone(slack) as Arc<dyn Adapter>);
+        slack.collect()
     }
 
     /// Where the platforms call us, for those that do.
-    pub fn router(&self, _service: &Arc<dyn Service>) -> Router {
-        Router::new()
+    pub fn router(&self, service: &Arc<dyn Service>) -> Router {
+        match &self.slack {
+            Some((slack, SlackMode::Http)) => slack.router(service),
+            Some((_, SlackMode::Socket)) | None => Router::new(),
+        }
     }
 
     /// Starts to listen to those that we call.
-    pub fn listen(&self, _service: &Arc<dyn Service>) {}
+    pub fn listen(&self, service: &Arc<dyn Service>) {
+        if let Some((slack, SlackMode::Socket)) = &self.slack {
+            slack.listen(service);
+        }
+    }
 
     /// Stops listening.
-    pub async fn stop(&self) {}
+    pub async fn stop(&self) {
+        if let Some((slack, _)) = &self.slack {
+            slack.stop().await;
+        }
+    }
+}
+
+/// Slack, if cards go there.
+fn slack(live: &Live, env: &Env, clock: &Arc<dyn Clock>) -> Result<Option<(Arc<Slack>, SlackMode)>, Stop> {
+    let config = live.now();
+    let of = &config.server.slack;
+    let (Some(to), Some(team)) = (&of.channels, &of.team_id) else { return Ok(None) };
+    let finding = |words: String| Stop::Finding(format!("Slack can't be set up: {words}"));
+    let of_mode = |mode, file: Option<&PathBuf>, name| {
+        (of.mode == mode).then(|| secret(file, env, name).map_err(finding)).transpose()
+    };
+    let clock = Arc::clone(clock);
+    let slack = Slack::new(slack::Settings {
+        team: team.clone(),
+        api_url: of.api_url.clone(),
+        bot_token: secret(of.bot_token_file.as_ref(), env, "SLACK_BOT_TOKEN").map_err(finding)?,
+        app_token: of_mode(SlackMode::Socket, of.app_token_file.as_ref(), "SLACK_APP_TOKEN")?,
+        signing_secret: of_mode(SlackMode::Http, of.signing_secret_file.as_ref(), "SLACK_SIGNING_SECRET")?,
+        channels: channels(to, config::chats::is_slack_id),
+        mentions: mentions(live, Chat::Slack),
+        clock: Arc::new(move || clock.now()),
+        chance: Arc::new(rand::random),
+    });
+    Ok(Some((slack, of.mode)))
 }
 
 /// A secret: from a file if the config names one, else from the environment.

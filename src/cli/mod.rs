@@ -171,10 +171,33 @@ fn load(dir: &Path) -> Result<Config, Stop> {
     })
 }
 
+/// What may carry tokens, tickets and bodies into a log, whatever `RUST_LOG` says: libraries that speak for us.
+const DISCREET: [&str; 14] = [
+    "slack_morphism",
+    "serenity",
+    "tungstenite",
+    "tokio_tungstenite",
+    "hyper",
+    "hyper_util",
+    "hyper_rustls",
+    "h2",
+    "reqwest",
+    "rustls",
+    "tower",
+    "tower_http",
+    "ureq",
+    "ureq_proto",
+];
+
 /// Logs go to stderr. What a chat library might say of its traffic is never more than a warning.
 fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+    let mut filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,countersign=info"));
+    for name in DISCREET {
+        if let Ok(directive) = format!("{name}=warn").parse() {
+            filter = filter.add_directive(directive);
+        }
+    }
     // A second start in one process keeps the first.
     let colours = std::io::stderr().is_terminal();
     let _ =

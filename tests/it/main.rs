@@ -33,6 +33,7 @@ mod reload;
 mod restart;
 mod secrets;
 mod self_approval;
+mod slack;
 mod story;
 mod support;
 mod sweep;

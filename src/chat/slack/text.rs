@@ -33,15 +33,24 @@ pub fn cut(text: &str, most: usize) -> Cow<'_, str> {
 /// An escaped text of at most `most` units, never cut within an entity.
 #[must_use]
 pub fn fallback(text: &str, most: usize) -> String {
-    let mut room = most;
-    loop {
-        let fit = escaped(&cut(text, room));
-        let over = fit.encode_utf16().count().saturating_sub(most);
-        if over == 0 {
-            return fit;
-        }
-        room = room.saturating_sub(over.max(1));
+    let whole = escaped(text);
+    if whole.encode_utf16().count() <= most {
+        return whole;
     }
+    let (mut short, mut left) = (String::new(), most.saturating_sub(1));
+    for c in tidy(text).chars() {
+        let piece = match c {
+            '&' => "&amp;".to_owned(),
+            '<' => "&lt;".to_owned(),
+            '>' => "&gt;".to_owned(),
+            c => c.to_string(),
+        };
+        let Some(rest) = left.checked_sub(piece.encode_utf16().count()) else { break };
+        left = rest;
+        short.push_str(&piece);
+    }
+    short.push('…');
+    short
 }
 
 /// A `plain_text` object. Emoji names (`:fire:`) in it are not replaced by pictures.
