@@ -238,14 +238,16 @@ pub fn views() -> Vec<(String, Value)> {
             all.push((format!("press-{}", button.word()), view));
         }
     }
+    let numbered = |(n, card): (u64, Card)| Card { request: RequestId(4_821 + n), ..card };
+    let of = |cards: Vec<Card>| (0..).zip(cards).map(numbered).collect::<Vec<_>>();
     let overview = Overview {
-        held: vec![card(Status::Live), loud()],
-        waiting: vec![card(Status::Requested), card(Status::Owing)],
-        asked: vec![card(Status::Requested)],
+        held: of(vec![card(Status::Live), loud()]),
+        waiting: of(vec![card(Status::Requested), card(Status::Owing)]),
+        asked: of(vec![card(Status::Requested)]),
     };
     all.push(("home".to_owned(), home::view(&overview, &mentions)));
     all.push(("home-empty".to_owned(), home::view(&Overview::default(), &mentions)));
-    let many = || vec![card(Status::Live); 25];
+    let many = || of(vec![card(Status::Live); 25]);
     let full = Overview { held: many(), waiting: many(), asked: many() };
     all.push(("home-full".to_owned(), home::view(&full, &mentions)));
     all

@@ -2,4 +2,6 @@
 
 mod cards;
 mod render;
+mod service;
 pub mod standin;
+mod story;

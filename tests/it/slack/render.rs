@@ -92,10 +92,26 @@ fn buttons_are_there_only_while_they_mean_something_and_ask_once_more_where_it_h
     };
     let mut table = String::new();
     for status in cards::STATES {
-        table.push_str(&format!("{status:?}: {}\n", of(&cards::card(status))));
+        let row = format!("{status:?}: {}", of(&cards::card(status)));
+        table.push_str(row.trim_end());
+        table.push('\n');
     }
-    table.push_str(&format!("loud: {}\n", of(&cards::loud())));
-    insta::assert_snapshot!(table, @"");
+    table.push_str(&format!("loud: {}", of(&cards::loud())));
+    insta::assert_snapshot!(table, @r"
+    Requested: approve approve-less deny cancel
+    Scheduled: cancel revoke?
+    Issuing: revoke?
+    Live: show extend done revoke?
+    Ending:
+    Ended:
+    Denied:
+    Cancelled:
+    Lapsed:
+    Failed:
+    Owing: review-ok review-concern
+    Extended:
+    loud: show extend done? cut?
+    ");
 }
 
 #[test]

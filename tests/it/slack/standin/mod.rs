@@ -170,7 +170,8 @@ impl Standin {
             let state = self.inner.state();
             let calls: Vec<_> =
                 state.calls.iter().rev().take(12).map(|c| format!("{} {}", c.method, c.outcome)).collect();
-            panic!("never: {what}; complaints {:?}, last calls {calls:?}", state.complaints);
+            let told: Vec<_> = state.whispers.iter().rev().take(3).map(|w| format!("{}: {}", w.user, w.text)).collect();
+            panic!("never: {what}; told {told:?}, complaints {:?}, last calls {calls:?}", state.complaints);
         };
         found
     }

@@ -142,6 +142,12 @@ impl Standin {
         self.until(&format!("a button `{action}` in {channel}"), find).await
     }
 
+    /// Whether none of these buttons is on any message of a channel.
+    pub fn sees_none(&self, channel: &str, actions: &[&str]) -> bool {
+        let cards = self.cards(channel);
+        !cards.iter().any(|card| actions.iter().any(|action| button(&card.blocks, action, None).is_some()))
+    }
+
     /// The payload of a click on a button of a message.
     pub fn click(&self, user: &str, seen: &Seen) -> Value {
         let trigger = self.inner.state().trigger(user);

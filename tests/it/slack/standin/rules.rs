@@ -160,7 +160,11 @@ impl Check {
                 for element in &elements {
                     let text = element["text"].as_str().unwrap_or_default();
                     self.length(at, text, 1, 2_000);
-                    self.no_markup(at, text);
+                    if element["type"] == "plain_text" {
+                        self.nothing_hidden(at, text);
+                    } else {
+                        self.no_markup(at, text);
+                    }
                 }
             }
             "actions" => {
