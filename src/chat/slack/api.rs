@@ -34,7 +34,7 @@ const AGAIN_FIRST: Duration = Duration::from_millis(200);
 /// What is waited when Slack wants a pause and does not say how long.
 const PAUSE_DEFAULT: Duration = Duration::from_secs(1);
 /// A longer pause than this is the engine's to wait; the lane is held all the same.
-const PAUSE_WAITED_MAX: Duration = Duration::from_secs(60);
+const PAUSE_WAITED_MAX: Duration = Duration::from_mins(1);
 /// Slack's code is shown up to this length.
 const CODE_CHARS: usize = 60;
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     limit,
-    text::{cut, fallback, pieces, plain},
+    text::{cut, fallback, pieces, plain, put},
 };
 use crate::{
     access::RequestId,
@@ -160,17 +160,18 @@ fn button(request: RequestId, about: &str, which: Button, label: &str, loud: boo
         "accessibility_label": cut(&format!("{said}: {request}, {}", tidy(about)), limit::ACCESSIBILITY),
     });
     if let Some(style) = style(which) {
-        button["style"] = json!(style);
+        put(&mut button, "style", json!(style));
     }
     if let Some((title, words, yes)) = doubt(which, loud) {
         let about = format!("{request}, {about}. {words}");
-        button["confirm"] = json!({
+        let confirm = json!({
             "title": plain(title, limit::CONFIRM_TITLE),
             "text": plain(&about, limit::CONFIRM_TEXT),
             "confirm": plain(yes, limit::BUTTON),
             "deny": plain("Go back", limit::BUTTON),
             "style": if which == Button::Approve { "primary" } else { "danger" },
         });
+        put(&mut button, "confirm", confirm);
     }
     button
 }

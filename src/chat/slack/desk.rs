@@ -16,6 +16,7 @@ use super::{
     blocks::Content,
     home, message, modal,
     payload::{Form, Heard, Place, Stranger, What, read},
+    text::put,
 };
 use crate::{
     access::{Chat, RequestId},
@@ -189,7 +190,7 @@ impl Desk {
     async fn update(&self, view: &str, hash: Option<&str>, content: &Value) {
         let mut body = json!({ "view_id": view, "view": content });
         if let Some(hash) = hash.filter(|hash| !hash.is_empty()) {
-            body["hash"] = json!(hash);
+            put(&mut body, "hash", json!(hash));
         }
         // Whoever has closed it does not want to see it.
         if let Err(fault) = self.api.call(Method::UpdateView, "", &body).await
@@ -250,7 +251,7 @@ impl Desk {
         // Without a channel there is only the direct message.
         let method = if place.channel.is_empty() { Method::PostMessage } else { Method::PostEphemeral };
         let channel = if place.channel.is_empty() { &place.user } else { &place.channel };
-        payload["channel"] = json!(channel);
+        put(&mut payload, "channel", json!(channel));
         if let Err(fault) = self.api.call(method, channel, &payload).await {
             tracing::warn!(%fault, "somebody could not be answered");
         }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{
     blocks::{Clocks, about, buttons, rich, small},
     limit,
-    text::plain,
+    text::{plain, put},
 };
 use crate::chat::{
     Mentions, Overview,
@@ -75,7 +75,7 @@ impl Part<'_> {
             blocks.extend(rich(&lines(card), mentions, Clocks::Both, 1));
             let mine: Vec<_> = card.buttons.iter().filter(|(button, _)| self.meant.contains(button)).cloned().collect();
             if let Some(mut row) = buttons(card.request, &about(card), &mine, card.loud) {
-                row["block_id"] = json!(format!("{}:{}", self.name, card.request.0));
+                put(&mut row, "block_id", json!(format!("{}:{}", self.name, card.request.0)));
                 blocks.push(row);
             }
         }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{
     blocks::{Clocks, rich, small},
     limit,
-    text::{cut, pieces, plain},
+    text::{cut, pieces, plain, put},
 };
 use crate::{
     access::{RequestId, Span as Duration},
@@ -68,10 +68,10 @@ impl Asking {
 /// The word that the buttons of a modal are shown with while it has none: there is something to wait for.
 #[must_use]
 pub fn loading() -> Value {
-    modal("Countersign", "loading", "", vec![text_section("One moment…")], None)
+    modal("Countersign", "loading", "", &[text_section("One moment…")], None)
 }
 
-fn modal(title: &str, callback: &str, private: &str, blocks: Vec<Value>, submit: Option<&str>) -> Value {
+fn modal(title: &str, callback: &str, private: &str, blocks: &[Value], submit: Option<&str>) -> Value {
     let mut view = json!({
         "type": "modal",
         "callback_id": callback,
@@ -81,7 +81,7 @@ fn modal(title: &str, callback: &str, private: &str, blocks: Vec<Value>, submit:
         "blocks": blocks,
     });
     if let Some(submit) = submit {
-        view["submit"] = plain(submit, limit::MODAL_TITLE);
+        put(&mut view, "submit", plain(submit, limit::MODAL_TITLE));
     }
     view
 }
@@ -104,7 +104,7 @@ pub fn request(asking: &Asking, offers: &[Offer]) -> Value {
     }
     if !offers.iter().any(|offer| longest(offer, asking.glass).is_some()) {
         blocks.push(text_section("There is nothing that you may ask for now. `/access help` says more."));
-        return modal(title(asking.glass), "answer", "", blocks, None);
+        return modal(title(asking.glass), "answer", "", &blocks, None);
     }
     let mut select = json!({
         "type": "external_select",
@@ -113,10 +113,10 @@ pub fn request(asking: &Asking, offers: &[Offer]) -> Value {
         "placeholder": plain("Type to search what you may ask for", limit::PLACEHOLDER),
     });
     if let Some(offer) = chosen {
-        select["initial_option"] = option(offer);
+        put(&mut select, "initial_option", option(offer));
     }
-    let mut resource = field("resource", "What do you need?", select, None);
-    resource["dispatch_action"] = json!(true);
+    let mut resource = field("resource", "What do you need?", &select, None);
+    put(&mut resource, "dispatch_action", json!(true));
     blocks.push(resource);
     if !asking.resource.is_empty() && chosen.is_none() {
         let typed = cut(&one_line(&asking.resource), limit::OPTION).into_owned();
@@ -136,18 +136,18 @@ pub fn request(asking: &Asking, offers: &[Offer]) -> Value {
         "placeholder": plain("What will you do with it?", limit::PLACEHOLDER),
     });
     if !asking.reason.trim().is_empty() {
-        reason["initial_value"] = json!(cut(&tidy(asking.reason.trim()), limit::INPUT));
+        put(&mut reason, "initial_value", json!(cut(&tidy(asking.reason.trim()), limit::INPUT)));
     }
-    blocks.push(field("reason", "Why?", reason, Some("Whoever approves it, and the log, get this reason.")));
+    blocks.push(field("reason", "Why?", &reason, Some("Whoever approves it, and the log, get this reason.")));
     let ticket = json!({
         "type": "plain_text_input", "action_id": input::TICKET, "max_length": TICKET_CHARS,
         "placeholder": plain("INC-42", limit::PLACEHOLDER),
     });
-    let mut ticket = field("ticket", "Ticket", ticket, None);
-    ticket["optional"] = json!(true);
+    let mut ticket = field("ticket", "Ticket", &ticket, None);
+    put(&mut ticket, "optional", json!(true));
     blocks.push(ticket);
     let private = json!({ "glass": asking.glass, "channel": asking.channel }).to_string();
-    modal(title(asking.glass), REQUEST, &private, blocks, Some(if asking.glass { "Break the glass" } else { "Ask" }))
+    modal(title(asking.glass), REQUEST, &private, &blocks, Some(if asking.glass { "Break the glass" } else { "Ask" }))
 }
 
 /// For how long it may be asked for, if at all.
@@ -164,11 +164,11 @@ fn sentence(words: &str) -> String {
     if words.is_empty() || words.ends_with(['.', '!', '?']) { words.to_owned() } else { format!("{words}.") }
 }
 
-fn field(block: &str, label: &str, element: Value, hint: Option<&str>) -> Value {
+fn field(block: &str, label: &str, element: &Value, hint: Option<&str>) -> Value {
     let mut field =
         json!({ "type": "input", "block_id": block, "label": plain(label, limit::LABEL), "element": element });
     if let Some(hint) = hint {
-        field["hint"] = plain(hint, limit::LABEL);
+        put(&mut field, "hint", plain(hint, limit::LABEL));
     }
     field
 }
@@ -193,11 +193,11 @@ fn duration(asking: &Asking, chosen: Option<&Offer>, offers: &[Offer]) -> Value 
         "options": choices.iter().map(option).collect::<Vec<_>>(),
     });
     if let Some(span) = typed {
-        select["initial_option"] = option(&span);
+        put(&mut select, "initial_option", option(&span));
     }
     // A choice is kept by the name of its block: other limits are another block, so that no choice outlives its list.
     let block = format!("duration:{}", longest.map_or(0, Duration::secs));
-    field(&block, "For how long?", select, None)
+    field(&block, "For how long?", &select, None)
 }
 
 fn option(offer: &Offer) -> Value {
@@ -206,7 +206,7 @@ fn option(offer: &Offer) -> Value {
         "value": cut(&offer.resource, limit::OPTION_VALUE),
     });
     if !offer.description.trim().is_empty() {
-        option["description"] = plain(&offer.description, limit::OPTION);
+        put(&mut option, "description", plain(&offer.description, limit::OPTION));
     }
     option
 }
@@ -262,7 +262,7 @@ pub fn press(
         "type": "plain_text_input", "action_id": input::WORDS, "multiline": true, "min_length": 1,
         "max_length": limit::INPUT,
     });
-    blocks.push(field("words", form.label, words, Some(form.hint)));
+    blocks.push(field("words", form.label, &words, Some(form.hint)));
     let private = json!({ "request": request.0, "button": button.word(), "channel": channel }).to_string();
     let (title, submit) = match button {
         Button::Deny => ("Deny", "Deny"),
@@ -273,7 +273,7 @@ pub fn press(
         Button::ReviewConcern => ("Review: a concern", "Close the review"),
         Button::Approve | Button::Cancel | Button::Show | Button::Done | Button::Cut => ("Countersign", "Send"),
     };
-    Some(modal(&format!("{title} {request}"), PRESS, &private, blocks, Some(submit)))
+    Some(modal(&format!("{title} {request}"), PRESS, &private, &blocks, Some(submit)))
 }
 
 /// An answer, with what is secret in it. Slack keeps no modal.
@@ -300,11 +300,11 @@ pub fn answer(reply: &Reply, mentions: &Mentions) -> Value {
         Tone::Refused => "Not done",
         Tone::Fault => "Not now",
     };
-    modal(title, "answer", "", blocks, None)
+    modal(title, "answer", "", &blocks, None)
 }
 
 /// A few words in a modal.
 #[must_use]
 pub fn words(words: &str) -> Value {
-    modal("Countersign", "answer", "", vec![text_section(words)], None)
+    modal("Countersign", "answer", "", &[text_section(words)], None)
 }

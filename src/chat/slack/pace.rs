@@ -104,9 +104,9 @@ mod tests {
     use super::*;
 
     /// How long it took until it was one's turn.
-    async fn waited(pace: &Pace, method: Method, place: &str) -> Duration {
+    async fn waited(pace: &Pace, method: Method, channel: &str) -> Duration {
         let since = Instant::now();
-        pace.turn(method, place).await;
+        pace.turn(method, channel).await;
         since.elapsed()
     }
 
@@ -125,8 +125,8 @@ mod tests {
         let pace = Pace::default();
         pace.hold(Method::PostMessage, "C1", Duration::from_millis(300));
         assert!(pace.is_busy(Method::PostMessage, "C1") && !pace.is_busy(Method::PostMessage, "C2"));
-        let waited = waited(&pace, Method::PostMessage, "C1").await;
-        assert!(waited >= Duration::from_millis(300), "{waited:?}");
+        let pause = waited(&pace, Method::PostMessage, "C1").await;
+        assert!(pause >= Duration::from_millis(300), "{pause:?}");
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::sync::{MutexGuard, PoisonError};
 
-use super::{Method, Slack, api::Fault, blocks::Content, message, metadata};
+use super::{Method, Slack, api::Fault, blocks::Content, message, metadata, text::put};
 use crate::{
     access::{Chat, RequestId, Standing},
     chat::{
@@ -122,7 +122,7 @@ impl Slack {
             "unfurl_media": false,
         });
         if let Some(thread) = thread {
-            body["thread_ts"] = json!(thread);
+            put(&mut body, "thread_ts", json!(thread));
         }
         match self.api.call(Method::PostMessage, channel, &body).await {
             Ok(answer) => {

@@ -25,6 +25,7 @@ use super::{
     api::Fault,
     backoff,
     desk::{Desk, Kind},
+    text::put,
 };
 
 /// So many connections are held at once: one is always there while the other is being renewed.
@@ -42,7 +43,7 @@ const FAREWELL_MAX: Duration = Duration::from_secs(30);
 /// At the end, what is under way is answered within this.
 const LAST_ANSWERS_MAX: Duration = Duration::from_secs(3);
 /// A connection that lived so long has not failed.
-const WELL_AFTER: Duration = Duration::from_secs(60);
+const WELL_AFTER: Duration = Duration::from_mins(1);
 /// The longest frame that is read.
 const FRAME_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Answers that wait to be written.
@@ -274,7 +275,7 @@ fn take(desk: &Arc<Desk>, kind: &str, envelope: &Value, acks: &mpsc::Sender<Ack>
         let answer = Desk::take(&desk, kind, payload, &id).await;
         let mut ack = json!({ "envelope_id": id });
         if let Some(payload) = answer.payload.as_ref().filter(|_| takes_payload) {
-            ack["payload"] = payload.clone();
+            put(&mut ack, "payload", payload.clone());
         }
         let (written, told) = oneshot::channel();
         // A connection that is gone takes its answers with it.

@@ -62,6 +62,13 @@ pub fn plain(text: &str, most: usize) -> Value {
     json!({ "type": "plain_text", "text": text, "emoji": false })
 }
 
+/// Puts something into an object.
+pub fn put(object: &mut Value, name: &str, value: Value) {
+    if let Some(object) = object.as_object_mut() {
+        object.insert(name.to_owned(), value);
+    }
+}
+
 /// A text in pieces of at most `most` units.
 pub fn pieces(text: &str, most: usize) -> Vec<String> {
     let mut pieces = vec![String::new()];

@@ -1,6 +1,10 @@
 //! Slack: what is sent to it, and what is lived through it.
 
 mod cards;
+mod faults;
+mod http;
+mod inside;
+mod logs;
 mod render;
 mod service;
 pub mod standin;

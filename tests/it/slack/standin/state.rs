@@ -79,8 +79,6 @@ pub struct View {
 #[derive(Debug, Clone)]
 pub struct Call {
     pub method: String,
-    pub body: Value,
-    pub at: Instant,
     /// What it was answered: `ok`, or the code or status.
     pub outcome: String,
 }

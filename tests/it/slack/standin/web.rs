@@ -96,12 +96,7 @@ async fn called(
     let token = token.strip_prefix("Bearer ").unwrap_or_else(|| text(&body, "token")).to_owned();
     let fault = inner.state().faults.get_mut(&method).and_then(std::collections::VecDeque::pop_front);
     let note = |outcome: &str| {
-        inner.state().calls.push(Call {
-            method: method.clone(),
-            body: body.clone(),
-            at: Instant::now(),
-            outcome: outcome.to_owned(),
-        });
+        inner.state().calls.push(Call { method: method.clone(), outcome: outcome.to_owned() });
         inner.changed();
     };
     match fault {
