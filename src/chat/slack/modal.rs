@@ -75,11 +75,13 @@ fn modal(title: &str, callback: &str, private: &str, blocks: &[Value], submit: O
     let mut view = json!({
         "type": "modal",
         "callback_id": callback,
-        "private_metadata": private,
         "title": plain(title, limit::MODAL_TITLE),
         "close": plain(if submit.is_some() { "Cancel" } else { "Close" }, limit::MODAL_TITLE),
         "blocks": blocks,
     });
+    if !private.is_empty() {
+        put(&mut view, "private_metadata", json!(private));
+    }
     if let Some(submit) = submit {
         put(&mut view, "submit", plain(submit, limit::MODAL_TITLE));
     }

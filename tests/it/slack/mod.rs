@@ -2,6 +2,7 @@
 
 mod cards;
 mod faults;
+mod foreign;
 mod http;
 mod inside;
 mod logs;

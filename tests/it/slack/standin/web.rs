@@ -32,9 +32,11 @@ fn text<'a>(body: &'a Value, key: &str) -> &'a str {
 /// What a call says: JSON, or a form with JSON in some of its fields, as Slack takes both.
 fn body_of(headers: &HeaderMap, query: &BTreeMap<String, String>, bytes: &[u8]) -> Result<Value, &'static str> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let mut body = if kind.starts_with("application/json") {
+    let mut body = if bytes.is_empty() {
+        json!({})
+    } else if kind.starts_with("application/json") {
         serde_json::from_slice(bytes).map_err(|_| "invalid_json")?
-    } else if kind.starts_with("application/x-www-form-urlencoded") || bytes.is_empty() {
+    } else if kind.starts_with("application/x-www-form-urlencoded") {
         form(std::str::from_utf8(bytes).map_err(|_| "invalid_form_data")?)
     } else {
         return Err("invalid_post_type");
@@ -127,7 +129,8 @@ async fn called(
         None => {}
     }
     let place = text(&body, "channel").to_owned();
-    if let Some(secs) = inner.state().rate(&method, &place) {
+    let too_fast = inner.state().rate(&method, &place);
+    if let Some(secs) = too_fast {
         note("429");
         return limited(secs);
     }
