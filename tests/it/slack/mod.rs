@@ -6,6 +6,7 @@ mod foreign;
 mod http;
 mod inside;
 mod logs;
+mod manifest;
 mod render;
 mod service;
 pub mod standin;
