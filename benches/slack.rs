@@ -42,9 +42,9 @@ fn config(dir: &Path, api_url: &str) {
     let config = dir.join("config");
     fs::create_dir_all(&config).unwrap();
     let server = format!(
-        "[ledger]\npath = {:?}\norigin = \"countersign.example/bench\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
+        "[ledger]\npath = \"{}\"\norigin = \"countersign.example/bench\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
          [slack]\nteam_id = \"{TEAM}\"\nchannel = \"{CHANNEL}\"\napi_url = \"{api_url}\"\n",
-        dir.join("ledger"),
+        dir.join("ledger").display(),
     );
     let (mut people, mut resources) = (String::new(), String::new());
     for n in 0..PEOPLE {

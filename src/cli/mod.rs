@@ -30,6 +30,12 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    filter::{FilterExt as _, filter_fn},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use crate::config::{self, Config, PROBLEMS_TOLD_MAX};
 
@@ -191,17 +197,15 @@ const DISCREET: [&str; 14] = [
 
 /// Logs go to stderr. What a chat library might say of its traffic is never more than a warning.
 fn start_logging() {
-    let mut filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,countersign=info"));
-    for name in DISCREET {
-        if let Ok(directive) = format!("{name}=warn").parse() {
-            filter = filter.add_directive(directive);
-        }
-    }
-    // A second start in one process keeps the first.
+    let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,countersign=info"));
+    let discreet = filter_fn(|metadata| {
+        let root = metadata.target().split("::").next().unwrap_or_default();
+        *metadata.level() <= tracing::Level::WARN || !DISCREET.contains(&root)
+    });
     let colours = std::io::stderr().is_terminal();
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).try_init();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
+    // A second start in one process keeps the first.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(asked.and(discreet))).try_init();
 }
 
 /// The runtime every command that serves runs on.

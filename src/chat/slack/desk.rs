@@ -271,7 +271,7 @@ impl Desk {
         let Press { request, button, home, key } = press;
         let input = Input::Press { request, button, text: None };
         if button.form().is_some() {
-            let Some(trigger) = trigger else { return };
+            let Some(trigger) = trigger else { return self.type_instead(&place, button, request).await };
             let account = self.account(&place.user);
             let card = timeout(GLANCE_MAX, self.service.card(Chat::Slack, &account, request)).await.ok().flatten();
             let Some(view) = modal::press(request, button, card.as_ref(), &place.channel, &self.mentions) else {
@@ -281,17 +281,13 @@ impl Desk {
                 && !fault.is("exchanged_trigger_id")
             {
                 tracing::warn!(%fault, "a form could not be opened");
-                let words = format!(
-                    "Slack did not open the form in time. Press again, or type `/access {}`.",
-                    typed(button, request)
-                );
-                self.whisper(&place, &message::words(&words)).await;
+                self.type_instead(&place, button, request).await;
             }
             return;
         }
         // A credential is for a modal alone, which Slack does not keep; App Home has no other place for an answer.
         if button == Button::Show || home {
-            let Some(trigger) = trigger else { return };
+            let Some(trigger) = trigger else { return self.type_instead(&place, button, request).await };
             let Some(view) = self.loading(&place, &trigger).await else { return };
             let reply = self.submit(&place, key, input).await;
             self.update(&view, None, &modal::answer(&reply, &self.mentions)).await;
@@ -304,6 +300,13 @@ impl Desk {
         let content = message::answer(&reply, &self.mentions);
         // The click is done and may be acknowledged; who pressed is told a moment later.
         tokio::spawn(async move { self.whisper(&place, &content).await });
+    }
+
+    /// Without a window there is still the command.
+    async fn type_instead(&self, place: &Place, button: Button, request: RequestId) {
+        let typed = typed(button, request);
+        let words = format!("Slack did not open the window in time. Press again, or type `/access {typed}`.");
+        self.whisper(place, &message::words(&words)).await;
     }
 
     /// A form was sent; what Slack is to do with it.

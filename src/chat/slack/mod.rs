@@ -106,6 +106,8 @@ impl Slack {
     /// With these settings. Nothing is asked of Slack yet.
     #[must_use]
     pub fn new(settings: Settings) -> Arc<Self> {
+        // With two of them compiled in, rustls would not know which one is meant. One that was chosen before stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let api = Api::new(settings.api_url.as_deref(), &settings.bot_token, settings.app_token.as_ref());
         Arc::new(Self {
             api: Arc::new(api),

@@ -176,7 +176,9 @@ pub fn read(kind: Kind, payload: &Value, team: &str, fallback: &str) -> Result<H
     if !teams.iter().all(|found| home_team(found)) {
         return Err(Stranger::Team);
     }
-    if teams.iter().all(|found| found.is_empty()) && kind != Kind::Other {
+    // An app that is in a whole organisation gets no team but that of the person.
+    let named = teams.into_iter().chain([text(payload, "/user/team_id")]).any(|found| !found.is_empty());
+    if !named && kind != Kind::Other {
         return Err(Stranger::Team);
     }
     let enterprise = payload.get("is_enterprise_install");

@@ -135,7 +135,7 @@ pub fn card(status: Status) -> Card {
 pub fn loud() -> Card {
     let mut card = card(Status::Live);
     card.loud = true;
-    card.title = "BREAK-GLASS: prod-db for 30m".to_owned();
+    card.title.insert_str(0, "BREAK-GLASS: ");
     card.headline = vec![Span::Strong("Open before any approval, ".into()), text("until "), Span::Time(at(30))];
     card.buttons.pop();
     card.buttons.push((Button::Cut, "Cut it now".to_owned()));

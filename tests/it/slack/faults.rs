@@ -265,7 +265,10 @@ async fn strangers_are_refused_and_nothing_of_theirs_is_recorded() {
     for change in [
         &(|click: &mut Value| click["user"]["team_id"] = json!("T9999999999")) as &dyn Fn(&mut Value),
         &|click| click["user"] = Value::Null,
-        &|click| click["team"] = Value::Null,
+        &|click| {
+            click["team"] = Value::Null;
+            click["user"] = json!({ "id": BEN });
+        },
     ] {
         let mut click = slack.click(BEN, &seen);
         change(&mut click);

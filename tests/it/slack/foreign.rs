@@ -1,6 +1,7 @@
 //! What Slack's own libraries say: of what we send, and of the stand-in.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,
@@ -67,18 +68,18 @@ fn blockkit_and_slack_sdk_have_nothing_against_what_is_sent() {
 fn typescript() -> String {
     let mut source = String::from(
         "import type { HomeView, KnownBlock, ModalView, Option, PlainTextElement } from '@slack/types';\n\
-         type Suggestions = { options: Option[] } | { option_groups: { label: PlainTextElement; options: Option[] }[] };\n",
+         type Suggestions = { options: Option[] } | { option_groups: { label: PlainTextElement; options: Option[] }[] };",
     );
     let name = |name: &str| name.replace('-', "_");
     for (key, message) in cards::messages() {
-        source += &format!("export const {}: KnownBlock[] = {};\n", name(&key), message["blocks"]);
+        writeln!(source, "export const {}: KnownBlock[] = {};", name(&key), message["blocks"]).unwrap();
     }
     for (key, view) in cards::views() {
         let kind = if view["type"] == "home" { "HomeView" } else { "ModalView" };
-        source += &format!("export const view_{}: {kind} = {view};\n", name(&key));
+        writeln!(source, "export const view_{}: {kind} = {view};", name(&key)).unwrap();
     }
     for (key, answer) in cards::searches() {
-        source += &format!("export const search_{}: Suggestions = {answer};\n", name(&key));
+        writeln!(source, "export const search_{}: Suggestions = {answer};", name(&key)).unwrap();
     }
     source
 }

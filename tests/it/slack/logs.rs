@@ -12,7 +12,10 @@ async fn the_most_verbose_log_has_no_token_no_address_no_body_and_no_credential(
         let dir = demo::folder();
         let slack = standin().await;
         config(dir.path(), &slack, mode);
-        let service = Service::start(dir.path(), &[("RUST_LOG", "trace")]);
+        let service = Service::start(
+            dir.path(),
+            &[("RUST_LOG", "trace,hyper::proto=trace,tungstenite::protocol=trace,slack_morphism::hyper_tokio=trace")],
+        );
         if mode == "http" {
             *slack.inner.app.lock().unwrap() = Some(service.url());
         } else {

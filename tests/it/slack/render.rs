@@ -96,7 +96,7 @@ fn buttons_are_there_only_while_they_mean_something_and_ask_once_more_where_it_h
         table.push_str(row.trim_end());
         table.push('\n');
     }
-    table.push_str(&format!("loud: {}", of(&cards::loud())));
+    table += &["loud: ", &of(&cards::loud())].concat();
     insta::assert_snapshot!(table, @r"
     Requested: approve approve-less deny cancel
     Scheduled: cancel revoke?

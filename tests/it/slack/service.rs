@@ -85,11 +85,11 @@ pub fn config(dir: &Path, standin: &Standin, mode: &str) -> PathBuf {
     let config = dir.join("config");
     fs::create_dir_all(&config).unwrap();
     let server = format!(
-        "[ledger]\npath = {:?}\norigin = \"countersign.example/slack\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
+        "[ledger]\npath = \"{}\"\norigin = \"countersign.example/slack\"\n[http]\nlisten = \"127.0.0.1:0\"\n\
          [limits]\nremind_after = \"2s\"\n[security]\nchannel = \"security\"\npeople = [\"person:cleo\"]\n\
          [slack]\nmode = \"{mode}\"\nteam_id = \"{TEAM}\"\nchannel = \"{CHANNEL}\"\napi_url = \"{}\"\n\
          [slack.channels]\nsecurity = \"{SECURITY}\"\n",
-        dir.join("ledger"),
+        dir.join("ledger").display(),
         standin.api_url(),
     );
     fs::write(config.join("countersign.toml"), server).unwrap();

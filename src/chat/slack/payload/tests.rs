@@ -35,7 +35,11 @@ fn strangers_and_clicks_without_a_user_are_refused() {
     };
     assert!(heard(Kind::Interaction, &click()).is_ok());
     assert_eq!(with("/team/id", json!("T9999999999")), Err(Stranger::Team));
-    assert_eq!(with("/team", Value::Null), Err(Stranger::Team));
+    assert!(with("/team", Value::Null).is_ok(), "the person's team is enough");
+    let mut nowhere = click();
+    nowhere["team"] = Value::Null;
+    nowhere["user"] = json!({ "id": "U0000000001" });
+    assert_eq!(heard(Kind::Interaction, &nowhere), Err(Stranger::Team));
     assert_eq!(with("/user/team_id", json!("T9999999999")), Err(Stranger::Outsider));
     assert_eq!(with("/user", Value::Null), Err(Stranger::Nobody));
     assert_eq!(with("/user/id", json!("<!channel>")), Err(Stranger::Nobody));

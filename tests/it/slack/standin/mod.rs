@@ -212,12 +212,10 @@ impl Standin {
             let _ = state.sockets[at].orders.send(Order::Send(envelope));
             id
         };
-        match timeout(ACK_WITHIN, acknowledged).await {
-            Ok(Ok(payload)) => Acked::Yes(payload),
-            Ok(Err(_)) | Err(_) => {
-                self.inner.state().waiting.remove(&id);
-                Acked::Late
-            }
+        if let Ok(Ok(payload)) = timeout(ACK_WITHIN, acknowledged).await {
+            return Acked::Yes(payload);
         }
+        self.inner.state().waiting.remove(&id);
+        Acked::Late
     }
 }

@@ -35,30 +35,23 @@ pub fn words(blocks: &Value) -> String {
         match value {
             Value::Array(items) => items.iter().for_each(|item| gather(item, out)),
             Value::Object(fields) => {
-                match fields.get("type").and_then(Value::as_str) {
-                    Some("user") => out.push_str(&format!("@{}", fields["user_id"].as_str().unwrap_or_default())),
-                    Some("date") => out.push_str(fields["fallback"].as_str().unwrap_or_default()),
+                let kind = fields.get("type").and_then(Value::as_str).unwrap_or_default();
+                match kind {
+                    "user" => *out += &["@", fields["user_id"].as_str().unwrap_or_default()].concat(),
+                    "date" => *out += fields["fallback"].as_str().unwrap_or_default(),
                     _ => {}
                 }
                 if let Some(Value::String(text)) = fields.get("text") {
-                    out.push_str(text);
+                    *out += text;
                 }
-                for (key, inner) in fields {
-                    if inner.is_array() || inner.is_object() {
-                        if key != "confirm" && key != "placeholder" {
-                            gather(inner, out);
-                        }
-                    }
+                for (_, inner) in fields.iter().filter(|(key, _)| !["confirm", "placeholder"].contains(&key.as_str())) {
+                    gather(inner, out);
                 }
-                if fields
-                    .get("type")
-                    .and_then(Value::as_str)
-                    .is_some_and(|kind| !["text", "user", "date"].contains(&kind))
-                {
+                if !["", "text", "user", "date"].contains(&kind) {
                     out.push('\n');
                 }
             }
-            _ => {}
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
         }
     }
     let mut out = String::new();
@@ -321,7 +314,7 @@ impl Standin {
         json!({
             "token": "gIkuvaNzQIHg97ATvDxqgjtO", "team_id": TEAM, "api_app_id": "A0123456789",
             "event": {
-                "type": "app_home_opened", "user": user, "channel": format!("D{}", &user[1..]), "tab": "home",
+                "type": "app_home_opened", "user": user, "channel": format!("D{}", user.trim_start_matches('U')), "tab": "home",
                 "event_ts": "1795244001.000001",
             },
             "type": "event_callback", "event_id": format!("Ev{:09}", self.inner.state().next()),
@@ -347,7 +340,7 @@ impl Standin {
 
     /// Somebody presses a button in their App Home.
     pub async fn presses_home(&self, user: &str, home: &View, action: &str, value: &str) -> Acked {
-        let (mut action, block) = button(&home.json["blocks"], action, Some(value)).expect("the button is there");
+        let (mut action, block) = button(&home.json["blocks"], action, Some(value)).unwrap();
         let trigger = self.inner.state().trigger(user);
         action["block_id"] = json!(block);
         action["action_ts"] = json!(format!("1795244001.{:06}", self.inner.state().next()));

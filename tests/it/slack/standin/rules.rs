@@ -207,13 +207,17 @@ impl Check {
                 if inner.is_empty() {
                     self.say(at, "an empty section");
                 }
-                inner.iter().for_each(|part| self.inline(at, part));
+                for part in &inner {
+                    self.inline(at, part);
+                }
             }
             "rich_text_list" => {
                 if !["bullet", "ordered"].contains(&element["style"].as_str().unwrap_or_default()) || inner.is_empty() {
                     self.say(at, "a list has a style and elements");
                 }
-                inner.iter().for_each(|part| self.rich(at, part));
+                for part in &inner {
+                    self.rich(at, part);
+                }
             }
             other => self.say(at, &format!("`{other}` is no part of a rich_text")),
         }

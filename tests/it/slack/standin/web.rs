@@ -286,7 +286,7 @@ impl State {
         let message =
             messages.iter_mut().find(|message| message.ts == ts && !message.deleted).ok_or("message_not_found")?;
         message.before.push(json!({ "text": message.text, "blocks": message.blocks }));
-        message.text = text(body, "text").to_owned();
+        text(body, "text").clone_into(&mut message.text);
         message.blocks = body["blocks"].clone();
         Ok(json!({ "channel": channel, "ts": ts, "text": body["text"] }))
     }
