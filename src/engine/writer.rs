@@ -264,7 +264,7 @@ impl Writer {
 
     /// Puts an event into the batch and folds it into the state that the rest of the batch is decided on.
     pub(super) fn fold(&mut self, batch: &mut Batch, event: Event) {
-        let seq = self.state.size();
+        let (seq, event) = (self.state.size(), event.hushed(&self.state));
         match codec::draft(&self.state, &event) {
             Ok(draft) => batch.drafts.push(draft),
             Err(error) => {

@@ -9,7 +9,7 @@ mod words;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Action, Actor, Command, Event, Moment, Phase, Posted, Refusal, Request, RequestId, State, Verdict,
+    Action, Actor, Command, Event, Moment, Phase, Posted, Refusal, Request, RequestId, State, SubjectId, Verdict,
     drift::{looked, shut},
     settle::order,
 };
@@ -143,6 +143,11 @@ impl<'a> Desk<'a> {
     /// Whether the request is this person's own, by id or by name.
     fn owns(self, request: &Request) -> bool {
         request.requester == self.actor.subject || self.state.name(request.requester) == self.actor.name
+    }
+
+    /// Whether this person is surely not the one with this id.
+    fn surely_differs(self, from: SubjectId) -> bool {
+        self.state.surely_differ(self.actor.subject, from)
     }
 
     fn own(self, request: &'a Request) -> Result<&'a Request, Refusal> {
