@@ -428,6 +428,12 @@ impl State {
         self.loaded.last().map(|(_, files)| files)
     }
 
+    /// The entry that says which rules were loaded last.
+    #[must_use]
+    pub fn last_loading(&self) -> Option<u64> {
+        self.loaded.last().map(|(seq, _)| *seq)
+    }
+
     /// When the newest report was due; when the log was opened, if there was none yet.
     #[must_use]
     pub fn last_digest(&self) -> Option<DateTime<Utc>> {

@@ -45,8 +45,8 @@ pub enum Lane {
 /// What is under way outside.
 #[derive(Default)]
 pub struct Lanes {
-    /// Lanes on which a provider is at work, and who waits for its key.
-    busy: HashMap<Lane, Option<oneshot::Sender<Reply>>>,
+    /// Lanes on which a provider is at work.
+    busy: HashMap<Lane, Busy>,
     /// Requests that wait for a lane.
     waiting: HashMap<Lane, BTreeSet<RequestId>>,
     /// Lanes that were or became busy while a target is being listed, by listing.
@@ -59,6 +59,14 @@ pub struct Lanes {
 #[derive(Default)]
 struct CardLane {
     busy: bool,
+/// What a provider is at work for.
+struct Busy {
+    /// The request, unless it removes something extra.
+    request: Option<RequestId>,
+    /// Who waits for its key.
+    waiting: Option<oneshot::Sender<Reply>>,
+}
+
     /// What the message looks like now, as far as this process has drawn it: the card's hash, good for this process.
     drawn: Option<u64>,
     failures: u32,
@@ -70,12 +78,17 @@ impl Lanes {
         self.busy.contains_key(lane)
     }
 
-    /// A provider is at work from now on.
-    pub fn occupy(&mut self, lane: &Lane, waiting: Option<oneshot::Sender<Reply>>) {
+    /// Whether a provider is at work for a request, or its answer was not looked at yet.
+    pub fn is_busy_for(&self, lane: &Lane, request: RequestId) -> bool {
+        self.busy.get(lane).is_some_and(|busy| busy.request == Some(request))
+    }
+
+    /// A provider is at work from now on: for a request, unless it removes something extra.
+    pub fn occupy(&mut self, lane: &Lane, request: Option<RequestId>, waiting: Option<oneshot::Sender<Reply>>) {
         for lanes in self.during.values_mut() {
             lanes.insert(lane.clone());
         }
-        self.busy.insert(lane.clone(), waiting);
+        self.busy.insert(lane.clone(), Busy { request, waiting });
     }
 
     /// A target is being listed from now on; false if it is already.
@@ -99,7 +112,7 @@ impl Lanes {
 
     /// The provider is done: who waits for its key, if it was for a key, and which requests wait for the lane.
     pub fn free(&mut self, lane: &Lane) -> (Option<oneshot::Sender<Reply>>, BTreeSet<RequestId>) {
-        (self.busy.remove(lane).flatten(), self.waiting.remove(lane).unwrap_or_default())
+        (self.busy.remove(lane).and_then(|busy| busy.waiting), self.waiting.remove(lane).unwrap_or_default())
     }
 
     /// A card was drawn, or not. The message's id if it was.
@@ -198,7 +211,8 @@ impl Writer {
         self.draw(id);
     }
 
-    /// At start: everything that is open, and on a platform that forgets what was posted, the newest of the rest.
+    /// When the ledger was opened: everything that is open, and the cards of what was finished last; on a platform that
+    /// forgets what was posted, those of the newest.
     pub(super) fn follow_everything(&mut self) {
         // Those that are over may still have somebody to be told.
         let now = self.now();
@@ -206,6 +220,9 @@ impl Writer {
         let open: Vec<RequestId> = self.state.requests().filter(wanting).map(|request| request.id).collect();
         let forgetful = self.setup.adapters.iter().any(|adapter| adapter.forgets());
         if forgetful {
+        if self.ledger.is_none() {
+            return;
+        }
             let recent: Vec<RequestId> =
                 self.state.requests().rev().take(REDRAWN_AT_START).map(|request| request.id).collect();
             for id in recent.into_iter().rev() {
@@ -235,7 +252,7 @@ impl Writer {
         let spared = call == Call::Revoke
             && matches!(lane, Lane::Shared(..))
             && self.state.shares(request.requester, &target, Some(id));
-        self.lanes.occupy(&lane, waiting);
+        self.lanes.occupy(&lane, Some(id), waiting);
         let doors = Arc::clone(&self.setup.doors);
         let deadline = self.setup.clock.pause(PROVIDER_DEADLINE);
         let (to_self, errand) = (self.to_self.clone(), self.shared.errand());

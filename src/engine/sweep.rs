@@ -193,7 +193,7 @@ impl Writer {
                 continue;
             }
             let target = stray.target.clone();
-            self.lanes.occupy(&lane, None);
+            self.lanes.occupy(&lane, None, None);
             let doors = Arc::clone(&self.setup.doors);
             let late = self.setup.clock.pause(PROVIDER_DEADLINE);
             let (to_self, errand) = (self.to_self.clone(), self.shared.errand());
