@@ -29,6 +29,9 @@ const POST_AGAIN_LONGEST_MS: u64 = 60_000;
 const CARD_LANES_MAX: usize = 50_000;
 /// So many of the newest requests are drawn anew on a platform that forgets its messages.
 const REDRAWN_AT_START: usize = 200;
+/// So many of the last to be finished are drawn anew on any platform: a process that ended may have left their cards as
+/// they were before.
+const REVISED_AT_START: usize = 50;
 
 /// What it takes to do something again later.
 pub type Later<'a> = (&'a dyn Clock, &'a mpsc::Sender<Job>);
@@ -56,9 +59,6 @@ pub struct Lanes {
     telling_failures: HashMap<RequestId, u32>,
 }
 
-#[derive(Default)]
-struct CardLane {
-    busy: bool,
 /// What a provider is at work for.
 struct Busy {
     /// The request, unless it removes something extra.
@@ -67,8 +67,13 @@ struct Busy {
     waiting: Option<oneshot::Sender<Reply>>,
 }
 
+#[derive(Default)]
+struct CardLane {
+    busy: bool,
     /// What the message looks like now, as far as this process has drawn it: the card's hash, good for this process.
     drawn: Option<u64>,
+    /// The message that this process has drawn last, which the ledger does not know if its entry was lost.
+    message: Option<String>,
     failures: u32,
 }
 
@@ -129,6 +134,7 @@ impl Lanes {
         match result {
             Ok(message) => {
                 lane.drawn = Some(look(card));
+                lane.message = Some(message.clone());
                 lane.failures = 0;
                 Some(message)
             }
@@ -214,21 +220,28 @@ impl Writer {
     /// When the ledger was opened: everything that is open, and the cards of what was finished last; on a platform that
     /// forgets what was posted, those of the newest.
     pub(super) fn follow_everything(&mut self) {
+        if self.ledger.is_none() {
+            return;
+        }
         // Those that are over may still have somebody to be told.
         let now = self.now();
         let wanting = |request: &&Request| !request.over() || !effects_of(request, now).is_empty();
         let open: Vec<RequestId> = self.state.requests().filter(wanting).map(|request| request.id).collect();
         let forgetful = self.setup.adapters.iter().any(|adapter| adapter.forgets());
         if forgetful {
-        if self.ledger.is_none() {
-            return;
-        }
             let recent: Vec<RequestId> =
                 self.state.requests().rev().take(REDRAWN_AT_START).map(|request| request.id).collect();
             for id in recent.into_iter().rev() {
                 self.draw(id);
                 self.remind(id);
             }
+        }
+        let finished = self.state.requests().filter(|request| request.over());
+        let mut latest: Vec<(Option<u64>, RequestId)> =
+            finished.map(|request| (request.entries.last().copied(), request.id)).collect();
+        latest.sort_unstable();
+        for (_, id) in latest.into_iter().rev().take(REVISED_AT_START) {
+            self.draw(id);
         }
         for id in open {
             self.follow(id);
@@ -286,11 +299,12 @@ impl Writer {
         for (adapter, channel) in places {
             let place = Posted { chat: adapter.chat(), channel: channel.clone() };
             let lane = self.lanes.cards.entry((id, place.clone())).or_default();
-            if lane.busy || lane.drawn == Some(look) {
+            let recorded = request.cards.get(&place).cloned();
+            if lane.busy || lane.drawn == Some(look) && lane.message == recorded {
                 continue;
             }
             lane.busy = true;
-            let posted = request.cards.get(&place).cloned();
+            let posted = lane.message.clone().or(recorded);
             let (adapter, card, to_self) = (Arc::clone(adapter), card.clone(), self.to_self.clone());
             let errand = self.shared.errand();
             tokio::spawn(async move {
