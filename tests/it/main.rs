@@ -33,6 +33,7 @@ mod reload;
 mod restart;
 mod secrets;
 mod self_approval;
+mod sim;
 mod story;
 mod support;
 mod sweep;
