@@ -17,7 +17,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    access::{Effect, Notice, Posted, Request, RequestId, SubjectId, effects_of, notices},
+    access::{Chat, Effect, Notice, Posted, Request, RequestId, Standing, SubjectId, effects_of, notices},
     chat::{Adapter, ChatError, Reply, answer, card::Card, draw, notice},
 };
 
@@ -45,6 +45,9 @@ pub enum Lane {
     Shared(String, SubjectId),
 }
 
+/// Somebody who is being told something about a request.
+pub type Telling = (RequestId, Notice, SubjectId);
+
 /// What is under way outside.
 #[derive(Default)]
 pub struct Lanes {
@@ -55,7 +58,9 @@ pub struct Lanes {
     /// Lanes that were or became busy while a target is being listed, by listing.
     during: HashMap<String, HashSet<Lane>>,
     cards: HashMap<(RequestId, Posted), CardLane>,
-    telling: HashSet<(RequestId, Notice, SubjectId)>,
+    telling: HashSet<Telling>,
+    /// The platforms on which somebody was told already, while another one is away.
+    reached: HashMap<Telling, BTreeSet<Chat>>,
     telling_failures: HashMap<RequestId, u32>,
 }
 
@@ -72,8 +77,8 @@ struct CardLane {
     busy: bool,
     /// What the message looks like now, as far as this process has drawn it: the card's hash, good for this process.
     drawn: Option<u64>,
-    /// The message that this process has drawn last, which the ledger does not know if its entry was lost.
-    message: Option<String>,
+    /// What this process has drawn last, which the ledger does not know if its entry was lost.
+    standing: Option<Standing>,
     failures: u32,
 }
 
@@ -120,23 +125,23 @@ impl Lanes {
         (self.busy.remove(lane).and_then(|busy| busy.waiting), self.waiting.remove(lane).unwrap_or_default())
     }
 
-    /// A card was drawn, or not. The message's id if it was.
+    /// A card was drawn, or not. What stands there if it was.
     pub fn drawn(
         &mut self,
         request: RequestId,
         place: &Posted,
         card: &Card,
-        result: Result<String, ChatError>,
+        result: Result<Standing, ChatError>,
         later: Later<'_>,
-    ) -> Option<String> {
+    ) -> Option<Standing> {
         let lane = self.cards.entry((request, place.clone())).or_default();
         lane.busy = false;
         match result {
-            Ok(message) => {
+            Ok(standing) => {
                 lane.drawn = Some(look(card));
-                lane.message = Some(message.clone());
+                lane.standing = Some(standing.clone());
                 lane.failures = 0;
-                Some(message)
+                Some(standing)
             }
             Err(error) => {
                 tracing::warn!(%error, request = request.0, chat = place.chat.word(), channel = place.channel, "a card could not be drawn; tried again");
@@ -148,19 +153,16 @@ impl Lanes {
     }
 
     /// A notice was sent, or not. Whether it was.
-    pub fn told(
-        &mut self,
-        request: RequestId,
-        notice: Notice,
-        to: SubjectId,
-        result: Result<(), ChatError>,
-        later: Later<'_>,
-    ) -> bool {
-        self.telling.remove(&(request, notice, to));
+    pub fn told(&mut self, what: Telling, reached: Vec<Chat>, result: Result<(), ChatError>, later: Later<'_>) -> bool {
+        self.telling.remove(&what);
+        let (request, ..) = what;
         let Err(error) = result else {
             self.telling_failures.remove(&request);
+            self.reached.remove(&what);
             return true;
         };
+        // A platform that is away is no reason to tell them again where they were told.
+        self.reached.entry(what).or_default().extend(reached);
         tracing::warn!(%error, request = request.0, "a notice could not be sent; tried again");
         let failures = self.telling_failures.entry(request).or_default();
         *failures = failures.saturating_add(1);
@@ -294,22 +296,20 @@ impl Writer {
         }
         let card = draw::card(&self.state, request);
         let look = look(&card);
-        let channels = || std::iter::once(&request.channel).chain(&request.manner.also);
-        let places = self.setup.adapters.iter().flat_map(|adapter| channels().map(move |channel| (adapter, channel)));
-        for (adapter, channel) in places {
+        for (adapter, channel) in places(&self.setup.adapters, request) {
             let place = Posted { chat: adapter.chat(), channel: channel.clone() };
             let lane = self.lanes.cards.entry((id, place.clone())).or_default();
             let recorded = request.cards.get(&place).cloned();
-            if lane.busy || lane.drawn == Some(look) && lane.message == recorded {
+            if lane.busy || lane.drawn == Some(look) && lane.standing == recorded {
                 continue;
             }
             lane.busy = true;
-            let posted = lane.message.clone().or(recorded);
+            let posted = lane.standing.clone().or(recorded);
             let (adapter, card, to_self) = (Arc::clone(adapter), card.clone(), self.to_self.clone());
             let errand = self.shared.errand();
             tokio::spawn(async move {
                 let _errand = errand;
-                let result = adapter.put_card(&place.channel, posted.as_deref(), &card).await;
+                let result = adapter.put_card(&place.channel, posted.as_ref(), &card).await;
                 let _ = to_self.send(Job::Drawn { request: id, place, card: Box::new(card), result }).await;
             });
         }
@@ -328,10 +328,12 @@ impl Writer {
         let rules = self.setup.book.rules();
         let name = self.state.name(to).to_owned();
         let text = notice::notice(&self.state, request, notice);
+        let reached = self.lanes.reached.get(&(id, notice, to));
         let reachable: Vec<(Arc<dyn Adapter>, String)> = self
             .setup
             .adapters
             .iter()
+            .filter(|adapter| reached.is_none_or(|chats| !chats.contains(&adapter.chat())))
             .filter_map(|adapter| Some((Arc::clone(adapter), rules.account(adapter.chat(), &name)?)))
             .collect();
         let key = notice_key(id, notice);
@@ -339,13 +341,14 @@ impl Writer {
         tokio::spawn(async move {
             let _errand = errand;
             // Whoever has left, or has no account here, can't be told; that is no reason to go on trying.
-            let mut result = Ok(());
+            let (mut reached, mut result) = (Vec::new(), Ok(()));
             for (adapter, account) in reachable {
-                if let Err(error) = adapter.direct(&account, &key, &text).await {
-                    result = Err(error);
+                match adapter.direct(&account, &key, &text).await {
+                    Ok(_) => reached.push(adapter.chat()),
+                    Err(error) => result = Err(error),
                 }
             }
-            let _ = to_self.send(Job::Told { request: id, notice, to, result }).await;
+            let _ = to_self.send(Job::Told { request: id, notice, to, reached, result }).await;
         });
     }
 
@@ -371,6 +374,18 @@ impl Writer {
             }
         }
     }
+}
+
+/// Where a request's card stands: in its channels on every platform, once in each.
+fn places<'a>(
+    adapters: &'a [Arc<dyn Adapter>],
+    request: &'a Request,
+) -> impl Iterator<Item = (&'a Arc<dyn Adapter>, &'a String)> {
+    adapters.iter().flat_map(|adapter| {
+        let mut taken = BTreeSet::new();
+        let channels = std::iter::once(&request.channel).chain(&request.manner.also);
+        channels.filter(move |channel| taken.insert(adapter.channel(channel))).map(move |channel| (adapter, channel))
+    })
 }
 
 fn notice_key(id: RequestId, notice: Notice) -> String {

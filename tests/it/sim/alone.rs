@@ -30,6 +30,7 @@ fn calm_on(served: &[Chat]) -> Life {
     }
     let mut life = Life { world, process: None };
     life.starts();
+    life.pass(1);
     life
 }
 
@@ -51,7 +52,9 @@ impl Life {
 
     /// The newest request.
     fn newest(&self) -> u64 {
-        *self.world.lock().checks.asks.last_key_value().unwrap().0
+        let world = self.world.lock();
+        let newest = world.checks.asks.last_key_value();
+        *newest.unwrap_or_else(|| panic!("nothing was asked:\n{}", world.traced.as_deref().unwrap_or_default())).0
     }
 
     fn pass(&mut self, secs: u64) {

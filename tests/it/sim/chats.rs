@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use countersign::{
-    access::Chat,
+    access::{Chat, Standing},
     chat::{Adapter, Bulletin, ChatError, Notice, card::Card},
 };
 
@@ -110,7 +110,7 @@ impl Adapter for SimChat {
         self.chat == Chat::Playground
     }
 
-    async fn put_card(&self, channel: &str, posted: Option<&str>, card: &Card) -> Result<String, ChatError> {
+    async fn put_card(&self, channel: &str, posted: Option<&Standing>, card: &Card) -> Result<Standing, ChatError> {
         let (chat, manner) = {
             let mut world = self.world.lock();
             world.is_to_post(self.chat, card);
@@ -119,8 +119,11 @@ impl Adapter for SimChat {
             (self.chat, manner)
         };
         let own = format!("{channel}/{}", card.request.0);
-        let known = posted.map(str::to_owned).filter(|_| manner != Manner::Forgotten);
-        let (forgotten, card) = (posted.map(str::to_owned), card.clone());
+        let known = posted.map(|posted| posted.message.clone()).filter(|_| manner != Manner::Forgotten);
+        let (forgotten, card) = (posted.map(|posted| posted.message.clone()), card.clone());
+        // One platform has threads: what happened is written below the card.
+        let newest = card.history.last().map_or(0, |step| step.seq);
+        let told = if chat == Chat::Slack { newest } else { 0 };
         self.posts(manner, move |world| {
             let id = if chat == Chat::Playground {
                 own
@@ -138,7 +141,7 @@ impl Adapter for SimChat {
             if !old {
                 world.chats.posted.insert((chat, id.clone()), card);
             }
-            id
+            Standing { message: id, told }
         })
         .await
     }

@@ -301,6 +301,7 @@ impl Inner {
                 holds(known && first, ONCE, || "it stands there already, or is about nothing".into())
             }
             "digest.made" => self.reported(entry),
+            "log.read" => self.searched(entry),
             "rules.loaded" | "clock.jumped" => Ok(()),
             _ => match number(entry, "request") {
                 Some(id) => self.about(id, entry),
@@ -311,6 +312,13 @@ impl Inner {
         if let Err((predicate, what)) = found {
             self.violated(predicate, &format!("entry {} `{}`: {what}", entry.seq, entry.kind));
         }
+    }
+
+    fn searched(&mut self, entry: &Entry) -> Found {
+        let said = self.acts(entry)?;
+        let whole = self.ruled(&said, |facts| facts.readers.contains(&said.person));
+        let right = entry.body["whole"] == whole && text(entry, "by") == said.from;
+        holds(right, PERSON, || format!("{} may not read so much, or may read more", said.person))
     }
 
     fn reported(&mut self, entry: &Entry) -> Found {

@@ -122,6 +122,14 @@ impl Inner {
         self.found(found);
     }
 
+    /// Somebody looks at their home or at a request.
+    pub fn is_shown(&mut self, chat: Chat, cards: &[Card]) {
+        self.count("looked at home");
+        for card in cards {
+            self.is_to_post(chat, card);
+        }
+    }
+
     pub fn is_to_tell(&mut self, chat: Chat, to: &str, key: &str, notice: &Notice) {
         let right = self.checks.notices.get(key).is_some_and(|known| {
             let theirs = |name: &str| account(name) == to;
@@ -262,8 +270,8 @@ impl Inner {
                 holds(told, TOLD, || format!("of {} nobody was told {notice:?}", request.id))?;
             }
             let card = draw::card(state, request);
-            for (place, message) in &request.cards {
-                let shown = self.chats.posted.get(&(place.chat, message.clone()));
+            for (place, standing) in &request.cards {
+                let shown = self.chats.posted.get(&(place.chat, standing.message.clone()));
                 holds(shown == Some(&card), TOLD, || {
                     format!("the card of {} in {:?} is {:?}", request.id, place.chat, shown.map(|card| card.status))
                 })?;

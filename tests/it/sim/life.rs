@@ -177,10 +177,22 @@ impl Life {
         for _ in 0..many {
             self.deed(60);
         }
+        if self.world.lock().rng.permille(100) {
+            self.looks_at_home();
+        }
         if self.world.lock().rng.permille(700) {
             self.runs(None);
             self.work_goes_on();
         }
+    }
+
+    fn looks_at_home(&mut self) {
+        let Some(process) = &self.process else { return };
+        let mut world = self.world.lock();
+        let (chat, who) = (*world.rng.pick(&CHATS), account(*world.rng.pick(&PEOPLE)));
+        let request = world.some_request();
+        drop(world);
+        process.look(chat, who, request);
     }
 
     fn deed(&mut self, twice: u64) {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use countersign::{
+    access::{Chat, RequestId},
     chat::{Inbound, Reply, Service as _, Tone, plain},
     engine::{
         Engine, Fatal, Handle, Setup,
@@ -169,6 +170,19 @@ impl Process {
     pub fn load(&self, book: Book) {
         // One that is gone loads nothing.
         let _ = self.books.send(book);
+    }
+
+    /// Somebody looks at their home, and at a request.
+    pub fn look(&self, chat: Chat, account: String, request: RequestId) {
+        let handle = self.fortune.lock().unwrap_or_else(PoisonError::into_inner).handle.clone();
+        let Some(handle) = handle else { return };
+        let world = Shared::clone(&self.world);
+        self.runtime.spawn(async move {
+            let overview = handle.overview(chat, &account).await;
+            let card = handle.card(chat, &account, request).await;
+            let cards: Vec<_> = overview.held.into_iter().chain(overview.waiting).chain(card).collect();
+            world.lock().is_shown(chat, &cards);
+        });
     }
 
     /// Hands something to the engine, and looks at the answer when it comes.

@@ -48,6 +48,8 @@ pub struct Facts {
     /// Whose an account is.
     pub accounts: BTreeMap<(Chat, String), String>,
     pub resources: BTreeMap<String, Guard>,
+    /// Who may read all of the ledger.
+    pub readers: BTreeSet<String>,
     security: bool,
     reports: bool,
 }
@@ -109,6 +111,7 @@ impl Guard {
 impl Facts {
     fn of(rng: &mut Rng) -> Self {
         let mut facts = Self { security: rng.permille(700), reports: rng.permille(300), ..Self::default() };
+        facts.readers = PEOPLE.iter().filter(|_| rng.permille(300)).map(|&name| name.to_owned()).collect();
         for chat in CHATS {
             for name in PEOPLE {
                 if rng.permille(950) {
@@ -348,6 +351,9 @@ impl Rules for SimRules {
             | Right::ReadLog
             | Right::Administer => false,
         };
+        if question.right == Right::ReadLog {
+            return verdict(self.facts.readers.contains(question.who));
+        }
         let guard = self.facts.resources.get(question.resource);
         if !anybody && guard.is_some_and(|guard| guard.broken == Some(question.right)) {
             return Verdict::Broken { policies: vec!["the-rule".into()], words: "the rule fails. Ask somebody".into() };

@@ -18,7 +18,10 @@ const SPANS: [&str; 9] = ["1s", "30s", "2m", "5m", "10m", "30m", "1h", "2h", "3h
 const REASONS: [&str; 3] = ["fixing INC-42", "deploy", "because `it` is *broken* <!here>"];
 /// One that says nothing.
 const NO_REASON: &str = "…";
-const NONSENSE: [&str; 14] = [
+const NONSENSE: [&str; 17] = [
+    "log",
+    "log ana",
+    "log grant.issued db",
     "mine",
     "list",
     "verify",
@@ -145,7 +148,7 @@ impl Inner {
     }
 
     /// A request that is about something now, or any number.
-    fn some_request(&mut self) -> RequestId {
+    pub fn some_request(&mut self) -> RequestId {
         let open: Vec<RequestId> = self.checks.state.open().map(|request| request.id).collect();
         if open.is_empty() || self.rng.permille(100) {
             let all: Vec<u64> = self.checks.asks.keys().copied().collect();
