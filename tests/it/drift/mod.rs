@@ -125,6 +125,8 @@ async fn a_provider_that_lies_is_asked_for_ever_and_people_are_told() {
         scene.pass(119).await;
         assert!(matches!(scene.request(lied).phase, Phase::Ending { .. }), "{:?}", scene.request(lied).phase);
         assert_eq!(scene.wall.told("ana", "can't close it"), [""; 0]);
+        scene.pass(1).await;
+        assert_eq!(scene.wall.told("ana", "can't close it").len(), 1, "two minutes are two minutes");
         scene.pass(3600).await;
         let Phase::Ending { failures, .. } = scene.request(lied).phase else { panic!("{mood:?}") };
         assert!(failures >= 15, "every five minutes at the least: {failures}");
