@@ -71,6 +71,7 @@ fn manner(world: &mut Inner) -> Manner {
     }
     let manner = *world.rng.pick(&[Manner::Slow, Manner::Fails, Manner::AnswerLost, Manner::Forgotten]);
     world.count(&format!("chat {manner:?}"));
+    world.in_trouble();
     manner
 }
 

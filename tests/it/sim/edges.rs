@@ -213,6 +213,10 @@ impl Inner {
             let forgotten = ask.orders.is_empty() && due.is_some_and(|due| due < late);
             holds(!forgotten, REST, || format!("{id} is approved and not ordered, and it is {now}: {ask:?}"))?;
         }
+        for request in self.checks.state.requests() {
+            let untold = notices(request, late).into_iter().find(|told| !request.told.contains(told));
+            holds(untold.is_none(), TOLD, || format!("of {} nobody was told {untold:?}, and it is {now}", request.id))?;
+        }
         // A stray is found where somebody looks: at the end, that is everywhere.
         for door in self.doors.open.iter().filter(|door| !door.stray) {
             let until = door.not_after;

@@ -17,6 +17,8 @@ const STEPS: (u64, u64) = (6, 24);
 const MOVES_MAX: u32 = 400;
 /// So many sweeps in a row find nothing to do at the very end.
 const QUIET_SWEEPS: u32 = 3;
+/// So far apart that a target is asked again that was away for long.
+const QUIET_SECS: u64 = 301;
 /// And so far at once.
 const MOVE_SECS_MAX: u64 = 6 * 3600;
 
@@ -341,7 +343,7 @@ impl Life {
                 match waits {
                     None if over && quiet >= QUIET_SWEEPS => break,
                     Some(secs) => world.mono + secs.clamp(1, MOVE_SECS_MAX) * SECOND,
-                    None => world.mono + 61 * SECOND,
+                    None => world.mono + QUIET_SECS * SECOND,
                 }
             };
             let size = self.world.lock().disk.size();
