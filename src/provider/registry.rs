@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::{
-    Provider, ProviderError, Settings, SettingsProblem, Surroundings, postgres,
+    Provider, ProviderError, Settings, SettingsProblem, Surroundings, exec, postgres,
     settings::{Reader, did_you_mean, listed},
     ssh, token,
 };
 
 /// The names of the providers in this binary, as they stand in `provider = "…"`.
-pub const NAMES: [&str; 3] = ["postgres", "ssh", "token"];
+pub const NAMES: [&str; 4] = ["exec", "postgres", "ssh", "token"];
 /// Longest name of a resource, in bytes: it names a folder.
 const RESOURCE_MAX_BYTES: usize = 64;
 
@@ -37,6 +37,7 @@ pub fn open(
     }
     let mut reader = Reader::new(settings);
     Ok(match name {
+        exec::NAME => Arc::new(exec::plugin(resource, exec::read(&mut reader), surroundings)),
         postgres::NAME => Arc::new(postgres::Postgres::new(resource, postgres::read(&mut reader), surroundings)),
         ssh::NAME => Arc::new(ssh::Ssh::new(resource, ssh::read(&mut reader), surroundings)),
         token::NAME => Arc::new(token::Token::new(resource, token::read(&mut reader), surroundings)),
@@ -50,6 +51,7 @@ pub fn open(
 pub fn check_settings(name: &str, settings: &Settings) -> Vec<SettingsProblem> {
     let mut reader = Reader::new(settings);
     match name {
+        exec::NAME => drop(exec::read(&mut reader)),
         postgres::NAME => drop(postgres::read(&mut reader)),
         ssh::NAME => drop(ssh::read(&mut reader)),
         token::NAME => drop(token::read(&mut reader)),
