@@ -9,6 +9,7 @@
 
 mod exec;
 mod files;
+pub mod kit;
 mod marked;
 mod orders;
 mod plugin;
@@ -24,6 +25,7 @@ mod settings;
 mod ssh;
 pub mod throwaway;
 mod token;
+mod webhook;
 
 #[cfg(test)]
 mod tests;

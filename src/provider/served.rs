@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Provider, ProviderError,
-    plugin::{Heard, Lost, Message, Transport},
+    plugin::{Heard, Lost, Message, Reach, Transport},
     protocol::{Abilities, Failure, FailureKind, Reply, Request, Status, VERSION, Verb, WireItem},
 };
 
@@ -16,6 +16,10 @@ pub struct Served(pub Arc<dyn Provider>);
 
 #[async_trait]
 impl Transport for Served {
+    fn reach(&self) -> Reach {
+        Reach::Inside
+    }
+
     async fn exchange(&self, message: &Message) -> Result<Heard, Lost> {
         let reply = tokio::time::timeout(message.limit, self.answer(&message.line)).await;
         let late = || Lost::from(ProviderError::Unknown("it did not answer in time".into()));

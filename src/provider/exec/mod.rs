@@ -28,7 +28,7 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     ProviderError, Surroundings, blocking,
-    plugin::{Heard, Lost, Message, Plugin, Sources, Transport},
+    plugin::{Heard, Lost, Message, Plugin, Reach, Sources, Transport},
 };
 use run::{Start, Started};
 use settings::ExecSettings;
@@ -69,6 +69,10 @@ pub(super) fn plugin(resource: &str, settings: ExecSettings, surroundings: &Surr
 
 #[async_trait]
 impl Transport for Program {
+    fn reach(&self) -> Reach {
+        Reach::Process
+    }
+
     async fn exchange(&self, message: &Message) -> Result<Heard, Lost> {
         let deadline = Instant::now() + message.limit;
         let busy = || ProviderError::Retry(format!("more than {AT_ONCE_MAX} of it run at once"));

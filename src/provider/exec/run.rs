@@ -163,11 +163,15 @@ impl Started {
         let end = {
             let mut said = pin!(hear(line, stdin, (&mut reply, stdout), (&mut aside, stderr)));
             let mut ended = pin!(has_ended(self.pid));
+            let mut all_said = false;
             let end = tokio::select! {
-                too_much = &mut said => if too_much {
-                    End::TooMuch
-                } else {
-                    timeout_at(deadline, &mut ended).await.map_or(End::Late, |()| End::Ended)
+                too_much = &mut said => {
+                    all_said = true;
+                    if too_much {
+                        End::TooMuch
+                    } else {
+                        timeout_at(deadline, &mut ended).await.map_or(End::Late, |()| End::Ended)
+                    }
                 },
                 () = &mut ended => End::Ended,
                 () = tokio::time::sleep_until(deadline) => End::Late,
@@ -175,10 +179,16 @@ impl Started {
             if let End::Late = end {
                 self.group.tell(Signal::TERM);
                 // It is heard all the same: a process that can't write doesn't end either.
-                let _ = timeout(LAST_WORDS, async { tokio::join!(&mut ended, &mut said) }).await;
+                let last = async {
+                    tokio::select! {
+                        () = &mut ended => {}
+                        _ = &mut said, if !all_said => ended.await,
+                    }
+                };
+                let _ = timeout(LAST_WORDS, last).await;
             }
             self.group.tell(Signal::KILL);
-            if let End::Ended = end {
+            if let (End::Ended, false) = (&end, all_said) {
                 // What it wrote before its end; what has got away from its group may hold the streams open for ever.
                 let _ = timeout(ARRIVAL_MAX, said).await;
             }

@@ -11,7 +11,7 @@ mod secrets;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,10 +21,11 @@ use zeroize::Zeroizing;
 
 use super::{
     Activity, Credential, Description, Item, Marked, Marks, NativeExpiry, Order, Provider, ProviderError,
-    PublicDocument, SessionEnd, Settings,
+    PublicDocument, SessionEnd, Settings, Surroundings,
     orders::{self, checked, not_over},
     protocol::{Abilities, Garbled, Redactor, Reply, Request, Status, Verb},
     random,
+    served::Served,
 };
 pub(super) use read::{Common, common, sources};
 pub(super) use secrets::{Source, Sources};
@@ -69,11 +70,24 @@ impl From<ProviderError> for Lost {
     }
 }
 
+/// Where a plugin is, and with it what can be done to it in the middle of its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// In this process.
+    Inside,
+    /// In a process that is ended when nobody waits for it any more.
+    Process,
+    /// Elsewhere: it goes on although nobody waits for it.
+    Remote,
+}
+
 /// How lines get to a plugin and back.
 #[async_trait]
 pub trait Transport: Send + Sync {
     /// Takes one request there, and one reply back. When the future is dropped, what it has set going is ended.
     async fn exchange(&self, message: &Message) -> Result<Heard, Lost>;
+    /// Where the other end is.
+    fn reach(&self) -> Reach;
     /// Whether replies are to repeat a nonce.
     fn wants_nonce(&self) -> bool {
         false
@@ -127,14 +141,33 @@ impl Plugin {
         }
     }
 
+    /// A provider of this binary, behind the same lines.
+    pub(super) fn served(resource: &str, provider: Arc<dyn Provider>, surroundings: &Surroundings) -> Self {
+        let description = provider.describe();
+        let common = Common { declared: Abilities::from(&description), ..Common::default() };
+        let sources = Sources::new(BTreeMap::new(), Arc::clone(&surroundings.env));
+        let wire = Arc::new(Served(provider));
+        Self::new((description.name, resource), common, sources, wire, Arc::clone(&surroundings.now))
+    }
+
     /// What the settings say it can do.
     pub(super) fn declared(&self) -> &Abilities {
         &self.declared
     }
 
-    /// How long an answer is waited for.
-    pub(super) fn limit(&self) -> Duration {
-        self.limit
+    /// The resource's name.
+    pub(super) fn resource(&self) -> &str {
+        &self.resource
+    }
+
+    /// Where it is.
+    pub(super) fn reach(&self) -> Reach {
+        self.wire.reach()
+    }
+
+    /// What it says it can do.
+    pub(super) async fn abilities(&self) -> Result<Abilities, ProviderError> {
+        Ok(self.done(&self.request(Verb::Describe)?).await?.description.unwrap_or_default())
     }
 
     /// The present moment.
@@ -188,8 +221,7 @@ impl Plugin {
 
     /// What it says of itself, against what the settings say.
     async fn disagreement(&self) -> Result<Option<String>, ProviderError> {
-        let reply = self.done(&self.request(Verb::Describe)?).await?;
-        let said = reply.description.unwrap_or_default();
+        let said = self.abilities().await?;
         if said == self.declared {
             return Ok(None);
         }

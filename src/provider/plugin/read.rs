@@ -26,6 +26,12 @@ pub struct Common {
     pub timeout_secs: u64,
 }
 
+impl Default for Common {
+    fn default() -> Self {
+        Self { settings: Settings::new(), declared: Abilities::default(), timeout_secs: TIMEOUT_SECS }
+    }
+}
+
 /// Takes them out of `reader`.
 pub fn common(reader: &mut Reader<'_>) -> Common {
     let settings = reader.table("settings").cloned().unwrap_or_default();
