@@ -20,12 +20,13 @@ mod quote;
 mod random;
 mod register;
 mod registry;
-mod served;
+pub mod serve;
 mod settings;
 mod ssh;
 pub mod throwaway;
 mod token;
 mod webhook;
+mod words;
 
 #[cfg(test)]
 mod tests;

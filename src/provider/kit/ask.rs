@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::{Options, Promise, Report};
 use crate::provider::{
     Credential, Holder, Order, ProviderError,
-    plugin::{Lost, Plugin, Said, written},
+    plugin::{Lost, Plugin, Said},
     protocol::{Abilities, Failure, FailureKind, Redactor, Reply, Request, Status, Verb, WireItem},
 };
 
@@ -105,7 +105,7 @@ impl<'a> Run<'a> {
     pub fn report(self, provider: &'static str) -> Report {
         Report {
             provider,
-            settings: written(&self.abilities).filter(|_| self.described),
+            settings: self.abilities.written().filter(|_| self.described),
             description: self.described.then_some(self.abilities),
             asked: self.asked,
             promises: self.promises,
@@ -127,7 +127,7 @@ impl<'a> Run<'a> {
             self.broken(PROMISE, "`describe` says something else each time");
         }
         if first != self.plugin.declared() {
-            let mend = written(first).map_or_else(
+            let mend = first.written().map_or_else(
                 || "take `description` out of the settings".to_owned(),
                 |table| format!("the settings need `description = {table}`"),
             );
@@ -186,7 +186,8 @@ impl<'a> Run<'a> {
         match self.ask(request.about(order, Some(n))).await {
             Got::Done(reply) => {
                 let Some(credential) = reply.credential else { return Err(Got::Lost) };
-                self.secrets.extend(credential.parts.iter().map(|part| part.text.0.clone()));
+                let secret = credential.parts.iter().filter(|part| part.secret).map(|part| part.text.0.clone());
+                self.secrets.extend(secret);
                 credential.taken(n, order.not_after).map_err(|garbled| {
                     self.broken(IN_FORM, format!("`credential`: {garbled}"));
                     Got::Lost
@@ -274,7 +275,7 @@ impl<'a> Run<'a> {
 
     /// Looks for secrets in what is said beside a reply, and in every part of it that may be shown or recorded.
     fn listen(&mut self, verb: Verb, aside: &[u8], reply: &Reply) {
-        let parts = reply.credential.iter().flat_map(|credential| &credential.parts);
+        let parts = reply.credential.iter().flat_map(|credential| &credential.parts).filter(|part| part.secret);
         let own: Vec<SecretString> = parts.map(|part| part.text.0.clone()).collect();
         let redactor = Redactor::new(self.secrets.iter().chain(&own));
         if redactor.finds(aside) {

@@ -1,7 +1,5 @@
 //! What is promised when something goes wrong in the middle.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 
 use super::ask::{Got, Run};
@@ -15,8 +13,6 @@ const KILLED: &str = "a kill in the middle leaves nothing behind";
 const LATE: &str = "an answer that comes too late changes nothing";
 /// So often it is killed, at moments spread over the time that it takes.
 const KILLS: u32 = 8;
-/// Somebody who waits no longer than this, hears nothing.
-const NO_PATIENCE: Duration = Duration::from_millis(1);
 
 impl Run<'_> {
     /// Kills it at several moments of a grant and of a revocation. It has to be possible each time to see what is there, to
@@ -54,10 +50,16 @@ impl Run<'_> {
     /// Does not wait for its answer.
     pub async fn late(&mut self) {
         self.looks_at(LATE);
+        let whole = self.order();
+        let before = Instant::now();
+        if !matches!(self.about(Verb::Grant, &whole).await, Got::Done(_)) {
+            return;
+        }
+        let half = before.elapsed() / 2;
         let order = self.order();
         let Some(request) = self.request(LATE, Verb::Grant) else { return };
         let request = request.about(&order, None);
-        let heard = self.plugin.speak_within(&request, NO_PATIENCE).await;
+        let heard = self.plugin.speak_within(&request, half).await;
         if heard.is_err() && self.plugin.reach() == Reach::Remote {
             // It goes on without us: the same once more ends when that has.
             self.about(Verb::Grant, &order).await;

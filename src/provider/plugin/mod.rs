@@ -15,17 +15,17 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use super::{
-    Activity, Credential, Description, Item, Marked, Marks, NativeExpiry, Order, Provider, ProviderError,
-    PublicDocument, SessionEnd, Settings, Surroundings,
+    Activity, Credential, Description, Item, Marked, Marks, Order, Provider, ProviderError, PublicDocument, Settings,
+    Surroundings,
     orders::{self, checked, not_over},
     protocol::{Abilities, Garbled, Redactor, Reply, Request, Status, Verb},
     random,
-    served::Served,
+    serve::Served,
 };
 pub(super) use read::{Common, common, sources};
 pub(super) use secrets::{Source, Sources};
@@ -225,7 +225,7 @@ impl Plugin {
         if said == self.declared {
             return Ok(None);
         }
-        let mend = match written(&said) {
+        let mend = match said.written() {
             Some(table) => format!("if that is right, write `description = {table}` under `[resource.{}]`", self.name),
             None => format!("if that is right, take `description` out of `[resource.{}]`", self.name),
         };
@@ -280,39 +280,6 @@ fn told(lost: &Lost, verb: Verb, redactor: &Redactor) -> ProviderError {
     }
 }
 
-/// Abilities as an inline table of TOML; `None` if they are what is taken for granted.
-pub(super) fn written(abilities: &Abilities) -> Option<String> {
-    let usual = json!(Abilities::default());
-    let said = json!(abilities);
-    let said = said.as_object()?;
-    let pairs = said.iter().filter(|(key, value)| usual.get(key) != Some(*value)).map(|(key, value)| match value {
-        Value::Object(inner) => {
-            let inner = inner.iter().map(|(key, value)| format!("{key} = {value}")).collect::<Vec<_>>();
-            format!("{key} = {{ {} }}", inner.join(", "))
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            format!("{key} = {value}")
-        }
-    });
-    let pairs: Vec<String> = pairs.collect();
-    if pairs.is_empty() { None } else { Some(format!("{{ {} }}", pairs.join(", "))) }
-}
-
-/// The second lock in words, as the last line of a plan.
-fn lock_in_words(abilities: &Abilities) -> String {
-    let sessions = match abilities.ends_sessions {
-        SessionEnd::No => "sessions that are open then live on",
-        SessionEnd::Yes => "sessions are cut",
-        SessionEnd::AtNotAfter => "sessions are cut when the time is up, not earlier",
-    };
-    let lock = match abilities.native_expiry {
-        NativeExpiry::None => "no second lock: nothing but our revocation ends it".to_owned(),
-        NativeExpiry::Exact => "the target itself refuses when the time is up".to_owned(),
-        NativeExpiry::Floor(secs) => format!("the target itself ends it, but not before {secs} s have passed"),
-    };
-    format!("{lock}; {sessions}")
-}
-
 #[async_trait]
 impl Provider for Plugin {
     fn describe(&self) -> Description {
@@ -322,7 +289,7 @@ impl Provider for Plugin {
     fn plan(&self) -> Vec<String> {
         let asked = self.plan.get().cloned();
         let mut lines = asked.unwrap_or_else(|| vec!["the plugin has not said yet what it does".to_owned()]);
-        lines.push(lock_in_words(&self.declared));
+        lines.push(self.describe().lock());
         lines
     }
 

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use secrecy::ExposeSecret as _;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::{SecretText, VERSION, Verb};
 use crate::provider::{
@@ -67,6 +68,28 @@ impl Abilities {
     }
 }
 
+impl Abilities {
+    /// What stands in the settings for them, as an inline table of TOML; `None` if they are what is taken for granted.
+    #[must_use]
+    pub fn written(&self) -> Option<String> {
+        let usual = json!(Self::default());
+        let said = json!(self);
+        let said = said.as_object()?.iter().filter(|(key, value)| usual.get(key) != Some(*value));
+        let pairs: Vec<String> = said.map(|(key, value)| format!("{key} = {}", in_toml(value))).collect();
+        (!pairs.is_empty()).then(|| format!("{{ {} }}", pairs.join(", ")))
+    }
+}
+
+fn in_toml(value: &Value) -> String {
+    match value {
+        Value::Object(table) => {
+            let pairs: Vec<String> = table.iter().map(|(key, value)| format!("{key} = {}", in_toml(value))).collect();
+            format!("{{ {} }}", pairs.join(", "))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => value.to_string(),
+    }
+}
+
 impl From<&Description> for Abilities {
     fn from(description: &Description) -> Self {
         let Description { native_expiry, ends_sessions, lists, shared, activity, max_ttl_secs, name: _ } = *description;
@@ -94,6 +117,18 @@ pub struct WirePart {
     pub label: String,
     /// The text itself.
     pub text: SecretText,
+    /// Whether nobody else may see it; a user name or an address is no secret.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub secret: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks in this form")]
+const fn is_yes(secret: &bool) -> bool {
+    *secret
 }
 
 /// Something that bears our mark, on the wire.
@@ -313,7 +348,7 @@ impl WireCredential {
         }
         let tells = |part: &WirePart| {
             let text = part.text.0.expose_secret().trim();
-            text.len() >= TELLING_BYTES_MIN && public_id.contains(text)
+            part.secret && text.len() >= TELLING_BYTES_MIN && public_id.contains(text)
         };
         if parts.iter().any(tells) {
             return garbled("it put a part of the key into its public id");
@@ -325,7 +360,11 @@ impl WireCredential {
 
 impl From<&Credential> for WireCredential {
     fn from(credential: &Credential) -> Self {
-        let part = |part: &CredentialPart| WirePart { label: part.label.clone(), text: SecretText(part.text.clone()) };
+        let part = |part: &CredentialPart| WirePart {
+            label: part.label.clone(),
+            text: SecretText(part.text.clone()),
+            secret: true,
+        };
         Self {
             public_id: credential.public_id.clone(),
             not_after: credential.not_after,
