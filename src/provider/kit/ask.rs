@@ -19,6 +19,8 @@ const IN_FORM: &str = "every question gets one answer, in its form and in time";
 const NOTHING_SECRET: &str = "nothing secret is said but in a credential";
 /// After so many answers that can't be read, the rest isn't asked.
 const LOST_MAX: usize = 3;
+/// So many of the marks that are left are shown.
+const LEFT_SHOWN_MAX: usize = 3;
 /// What it says of itself is shown up to so many characters.
 const WORDS_CHARS_MAX: usize = 200;
 
@@ -318,7 +320,9 @@ impl<'a> Run<'a> {
         }
         let left = self.listed(PROMISE).await.unwrap_or_default();
         if !left.is_empty() {
-            self.broken(PROMISE, format!("still listed, and to be removed by hand: {}", left.join(", ")));
+            let first: Vec<&str> = left.iter().take(LEFT_SHOWN_MAX).map(String::as_str).collect();
+            let words = format!("{} still listed, to be removed by hand: {} …", left.len(), first.join(", "));
+            self.broken(PROMISE, words);
         }
     }
 }

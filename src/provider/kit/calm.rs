@@ -113,11 +113,13 @@ impl Run<'_> {
             request.not_after = None;
             if let Got::Done(_) = self.ask(request).await {
                 self.broken(REFUSES, "`grant` without `not_after` opens a door that never ends");
+                self.about(Verb::Revoke, &order).await;
             }
         }
         let over = Order { not_after: self.plugin.now() - TimeDelta::seconds(10), ..self.order() };
         if let Got::Done(_) = self.about(Verb::Grant, &over).await {
             self.broken(REFUSES, "`grant` opens a door whose end is past");
+            self.about(Verb::Revoke, &over).await;
         }
         for id in ["root", "cs_", "cs_22222222_1; true", "../cs_22222222_1", "cs_22222222_1\ncs_22222222_2"] {
             let foreign = Order { external_id: id.to_owned(), ..self.order() };

@@ -1,0 +1,272 @@
+//! The conformance kit: who passes it, and what it says of those who don't.
+
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+
+use countersign::provider::{
+    Credential,
+    kit::{Options, Report, Subject},
+};
+use insta::assert_snapshot as is;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::support::{
+    demo::{countersign, countersign_with},
+    door::{Place, map, part},
+    plugins::{BROKEN, PASSWORD_FILE, SUDO_RULE, Works, exec, script},
+    postgres::{self, psql},
+};
+
+/// A word that nobody may say.
+const SECRET: &str = "hunter2-hunter2";
+
+/// The promises that are broken, a line each.
+fn told(report: &Report) -> Vec<String> {
+    report.broken().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_python_example_keeps_every_promise() {
+    let dir = tempfile::tempdir().unwrap();
+    let users = dir.path().join("users");
+    let settings = exec(PASSWORD_FILE, &json!({ "settings": { "file": users } }));
+    let subject = Subject::new("exec", "app", &map(&settings), &Place::new(&[]).surroundings()).unwrap();
+    // As the application does: whoever knows the password is let in.
+    let works = move |credential: &Credential| {
+        let hash = hex::encode(Sha256::digest(part(credential, "password")));
+        let logins = fs::read_to_string(&users).unwrap();
+        let mut logins = logins.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        logins.any(|login| login["external_id"] == part(credential, "user") && login["sha256"] == *hash)
+    };
+    let options = Options { probe: Some(Arc::new(Works(works))), ..Options::default() };
+    let report = subject.examine(&options).await;
+    assert_eq!(told(&report), Vec::<String>::new());
+    assert!(report.promises.iter().all(|promise| promise.skipped.is_none()), "{report:?}");
+    assert_eq!(fs::read_to_string(dir.path().join("users")).unwrap(), "", "nothing is left");
+}
+
+#[tokio::test]
+async fn the_shell_example_keeps_every_promise() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = exec(
+        SUDO_RULE,
+        &json!({
+            "settings": { "dir": dir.path(), "command": "/usr/bin/true" },
+            "description": { "native_expiry": "exact" },
+        }),
+    );
+    let subject = Subject::new("exec", "host", &map(&settings), &Place::new(&[]).surroundings()).unwrap();
+    let rules = dir.path().to_owned();
+    // As sudo does: a rule is there, and its own end is not past.
+    let works = move |credential: &Credential| {
+        let Ok(rule) = fs::read_to_string(rules.join(credential.public_id.split(':').next().unwrap())) else {
+            return false;
+        };
+        let end = credential.not_after.format("%Y%m%d%H%M%SZ").to_string();
+        rule.contains(&format!("countersign-test ALL=(root) NOTAFTER={end} NOPASSWD: /usr/bin/true"))
+            && part(credential, "run this") == "sudo /usr/bin/true"
+    };
+    // There is nothing in it to void: sudo asks nobody for a key, so only the rule itself is looked at.
+    let options = Options::default();
+    let report = subject.examine(&options).await;
+    assert_eq!(told(&report), Vec::<String>::new());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left");
+
+    let provider = Place::new(&[]).open("exec", "host", &settings);
+    let mut order = crate::support::door::order("host", 7);
+    order.holder.name = "countersign-test".into();
+    provider.grant(&order).await.unwrap();
+    assert!(works(&provider.credential(&order, 1).await.unwrap()));
+    provider.revoke(&order).await.unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+/// Both examples are short, and the command line tests them and prints what belongs into the config.
+#[test]
+fn the_command_tests_a_file_and_prints_what_the_config_needs() {
+    let dir = tempfile::tempdir().unwrap();
+    for file in [SUDO_RULE, PASSWORD_FILE] {
+        assert!(fs::read_to_string(file).unwrap().lines().count() < 60, "{file}");
+        let place = dir.path().to_string_lossy();
+        let (code, said, errors) = countersign(&[
+            "providers",
+            "test",
+            file,
+            "--set",
+            &format!("dir={place}"),
+            "--set",
+            &format!("file={place}/users"),
+            "--set",
+            "command=/usr/bin/true",
+        ]);
+        assert_eq!(code, 0, "{said}{errors}");
+        let (_, table) = said.split_once("[resource.exec]\n").unwrap();
+        let table: toml::Table = toml::from_str(table).unwrap();
+        assert_eq!(table["sha256"].as_str().unwrap(), crate::support::plugins::pin(Path::new(file)));
+        assert_eq!(table.contains_key("description"), file == SUDO_RULE, "{said}");
+    }
+}
+
+#[test]
+fn fourteen_broken_plugins_fail_each_with_its_own_sentence() {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(BROKEN).unwrap() {
+        let file = entry.unwrap().path();
+        let dir = tempfile::tempdir().unwrap();
+        let (name, doors) = (file.to_string_lossy(), format!("file={}/doors", dir.path().display()));
+        let (code, said, errors) = countersign_with(
+            &["providers", "test", &name, "--set", &doors, "--secret", "token=TOKEN", "--timeout", "2", "--json"],
+            &[("TOKEN", SECRET)],
+        );
+        assert_eq!(code, 1, "{name}: {said}{errors}");
+        assert!(!said.contains(SECRET) && !errors.contains(SECRET), "{name}: {said}");
+        let report: Value = serde_json::from_str(&said).unwrap();
+        let broken = report["promises"].as_array().unwrap().iter().find_map(|promise| {
+            Some(format!("{}:\n  {}", promise["promise"].as_str()?, promise["broken"][0].as_str()?))
+        });
+        all.insert(file.file_name().unwrap().to_string_lossy().into_owned(), broken.unwrap());
+    }
+    let all: Vec<String> = all.into_iter().map(|(name, words)| format!("{name}: {words}")).collect();
+    is!(all.join("\n"), @"");
+}
+
+/// A provider of this binary as a process of its own that is killed in the middle: a plugin that passes on what it is
+/// asked to `providers serve`.
+async fn through_a_process(resource: &str, table: &str, description: &Value, env: &[(&str, &str)]) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let place = dir.path().display();
+    for (file, text) in [
+        ("countersign.toml", format!("[ledger]\npath = \"{place}/ledger\"\norigin = \"example.com/kit\"\n")),
+        ("people.toml", "[[person]]\nname = \"ana\"\n[[group]]\nname = \"all\"\nmembers = [\"ana\"]\n".to_owned()),
+        ("policy.cedar", String::new()),
+        (
+            "resources.toml",
+            format!(
+                "[[resource]]\nname = \"{resource}\"\napprovers = [\"group:all\"]\nmax_duration = \"1h\"\n{table}\n"
+            ),
+        ),
+    ] {
+        fs::write(dir.path().join(file), text).unwrap();
+    }
+    let binary = env!("CARGO_BIN_EXE_countersign");
+    let plugin = script(
+        dir.path(),
+        "plugin",
+        &format!("#!/bin/sh\nexec '{binary}' providers serve {resource} --config '{place}'\n"),
+    );
+    let names: Vec<&str> = env.iter().map(|(name, _)| *name).collect();
+    let mut more = json!({ "description": description, "timeout_secs": 25 });
+    if !names.is_empty() {
+        more["env"] = json!(names);
+    }
+    let around = Place::new(env).surroundings();
+    let subject = Subject::new("exec", resource, &map(&exec(&plugin, &more)), &around).unwrap();
+    let report = subject.examine(&Options::default()).await;
+    assert!(report.promises.iter().all(|promise| promise.skipped.is_none()), "{report:?}");
+    told(&report)
+}
+
+#[tokio::test]
+async fn postgres_keeps_its_promises_as_a_process_that_is_killed() {
+    let server = postgres::Server::start();
+    let url = server.bot_url();
+    let table = "provider = \"postgres\"\n[resource.postgres]\nurl_env = \"URL\"\nrole = \"app_rw\"";
+    let description = json!({ "native_expiry": "exact", "ends_sessions": "yes" });
+    let broken = through_a_process("prod-db", table, &description, &[("URL", &url)]).await;
+    assert_eq!(broken, Vec::<String>::new());
+    assert_eq!(psql(&url, "SELECT count(*) FROM pg_roles WHERE rolname LIKE 'cs\\_%'").unwrap(), "0");
+}
+
+#[tokio::test]
+async fn ssh_keeps_its_promises_as_a_process_that_is_killed() {
+    let description = json!({ "native_expiry": "exact", "ends_sessions": "at_not_after" });
+    let table = "provider = \"ssh\"\n[resource.ssh]\nprincipals = [\"deploy\"]";
+    assert_eq!(through_a_process("prod-host", table, &description, &[]).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn token_keeps_its_promises_as_a_process_that_is_killed() {
+    let description = json!({ "native_expiry": "exact" });
+    let table = "provider = \"token\"\n[resource.token]\naudience = \"https://api.example.com\"";
+    assert_eq!(through_a_process("prod-api", table, &description, &[]).await, Vec::<String>::new());
+}
+
+#[test]
+fn the_list_says_of_each_what_it_can_do() {
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/bot-config");
+    let (code, said, errors) = countersign(&["providers", "--config", config]);
+    is!(format!("{code}\n{said}{errors}"), @"");
+    let (_, said, _) = countersign(&["providers", "--config", config, "--json"]);
+    let all: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(all[0]["description"]["native_expiry"], "exact");
+    let (code, _, errors) = countersign(&["providers", "test", "prod-dv", "--config", config]);
+    is!(format!("{code}\n{errors}"), @"");
+}
+
+/// What travels is what `docs/plugins.schema.json` says, in both directions.
+#[test]
+fn every_line_is_what_the_schema_says() {
+    use countersign::provider::protocol::{Reply, Request, Verb};
+    let schema: Value = serde_json::from_str(include_str!("../../docs/plugins.schema.json")).unwrap();
+    assert!(jsonschema::meta::is_valid(&schema));
+    let part = |name: &str| {
+        let schema = json!({ "$defs": schema["$defs"], "$ref": format!("#/$defs/{name}") });
+        jsonschema::validator_for(&schema).unwrap()
+    };
+    let (requests, replies) = (part("request"), part("reply"));
+    let dir = tempfile::tempdir().unwrap();
+    let order = crate::support::door::order("app", 7);
+    let verbs =
+        [Verb::Describe, Verb::Check, Verb::Plan, Verb::Grant, Verb::Credential, Verb::List, Verb::Revoke, Verb::Activity];
+    let mut answers = 0;
+    for file in [PASSWORD_FILE, SUDO_RULE] {
+        for verb in verbs {
+            let mut request = Request::new(verb, format!("{:032x}", 1), "app", crate::support::door::now());
+            match verb {
+                Verb::Describe | Verb::Check | Verb::Plan => {}
+                Verb::List => request.log_tag = Some("abcdefgh".into()),
+                Verb::Credential => request = request.about(&order, Some(1)),
+                Verb::Grant | Verb::Revoke | Verb::Activity => request = request.about(&order, None),
+            }
+            let settings = json!({ "file": dir.path().join("users"), "dir": dir.path(), "command": "/usr/bin/true" });
+            request.settings = map(&settings);
+            let line = request.line().unwrap();
+            let sent: Value = serde_json::from_slice(&line).unwrap();
+            assert!(requests.is_valid(&sent), "{sent}");
+            if verb == Verb::Activity {
+                continue;
+            }
+            let answer = answered(file, &line);
+            let reply = Reply::read(answer.as_bytes(), verb, &request.id, None).unwrap();
+            let heard: Value = serde_json::from_str(&answer).unwrap();
+            assert!(replies.is_valid(&heard), "{heard}");
+            assert!(replies.is_valid(&json!(reply)), "{reply:?}");
+            answers += 1;
+        }
+    }
+    assert_eq!(answers, 14);
+    for wrong in [
+        json!({}),
+        json!({ "v": "countersign.provider/v1", "id": "1", "status": "fine" }),
+        json!({ "v": "countersign.provider/v1", "id": "1", "status": "error" }),
+        json!({ "v": "countersign.provider/v1", "id": "1", "status": "ok", "more": 1 }),
+    ] {
+        assert!(!replies.is_valid(&wrong), "{wrong}");
+        assert!(Reply::read(wrong.to_string().as_bytes(), Verb::Grant, "1", None).is_err(), "{wrong}");
+    }
+}
+
+/// What a plugin answers to a line, without anything of ours in between.
+fn answered(file: &str, line: &[u8]) -> String {
+    use std::io::Write as _;
+    let mut child = std::process::Command::new(file)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(line).unwrap();
+    stdin.write_all(b"\n").unwrap();
+    drop(stdin);
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
