@@ -17,9 +17,6 @@ mod pinned;
 mod run;
 mod settings;
 
-#[cfg(test)]
-mod tests;
-
 use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;

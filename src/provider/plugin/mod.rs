@@ -8,9 +8,6 @@
 mod read;
 mod secrets;
 
-#[cfg(test)]
-mod tests;
-
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
