@@ -93,7 +93,7 @@ impl Receiver {
                 .redirect(Policy::none())
                 .connect_timeout(CONNECT_MAX)
                 .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")));
-            if self.url.scheme() == "http" {
+            if settings::is_loopback(&self.url) {
                 builder = builder.no_proxy();
             }
             if let Some(file) = self.ca_file.clone() {

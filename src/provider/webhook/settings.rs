@@ -71,7 +71,12 @@ pub(in crate::provider) fn read(reader: &mut Reader<'_>) -> WebhookSettings {
 
 /// Whether what is sent there can't be read on the way.
 fn is_safe(url: &Url) -> bool {
+    let private = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
+    private && url.username().is_empty() && url.password().is_none()
+}
+
+/// Whether it is on this machine.
+pub fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let loopback = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-    url.username().is_empty() && url.password().is_none() && (url.scheme() == "https" || (url.scheme() == "http" && loopback))
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
