@@ -88,8 +88,10 @@ struct Test {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: echo '{\"v\":\"countersign.provider/v1\",\"id\":\"1\",\"verb\":\"describe\",\"resource\":\
-\"prod-host\",\"deadline\":\"2030-01-01T00:00:00Z\"}' | countersign providers serve prod-host")]
+#[command(
+    after_help = "Example: echo '{\"v\":\"countersign.provider/v1\",\"id\":\"1\",\"verb\":\"describe\",\"resource\":\
+\"prod-host\",\"deadline\":\"2030-01-01T00:00:00Z\"}' | countersign providers serve prod-host"
+)]
 struct Serve {
     /// A resource of the config
     resource: String,
@@ -112,11 +114,7 @@ pub fn main(args: &Args) -> Outcome {
 
 fn around(dir: &Path) -> Surroundings {
     let clock: Arc<dyn Clock> = SystemClock::start();
-    Surroundings {
-        dir: dir.to_owned(),
-        env: Arc::new(service::environment()),
-        now: Arc::new(move || clock.now()),
-    }
+    Surroundings { dir: dir.to_owned(), env: Arc::new(service::environment()), now: Arc::new(move || clock.now()) }
 }
 
 /// A folder for the providers' own files: what is done here leaves none behind.
@@ -131,7 +129,8 @@ fn list(args: &List) -> Outcome {
     let mut all = Vec::new();
     for name in &config.resources {
         let Some(Target { provider: kind, settings }) = target(&config, name) else { continue };
-        let opened = provider::open(&kind, name, &settings, &around).map_err(|error| Stop::Finding(error.to_string()))?;
+        let opened =
+            provider::open(&kind, name, &settings, &around).map_err(|error| Stop::Finding(error.to_string()))?;
         let description = opened.describe();
         if !args.json {
             println!("{name} ({kind})");

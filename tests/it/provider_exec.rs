@@ -1,13 +1,13 @@
 //! `exec`: a program that misbehaves in every way leaves a clear state, no process and no secret behind.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use countersign::provider::ProviderError;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    door::{Place, TAG, map, order, part},
+    door::{Place, TAG, ending_in, map, order, part},
     plugins::{PASSWORD_FILE, SHELL, exec, pin, script},
     process::{run, until},
 };
@@ -91,7 +91,8 @@ async fn answers_that_are_none_leave_it_unknown() {
 #[tokio::test]
 async fn errors_keep_their_class_and_lose_their_secrets() {
     for class in ["retry", "permanent", "unknown"] {
-        let message = format!("'\"status\":\"error\",\"error\":{{\"class\":\"{class}\",\"message\":\"no, MSG!\\u0007\"}}'");
+        let message =
+            format!("'\"status\":\"error\",\"error\":{{\"class\":\"{class}\",\"message\":\"no, MSG!\\u0007\"}}'");
         let scene = Scene::new(&format!("say {}", message.replace("MSG", &SECRET.replace('"', "\\\""))));
         let error = scene.grants().await.unwrap_err();
         let right = match &error {
@@ -159,7 +160,8 @@ async fn what_it_forked_ends_with_it() {
     scene.grants().await.unwrap();
     until("it is gone", || !lives(&scene.read("child")));
     // One in a session of its own gets away, and holds nobody up.
-    let scene = Scene::new("setsid sh -c 'echo $$ >DIR/child; exec sleep 600' & while [ ! -s DIR/child ]; do :; done; ok");
+    let scene =
+        Scene::new("setsid sh -c 'echo $$ >DIR/child; exec sleep 600' & while [ ! -s DIR/child ]; do :; done; ok");
     scene.set("timeout_secs", json!(10)).grants().await.unwrap();
 }
 
@@ -169,9 +171,11 @@ async fn nobody_waiting_means_nobody_there() {
     let provider = scene.place.open("exec", "app", &scene.settings);
     let call = tokio::spawn(async move { provider.grant(&order("app", 1)).await });
     let pid = scene.path("pid");
-    tokio::task::spawn_blocking(move || until("it runs", || fs::read_to_string(&pid).is_ok_and(|pid| pid.ends_with('\n'))))
-        .await
-        .unwrap();
+    tokio::task::spawn_blocking(move || {
+        until("it runs", || fs::read_to_string(&pid).is_ok_and(|pid| pid.ends_with('\n')))
+    })
+    .await
+    .unwrap();
     call.abort();
     let _ = call.await;
     until("it is gone", || !lives(&scene.read("pid")));
@@ -214,8 +218,12 @@ async fn a_file_that_was_changed_is_not_started() {
     assert!(words.contains("is not the one that is pinned: it was not started"), "{words}");
     assert!(!scene.path("ran").exists());
     assert_eq!(provider.check().await.unwrap().len(), 1);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o757)).unwrap();
+    assert!(provider.check().await.unwrap()[0].starts_with("everybody may write "));
     fs::remove_file(&file).unwrap();
-    let Err(ProviderError::Permanent(words)) = provider.revoke(&order("app", 1)).await else { panic!("it was started") };
+    let Err(ProviderError::Permanent(words)) = provider.revoke(&order("app", 1)).await else {
+        panic!("it was started")
+    };
     assert!(words.contains("can't be read: entity not found"), "{words}");
 }
 
@@ -272,6 +280,37 @@ async fn it_is_what_its_settings_say_or_grants_nothing() {
     provider.revoke(&order("app", 1)).await.unwrap();
 }
 
+/// A plugin with a limit of its own, an end that the target knows, and an account of what was done.
+#[tokio::test]
+async fn what_it_says_it_can_do_counts() {
+    let dir = tempfile::tempdir().unwrap();
+    let says = json!({ "native_expiry": { "floor_secs": 600 }, "activity": true, "max_ttl_secs": 1200 });
+    let text = SHELL.replace("\"description\":{}", &format!("\"description\":{says}"));
+    let rest = "case $request in\n\
+                *'\"after\":\"7\"'*) ok ',\"deeds\":[]' ;;\n\
+                *activity*) ok ',\"deeds\":[{\"at\":\"2026-03-01T10:00:00Z\",\"what\":\"select 1\"}],\"next\":\"7\"' ;;\n\
+                *) ok ;;\nesac\n";
+    let file = script(dir.path(), "plugin", &(text + rest));
+    let place = Place::new(&[]);
+    let provider = place.open("exec", "app", &exec(&file, &json!({ "description": says })));
+    let words = "the plugin takes no grant that is longer than 1200 s";
+    assert_eq!(provider.grant(&order("app", 1)).await, Err(ProviderError::Permanent(words.into())));
+    provider.grant(&ending_in(&order("app", 1), 1000)).await.unwrap();
+    assert_eq!(
+        provider.plan(),
+        [
+            "do as the test says",
+            "the target itself ends it, but not before 600 s have passed; sessions that are open then live on"
+        ]
+    );
+    let told = provider.activity(&order("app", 1), None).await.unwrap().unwrap();
+    assert_eq!((told.deeds[0].what.as_str(), told.next.as_deref()), ("select 1", Some("7")));
+    let told = provider.activity(&order("app", 1), Some("7")).await.unwrap().unwrap();
+    assert_eq!((told.deeds.len(), told.next), (0, None));
+    let silent = place.open("exec", "app", &exec(&file, &json!({})));
+    assert_eq!(silent.activity(&order("app", 1), None).await.unwrap(), None);
+}
+
 #[test]
 fn settings_are_read_whole_and_every_mistake_is_told() {
     let told = |name: &str, settings: &Value| {
@@ -305,14 +344,11 @@ fn settings_are_read_whole_and_every_mistake_is_told() {
     );
     assert_eq!(
         told("webhook", &json!({ "url": "http://doors.example.com/x", "public_key": "x" })),
-        [
-            "url: is not an `https` address",
-            "public_key: is not a public key",
-            "key_env: is missing",
-        ]
+        ["url: is not an `https` address", "public_key: is not a public key", "key_env: is missing",]
     );
     for url in ["http://127.0.0.1:1/", "http://[::1]/x", "http://localhost/", "https://doors.example.com/x"] {
-        let settings = json!({ "url": url, "public_key": "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", "key_env": "K" });
+        let settings =
+            json!({ "url": url, "public_key": "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", "key_env": "K" });
         assert_eq!(told("webhook", &settings), Vec::<String>::new(), "{url}");
     }
 }
@@ -321,7 +357,10 @@ fn settings_are_read_whole_and_every_mistake_is_told() {
 async fn a_secret_that_is_not_there_or_too_short_is_said_without_it() {
     for (env, words) in [
         (&[][..], "the secret `token`: the environment variable `TOKEN` is not set"),
-        (&[("TOKEN", "1234567")][..], "the secret `token`: is shorter than 8 bytes: it could not be kept out of messages"),
+        (
+            &[("TOKEN", "1234567")][..],
+            "the secret `token`: is shorter than 8 bytes: it could not be kept out of messages",
+        ),
     ] {
         let mut scene = Scene::new("ok");
         scene.place = Place::new(env);

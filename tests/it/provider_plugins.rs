@@ -20,6 +20,10 @@ use crate::support::{
 /// A word that nobody may say.
 const SECRET: &str = "hunter2-hunter2";
 
+/// Two who can approve for each other.
+const PEOPLE: &str =
+    "[[person]]\nname = \"ana\"\n[[person]]\nname = \"ben\"\n[[group]]\nname = \"all\"\nmembers = [\"ana\", \"ben\"]\n";
+
 /// The promises that are broken, a line each.
 fn told(report: &Report) -> Vec<String> {
     report.broken().map(str::to_owned).collect()
@@ -127,7 +131,36 @@ fn fourteen_broken_plugins_fail_each_with_its_own_sentence() {
         all.insert(file.file_name().unwrap().to_string_lossy().into_owned(), broken.unwrap());
     }
     let all: Vec<String> = all.into_iter().map(|(name, words)| format!("{name}: {words}")).collect();
-    is!(all.join("\n"), @"");
+    is!(all.join("\n"), @"
+    answers-another: every question gets one answer, in its form and in time:
+      `grant`: it answered another request than the one it was asked
+    answers-twice: every question gets one answer, in its form and in time:
+      `describe`: it answered twice
+    changes-its-plan: its plan is the same each time:
+      `plan` says something else each time: what was approved is not what is done
+    claims-an-end: a door that was opened is listed, with its end:
+      `list` shows no `not_after`, though it says that the target ends the access itself
+    grants-once: granting twice is granting once, and sets the end anew:
+      `grant` of what is open fails: it is there already (permanent)
+    hangs: every question gets one answer, in its form and in time:
+      `grant`: it did not answer within 2 s
+    hides: a door that was opened is listed, with its end:
+      `list` does not show what `grant` has opened
+    keeps-its-lock: a kill in the middle leaves nothing behind:
+      `list` was refused: somebody else is at it (retry)
+    lies: a door that was shut is gone, and no other with it:
+      `list` still shows the door after the first `revoke` said it is shut
+    never-ends: what has no end, is over or isn't ours is not opened:
+      `grant` without `not_after` opens a door that never ends
+    opens-with-any-key: there is no key for a door that isn't open:
+      `credential` cuts a key for a door that is not open
+    talks-too-much: every question gets one answer, in its form and in time:
+      `list`: it answered more than 1048576 bytes
+    tells-its-secret: nothing secret is said but in a credential:
+      `check` has it print a secret on standard error
+    trips-over-nothing: revoking what isn't there succeeds:
+      `revoke` of what isn't there fails: there is no such door (permanent); a revocation is repeated until it succeeds, so it has to
+    ");
 }
 
 /// A provider of this binary as a process of its own that is killed in the middle: a plugin that passes on what it is
@@ -137,7 +170,7 @@ async fn through_a_process(resource: &str, table: &str, description: &Value, env
     let place = dir.path().display();
     for (file, text) in [
         ("countersign.toml", format!("[ledger]\npath = \"{place}/ledger\"\norigin = \"example.com/kit\"\n")),
-        ("people.toml", "[[person]]\nname = \"ana\"\n[[group]]\nname = \"all\"\nmembers = [\"ana\"]\n".to_owned()),
+        ("people.toml", PEOPLE.to_owned()),
         ("policy.cedar", String::new()),
         (
             "resources.toml",
@@ -195,12 +228,65 @@ async fn token_keeps_its_promises_as_a_process_that_is_killed() {
 fn the_list_says_of_each_what_it_can_do() {
     let config = concat!(env!("CARGO_MANIFEST_DIR"), "/bot-config");
     let (code, said, errors) = countersign(&["providers", "--config", config]);
-    is!(format!("{code}\n{said}{errors}"), @"");
+    is!(format!("{code}\n{said}{errors}"), @"
+    0
+    prod-db (postgres)
+      the target itself refuses when the time is up; sessions are cut
+    prod-host (ssh)
+      the target itself refuses when the time is up; sessions are cut when the time is up, not earlier
+    prod-api (token)
+      the target itself refuses when the time is up; sessions that are open then live on
+    staging-host (ssh)
+      the target itself refuses when the time is up; sessions are cut when the time is up, not earlier
+
+    kinds of providers: exec, postgres, ssh, token, webhook
+    ");
     let (_, said, _) = countersign(&["providers", "--config", config, "--json"]);
     let all: Value = serde_json::from_str(&said).unwrap();
     assert_eq!(all[0]["description"]["native_expiry"], "exact");
     let (code, _, errors) = countersign(&["providers", "test", "prod-dv", "--config", config]);
-    is!(format!("{code}\n{errors}"), @"");
+    is!(format!("{code}\n{errors}"), @"
+    1
+    there is no resource `prod-dv`
+      hint: there are prod-db, prod-host, prod-api, staging-host; a file has a `/` in it
+    ");
+}
+
+/// What stands commented out in the sample is right, and `check --live` asks plugins too.
+#[test]
+fn the_sample_shows_plugins_as_check_wants_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("bot-config");
+    for file in ["countersign.toml", "people.toml", "policy.cedar"] {
+        fs::copy(sample.join(file), dir.path().join(file)).unwrap();
+    }
+    let text = fs::read_to_string(sample.join("resources.toml")).unwrap();
+    let (_, hidden) = text.split_once("#\n# [[resource]]\n").unwrap();
+    let hidden = format!("# [[resource]]\n{hidden}")
+        .lines()
+        .map(|line| line.trim_start_matches(['#', ' ']))
+        .collect::<Vec<_>>()
+        .join("\n");
+    let place = dir.path().to_string_lossy();
+    let check = |text: &str, more: &[&str]| {
+        fs::write(dir.path().join("resources.toml"), text).unwrap();
+        let (code, said, errors) =
+            countersign_with(&[&["check", "--config", &place], more].concat(), &[("DOORS_KEY", SECRET)]);
+        format!("{code}\n{said}{errors}").replace(&*place, "DIR")
+    };
+    is!(check(&hidden, &[]), @"");
+    is!(check(&hidden, &["--live"]), @"");
+    let rules = tempfile::tempdir().unwrap();
+    let mine = hidden
+        .replace("/usr/local/lib/countersign/sudo-rule", SUDO_RULE)
+        .replace(
+            "7f54e73db4df0c3a8f386e03da5dd4dc60ee17c00264e6bb8173f002c4c63ad2",
+            &crate::support::plugins::pin(Path::new(SUDO_RULE)),
+        )
+        .replace("/etc/sudoers.d", &rules.path().to_string_lossy());
+    let (exec, _) = mine.split_once("[[resource]]\nname         = \"prod-team\"").unwrap();
+    is!(check(exec, &["--live"]), @"");
+    is!(check(&exec.replace("\"exact\"", "\"exact\", max_ttl_secs = 60"), &["--live"]), @"");
 }
 
 /// What travels is what `docs/plugins.schema.json` says, in both directions.
@@ -216,8 +302,16 @@ fn every_line_is_what_the_schema_says() {
     let (requests, replies) = (part("request"), part("reply"));
     let dir = tempfile::tempdir().unwrap();
     let order = crate::support::door::order("app", 7);
-    let verbs =
-        [Verb::Describe, Verb::Check, Verb::Plan, Verb::Grant, Verb::Credential, Verb::List, Verb::Revoke, Verb::Activity];
+    let verbs = [
+        Verb::Describe,
+        Verb::Check,
+        Verb::Plan,
+        Verb::Grant,
+        Verb::Credential,
+        Verb::List,
+        Verb::Revoke,
+        Verb::Activity,
+    ];
     let mut answers = 0;
     for file in [PASSWORD_FILE, SUDO_RULE] {
         for verb in verbs {

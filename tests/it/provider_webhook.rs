@@ -80,7 +80,9 @@ impl Receiver {
         self.seen.lock().unwrap().push(request);
         match manner {
             Manner::Hangs => std::future::pending().await,
-            Manner::Redirects => return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, "/other")]).into_response(),
+            Manner::Redirects => {
+                return (StatusCode::TEMPORARY_REDIRECT, [(header::LOCATION, "/other")]).into_response();
+            }
             Manner::Fails => return (StatusCode::INTERNAL_SERVER_ERROR, "our fault").into_response(),
             Manner::Floods => return vec![b' '; 2_000_000].into_response(),
             _ => {}
@@ -145,7 +147,8 @@ impl Scene {
             first: Mutex::default(),
             seen: Mutex::default(),
         });
-        let handler = |State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: Bytes| receiver.receives(headers, body);
+        let handler =
+            |State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: Bytes| receiver.receives(headers, body);
         let router = Router::new().route("/", post(handler)).with_state(Arc::clone(&receiver));
         tokio::spawn(async move { axum::serve(listener, router).await });
         Self { receiver, place, settings }
@@ -170,7 +173,8 @@ async fn an_honest_receiver_keeps_every_promise() {
     assert_eq!(skipped, ["it can't be killed from here"]);
     // Each question is asked with an id and a nonce of its own, and carries no secret.
     let seen = scene.receiver.seen.lock().unwrap();
-    let mut ids: Vec<_> = seen.iter().flat_map(|request| [request["id"].as_str().unwrap(), request["nonce"].as_str().unwrap()]).collect();
+    let mut ids: Vec<_> =
+        seen.iter().flat_map(|request| [request["id"].as_str().unwrap(), request["nonce"].as_str().unwrap()]).collect();
     let count = ids.len();
     ids.sort_unstable();
     ids.dedup();
@@ -241,8 +245,14 @@ async fn a_certificate_is_believed_if_its_authority_is() {
     let words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -addext \
                  subjectAltName=DNS:localhost -addext basicConstraints=critical,CA:FALSE -keyout";
     run(Command::new("openssl").args(words.split(' ')).arg(&key).arg("-out").arg(&cert));
-    let mut server =
-        Command::new("python3").args(["-c", TLS]).arg(&cert).arg(&key).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut server = Command::new("python3")
+        .args(["-c", TLS])
+        .arg(&cert)
+        .arg(&key)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let mut port = String::new();
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut port).unwrap();
     let mut scene = Scene::start().await;

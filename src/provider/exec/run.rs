@@ -92,7 +92,7 @@ impl Kept {
 
     /// Reads to the end, or `until_over` until there is more than is kept.
     async fn read(&mut self, mut stream: impl AsyncRead + Unpin, until_over: bool) {
-        let mut chunk = Zeroizing::new([0; CHUNK_BYTES]);
+        let mut chunk = Zeroizing::new(vec![0; CHUNK_BYTES]);
         while let Ok(count) = stream.read(chunk.as_mut_slice()).await {
             let Some(said) = chunk.get(..count).filter(|said| !said.is_empty()) else { return };
             let room = self.most.saturating_sub(self.bytes.len());
@@ -111,11 +111,9 @@ impl Start {
         let copy = pinned::copy(&self.file, &self.pin)?;
         let not_started = |error: io::Error| {
             let words = format!("{} can't be started: {error}", self.file.display());
-            match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::NotFound => ProviderError::Permanent(words),
-                // The whole of the list is open: too many processes, no memory, whatever comes.
-                _ => ProviderError::Retry(words),
-            }
+            // All else may pass: too many processes, no memory.
+            let for_good = [io::ErrorKind::PermissionDenied, io::ErrorKind::NotFound].contains(&error.kind());
+            if for_good { ProviderError::Permanent(words) } else { ProviderError::Retry(words) }
         };
         let folder = tempfile::Builder::new().prefix("countersign-exec-").tempdir().map_err(not_started)?;
         let mut command = Command::new(copy.path());

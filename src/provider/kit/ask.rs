@@ -55,7 +55,8 @@ impl<'a> Run<'a> {
         const LETTERS: &[char] = &['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'k', 'm', 'n', 'p', 'q', 'r', 's', 't'];
         // No other run, and no log, has this tag.
         let mut random = rand::rng();
-        let tag = (0..6).filter_map(|_| LETTERS.choose(&mut random)).fold("22".to_owned(), |tag, c| format!("{tag}{c}"));
+        let tag =
+            (0..6).filter_map(|_| LETTERS.choose(&mut random)).fold("22".to_owned(), |tag, c| format!("{tag}{c}"));
         let secrets = plugin.request(Verb::Check)?.secrets.into_values().map(|secret| secret.0).collect();
         let mut run = Self {
             plugin,
@@ -101,6 +102,11 @@ impl<'a> Run<'a> {
     /// Whether there is no use in asking on.
     pub fn is_over(&self) -> bool {
         self.lost >= LOST_MAX
+    }
+
+    /// Whether a promise was broken so far.
+    pub fn has_broken(&self) -> bool {
+        self.promises.iter().any(|promise| !promise.broken.is_empty())
     }
 
     /// What came out.
@@ -195,7 +201,7 @@ impl<'a> Run<'a> {
                     Got::Lost
                 })
             }
-            other => Err(other),
+            other @ (Got::Refused(_) | Got::Lost) => Err(other),
         }
     }
 

@@ -126,9 +126,13 @@ impl Run<'_> {
             for verb in [Verb::Grant, Verb::Revoke, Verb::Credential] {
                 let got = match verb {
                     Verb::Credential => self.key(&foreign, 1).await.map_or_else(|got| got, |_| Got::Lost),
-                    Verb::Describe | Verb::Check | Verb::Plan | Verb::Grant | Verb::Revoke | Verb::List | Verb::Activity => {
-                        self.about(verb, &foreign).await
-                    }
+                    Verb::Describe
+                    | Verb::Check
+                    | Verb::Plan
+                    | Verb::Grant
+                    | Verb::Revoke
+                    | Verb::List
+                    | Verb::Activity => self.about(verb, &foreign).await,
                 };
                 if let (Got::Done(_), Verb::Grant) = (got, verb) {
                     self.broken(REFUSES, format!("`grant` takes {id:?} for a mark of ours"));
@@ -175,7 +179,10 @@ impl Run<'_> {
         };
         match item.not_after {
             None if self.abilities.native_expiry != NativeExpiry::None => {
-                self.broken(promise, "`list` shows no `not_after`, though it says that the target ends the access itself");
+                self.broken(
+                    promise,
+                    "`list` shows no `not_after`, though it says that the target ends the access itself",
+                );
             }
             Some(end) if exact && end > order.not_after => {
                 self.broken(promise, format!("the end that `list` shows after {after} is later than the grant's"));
@@ -247,7 +254,8 @@ impl Run<'_> {
         }
         let second = keys.pop()?;
         let first = keys.pop()?;
-        let text = |key: &Credential| key.parts.iter().map(|part| part.text.expose_secret().to_owned()).collect::<Vec<_>>();
+        let text =
+            |key: &Credential| key.parts.iter().map(|part| part.text.expose_secret().to_owned()).collect::<Vec<_>>();
         if first.public_id == second.public_id {
             self.broken(CREDENTIAL, "two keys have one `public_id`: the log can't tell them apart");
         }
@@ -283,7 +291,11 @@ impl Run<'_> {
             }
             if let Some(ids) = self.listed(REVOKE).await {
                 if ids.contains(&first.external_id) {
-                    self.broken(REVOKE, format!("`list` still shows the door after the {time} `revoke` said it is shut"));
+                    self.broken(
+                        REVOKE,
+                        format!("`list` still shows the door after the {time} `revoke` said it is shut"),
+                    );
+                    return;
                 }
                 if !ids.contains(&second.external_id) {
                     self.broken(REVOKE, "`revoke` of one door shuts another");

@@ -3,16 +3,14 @@
 use tokio::time::Instant;
 
 use super::ask::{Got, Run};
-use crate::provider::{
-    Order,
-    plugin::Reach,
-    protocol::Verb,
-};
+use crate::provider::{Order, plugin::Reach, protocol::Verb};
 
-const KILLED: &str = "a kill in the middle leaves nothing behind";
-const LATE: &str = "an answer that comes too late changes nothing";
+/// A kill in the middle.
+pub const KILLED: &str = "a kill in the middle leaves nothing behind";
+/// No patience.
+pub const LATE: &str = "an answer that comes too late changes nothing";
 /// So often it is killed, at moments spread over the time that it takes.
-const KILLS: u32 = 8;
+const KILLS: u32 = 6;
 
 impl Run<'_> {
     /// Kills it at several moments of a grant and of a revocation. It has to be possible each time to see what is there, to
@@ -81,7 +79,10 @@ impl Run<'_> {
         }
         if let Got::Refused(failure) = self.about(Verb::Grant, order).await {
             let words = self.words(&failure);
-            self.broken(promise, format!("after {after}, something half-made is in the way of the next `grant`: {words}"));
+            self.broken(
+                promise,
+                format!("after {after}, something half-made is in the way of the next `grant`: {words}"),
+            );
             return false;
         }
         if let Got::Refused(failure) = self.about(Verb::Revoke, order).await {

@@ -127,13 +127,23 @@ impl Subject {
         if run.describes().await {
             run.calmly().await;
             match self.plugin.reach() {
-                Reach::Inside => run.skip("a kill in the middle leaves nothing behind", "it lives in this process"),
-                Reach::Process => run.killed().await,
-                Reach::Remote => run.skip("a kill in the middle leaves nothing behind", "it can't be killed from here"),
-            }
-            match self.plugin.reach() {
-                Reach::Inside => run.skip("an answer that comes too late changes nothing", "it lives in this process"),
-                Reach::Process | Reach::Remote => run.late().await,
+                // What breaks by itself breaks in the middle too: that would only hide what is wrong.
+                _ if run.has_broken() => {
+                    run.skip(faults::KILLED, "something simpler is broken: mend that first");
+                    run.skip(faults::LATE, "something simpler is broken: mend that first");
+                }
+                Reach::Inside => {
+                    run.skip(faults::KILLED, "it lives in this process");
+                    run.skip(faults::LATE, "it lives in this process");
+                }
+                Reach::Process => {
+                    run.killed().await;
+                    run.late().await;
+                }
+                Reach::Remote => {
+                    run.skip(faults::KILLED, "it can't be killed from here");
+                    run.late().await;
+                }
             }
             run.clean_up().await;
         }

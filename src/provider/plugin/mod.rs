@@ -238,7 +238,11 @@ impl Plugin {
             let request = self.request(Verb::Plan)?;
             let redactor = Redactor::new(request.secrets.values().map(|secret| &secret.0));
             let lines = self.done(&request).await?.plan.unwrap_or_default();
-            Ok(lines.iter().take(LINES_MAX).map(|line| redactor.clean(line.as_bytes(), false, WORDS_CHARS_MAX)).collect())
+            Ok(lines
+                .iter()
+                .take(LINES_MAX)
+                .map(|line| redactor.clean(line.as_bytes(), false, WORDS_CHARS_MAX))
+                .collect())
         });
         asked.await
     }

@@ -13,7 +13,9 @@ mod request;
 mod tests;
 
 pub use redact::Redactor;
-pub use reply::{Abilities, Failure, FailureKind, Garbled, Reply, Status, WireCredential, WireDeed, WireItem, WirePart};
+pub use reply::{
+    Abilities, Failure, FailureKind, Garbled, Reply, Status, WireCredential, WireDeed, WireItem, WirePart,
+};
 pub use request::{Grant, Request, SecretText, Verb};
 
 /// The version that both sides speak, in `v` of each line.

@@ -337,13 +337,12 @@ impl WireCredential {
     pub fn taken(self, n: u32, not_after: DateTime<Utc>) -> Result<Credential, Garbled> {
         let garbled = |words: &str| Err(Garbled(words.to_owned()));
         let Self { public_id, not_after: end, parts } = self;
-        let plain = |text: &str| {
-            (1..=LABEL_BYTES_MAX).contains(&text.len()) && !text.chars().any(|character| character.is_control())
-        };
+        let plain = |text: &str| (1..=LABEL_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control);
         if end > not_after {
             return garbled("it cut a key that lives longer than the grant");
         }
-        if !(1..=PARTS_MAX).contains(&parts.len()) || !parts.iter().all(|part| plain(&part.label)) || !plain(&public_id) {
+        if !(1..=PARTS_MAX).contains(&parts.len()) || !parts.iter().all(|part| plain(&part.label)) || !plain(&public_id)
+        {
             return garbled("it cut a key that can't be shown");
         }
         let tells = |part: &WirePart| {

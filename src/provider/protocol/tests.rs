@@ -30,7 +30,7 @@ fn a_request_is_one_line_and_comes_back_as_it_was() {
     let deadline = "2026-03-01T10:00:10.5Z".parse().unwrap();
     let request = Request::new(Verb::Credential, "6f".into(), "app", deadline).about(&order(), Some(2));
     let line = String::from_utf8(request.line().unwrap().to_vec()).unwrap();
-    insta::assert_snapshot!(line, @"");
+    insta::assert_snapshot!(line, @r#"{"v":"countersign.provider/v1","id":"6f","verb":"credential","resource":"app","deadline":"2026-03-01T10:00:10Z","settings":{},"secrets":{},"op_key":"f1912537dd0911294bb47778cab6cf7c2e1550e564ad6c31b3dd78b558343647","external_id":"cs_abcdefgh_7","not_after":"2026-03-01T10:30:00Z","grant":{"request":7,"holder":"ana"},"n":2}"#);
     let back: Request = serde_json::from_str(&line).unwrap();
     assert_eq!(back.order().unwrap(), Order { not_after: "2026-03-01T10:30:00Z".parse().unwrap(), ..order() });
     let again = Request::new(Verb::Credential, "70".into(), "app", deadline).about(&order(), Some(3));
@@ -59,7 +59,11 @@ fn a_reply_is_read_whole_or_not_at_all() {
         (Verb::Grant, line("\"status\":\"ok\",\"status\":\"ok\""), "its answer is not of this form (column 67)"),
         (Verb::Grant, line("\"status\":\"ok\",\"nonce\":\"2\""), "its answer does not repeat the nonce"),
         (Verb::List, line("\"status\":\"ok\""), "its answer to `list` has no `items`"),
-        (Verb::List, line("\"status\":\"ok\",\"items\":[],\"plan\":[]"), "its answer to `list` has a `plan` that belongs elsewhere"),
+        (
+            Verb::List,
+            line("\"status\":\"ok\",\"items\":[],\"plan\":[]"),
+            "its answer to `list` has a `plan` that belongs elsewhere",
+        ),
     ] {
         assert_eq!(read(verb, &text).map(|_| ()), Err(words.to_owned()), "{text}");
     }

@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, error::Error as _, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use ed25519_dalek::VerifyingKey;
-use reqwest::{Certificate, Client, Response, StatusCode, Url, header::CONTENT_TYPE, redirect::Policy};
+use reqwest::{Certificate, Client, ClientBuilder, Response, StatusCode, Url, header::CONTENT_TYPE, redirect::Policy};
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
@@ -105,9 +105,8 @@ impl Receiver {
                 .await?;
                 let roots = Certificate::from_pem_bundle(&pem);
                 let roots = roots.map_err(|_| permanent(format!("{shown} has no certificates in PEM")))?;
-                builder = roots.into_iter().fold(builder.tls_built_in_root_certs(false), |b, root| {
-                    b.add_root_certificate(root)
-                });
+                builder =
+                    roots.into_iter().fold(builder.tls_built_in_root_certs(false), ClientBuilder::add_root_certificate);
             }
             builder.build().map_err(|_| permanent("no HTTP client can be made".into()))
         });

@@ -33,7 +33,11 @@ pub(in crate::provider) fn read(reader: &mut Reader<'_>) -> WebhookSettings {
     let url = reader.needed_text("url", URL).and_then(|text| {
         let url = Url::parse(&text).ok().filter(is_safe);
         if url.is_none() {
-            reader.problem("url", "is not an `https` address", format!("write `url = \"{URL}\"`; `http` is for loopback only"));
+            reader.problem(
+                "url",
+                "is not an `https` address",
+                format!("write `url = \"{URL}\"`; `http` is for loopback only"),
+            );
         }
         url
     });
