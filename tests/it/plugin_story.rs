@@ -18,14 +18,14 @@ const SECRET: &str = "hunter2-hunter2";
 /// Puts a resource with a plugin into the demo's config, and has it loaded.
 fn add_resource(dir: &Path, plugin: &Path, users: &Path) {
     let file = dir.join("bot-config/resources.toml");
-    let mut text = fs::read_to_string(&file).unwrap();
-    text.push_str(&format!(
-        "\n[[resource]]\nname = \"app-login\"\nprovider = \"exec\"\napprovers = [\"group:sre\"]\nmax_duration = \"1h\"\n\
-         [resource.exec]\ncommand = [{plugin:?}]\nsha256 = \"{}\"\ntimeout_secs = 20\nsettings = {{ file = {users:?} }}\n\
-         secrets = {{ token = {{ env = \"APP_TOKEN\" }} }}\n",
-        pin(plugin)
-    ));
-    fs::write(file, text).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    let (plugin, users, hash) = (plugin.display(), users.display(), pin(plugin));
+    let resource = format!(
+        "[[resource]]\nname = \"app-login\"\nprovider = \"exec\"\napprovers = [\"group:sre\"]\nmax_duration = \"1h\"\n\
+         [resource.exec]\ncommand = [\"{plugin}\"]\nsha256 = \"{hash}\"\ntimeout_secs = 20\n\
+         settings = {{ file = \"{users}\" }}\nsecrets = {{ token = {{ env = \"APP_TOKEN\" }} }}\n"
+    );
+    fs::write(file, text + "\n" + &resource).unwrap();
     let config = dir.join("bot-config").to_string_lossy().into_owned();
     let (code, said, errors) = countersign(&["reload", "--config", &config]);
     assert_eq!(code, 0, "{said}{errors}");

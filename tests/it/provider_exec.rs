@@ -172,7 +172,7 @@ async fn nobody_waiting_means_nobody_there() {
     let call = tokio::spawn(async move { provider.grant(&order("app", 1)).await });
     let pid = scene.path("pid");
     tokio::task::spawn_blocking(move || {
-        until("it runs", || fs::read_to_string(&pid).is_ok_and(|pid| pid.ends_with('\n')))
+        until("it runs", || fs::read_to_string(&pid).is_ok_and(|pid| pid.ends_with('\n')));
     })
     .await
     .unwrap();
@@ -239,10 +239,7 @@ async fn what_runs_is_what_was_hashed() {
     let copy = scene.path("copy");
     fs::copy("/bin/cat", &copy).unwrap();
     let scene = scene.set("command", json!([copy])).set("sha256", json!(pin(&copy)));
-    let told = unknown(scene.grants().await.map_err(|error| match error {
-        ProviderError::Unknown(words) => ProviderError::Unknown(words.replace("describe", "grant")),
-        other => other,
-    }));
+    let told = unknown(scene.grants().await);
     assert!(told.contains("its answer is not of this form"), "it says back what it was asked: {told}");
 }
 

@@ -85,7 +85,14 @@ impl Receiver {
             }
             Manner::Fails => return (StatusCode::INTERNAL_SERVER_ERROR, "our fault").into_response(),
             Manner::Floods => return vec![b' '; 2_000_000].into_response(),
-            _ => {}
+            Manner::Honest
+            | Manner::Unsigned
+            | Manner::OtherKey
+            | Manner::Old
+            | Manner::Altered
+            | Manner::OtherId
+            | Manner::NoNonce
+            | Manner::SaysTheFirstAgain => {}
         }
         let mut reply: Value = serde_json::from_slice(&self.served.answer(&body).await).unwrap();
         if manner == Manner::OtherId {
