@@ -274,8 +274,19 @@ fn the_sample_shows_plugins_as_check_wants_them() {
             countersign_with(&[&["check", "--config", &place], more].concat(), &[("DOORS_KEY", SECRET)]);
         format!("{code}\n{said}{errors}").replace(&*place, "DIR")
     };
-    is!(check(&hidden, &[]), @"");
-    is!(check(&hidden, &["--live"]), @"");
+    is!(check(&hidden, &[]), @"
+    0
+    DIR: 2 resources, 4 people
+    ");
+    is!(check(&hidden, &["--live"]), @"
+    1
+    DIR: 2 resources, 4 people
+    prod-sudo (exec): not ready
+      the plugin, asked to `describe`: its file /usr/local/lib/countersign/sudo-rule can't be read: entity not found
+    prod-team (webhook): not ready
+      the plugin, asked to `describe`: our key is no `whsk_…` with an Ed25519 seed
+    2 findings
+    ");
     let rules = tempfile::tempdir().unwrap();
     let mine = hidden
         .replace("/usr/local/lib/countersign/sudo-rule", SUDO_RULE)
@@ -285,8 +296,19 @@ fn the_sample_shows_plugins_as_check_wants_them() {
         )
         .replace("/etc/sudoers.d", &rules.path().to_string_lossy());
     let (exec, _) = mine.split_once("[[resource]]\nname         = \"prod-team\"").unwrap();
-    is!(check(exec, &["--live"]), @"");
-    is!(check(&exec.replace("\"exact\"", "\"exact\", max_ttl_secs = 60"), &["--live"]), @"");
+    is!(check(exec, &["--live"]), @"
+    0
+    DIR: 1 resources, 4 people
+    prod-sudo (exec): ready
+    ");
+    is!(check(&exec.replace("\"exact\"", "\"exact\", max_ttl_secs = 60"), &["--live"]), @r#"
+    1
+    DIR: 1 resources, 4 people
+    prod-sudo (exec): not ready
+      the plugin says other things of itself than the settings do; if that is right, write `description = { native_expiry = "exact" }` under `[resource.exec]`
+      it takes no grant that is longer than 60 s, and `max_duration` is 1h
+    2 findings
+    "#);
 }
 
 /// What travels is what `docs/plugins.schema.json` says, in both directions.

@@ -103,8 +103,10 @@ impl Receiver {
                         .map_err(|error| ProviderError::Permanent(format!("`ca_file` can't be read: {}", error.kind())))
                 })
                 .await?;
-                let roots = Certificate::from_pem_bundle(&pem);
-                let roots = roots.map_err(|_| permanent(format!("{shown} has no certificates in PEM")))?;
+                let roots = Certificate::from_pem_bundle(&pem).unwrap_or_default();
+                if roots.is_empty() {
+                    return Err(permanent(format!("{shown} has no certificates in PEM")));
+                }
                 builder =
                     roots.into_iter().fold(builder.tls_built_in_root_certs(false), ClientBuilder::add_root_certificate);
             }
