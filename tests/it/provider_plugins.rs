@@ -1,9 +1,9 @@
 //! The conformance kit: who passes it, and what it says of those who don't.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, process::Command, sync::Arc};
 
 use countersign::provider::{
-    Credential,
+    Credential, ProviderError,
     kit::{Options, Report, Subject},
 };
 use insta::assert_snapshot as is;
@@ -12,9 +12,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::{
     demo::{countersign, countersign_with},
-    door::{Place, map, part},
-    plugins::{BROKEN, PASSWORD_FILE, SUDO_RULE, Works, exec, script},
+    door::{Place, ending_in, map, now, order, part},
+    plugins::{BROKEN, PASSWORD_FILE, SUDO_RULE, Works, exec, pin, script},
     postgres::{self, psql},
+    process::{find_program, is_root, said, until},
 };
 
 /// A word that nobody may say.
@@ -66,7 +67,8 @@ async fn the_shell_example_keeps_every_promise() {
         let Ok(rule) = fs::read_to_string(rules.join(credential.public_id.split(':').next().unwrap())) else {
             return false;
         };
-        let end = credential.not_after.format("%Y%m%d%H%M%SZ").to_string();
+        let last = credential.not_after - chrono::TimeDelta::seconds(1);
+        let end = last.format("%Y%m%d%H%M%SZ").to_string();
         rule.contains(&format!("countersign-test ALL=(root) NOTAFTER={end} NOPASSWD: /usr/bin/true"))
             && part(credential, "run this") == "sudo /usr/bin/true"
     };
@@ -77,11 +79,56 @@ async fn the_shell_example_keeps_every_promise() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left");
 
     let provider = Place::new(&[]).open("exec", "host", &settings);
-    let mut order = crate::support::door::order("host", 7);
+    let mut order = order("host", 7);
     order.holder.name = "countersign-test".into();
     provider.grant(&order).await.unwrap();
     assert!(works(&provider.credential(&order, 1).await.unwrap()));
     provider.revoke(&order).await.unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+/// The shell example's rule, before the real sudo: it lets its holder in, to this command only, and no longer.
+#[tokio::test]
+async fn sudo_itself_ends_what_the_shell_example_has_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = exec(
+        SUDO_RULE,
+        &json!({
+            "settings": { "dir": dir.path(), "command": "/usr/bin/id -u" },
+            "description": { "native_expiry": "exact" },
+        }),
+    );
+    let provider = Place::new(&[]).open("exec", "host", &settings);
+    let mut order = ending_in(&order("host", 7), 5);
+    order.holder.name = "nobody".into();
+    provider.grant(&order).await.unwrap();
+    let sudo = |words: &str| {
+        let as_holder = format!(
+            "mount --bind {} /etc/sudoers.d && exec runuser -u nobody -- sudo -n {words}",
+            dir.path().display()
+        );
+        let mut command = Command::new(find_program(&["/usr/bin/unshare", "/bin/unshare"], "util-linux"));
+        command.args(["--mount", "--propagation", "private", "sh", "-c", &as_holder]).output().unwrap()
+    };
+    assert!(is_root(), "only root may ask the real sudo: run it as root");
+    let (inside, elsewhere) = (sudo("/usr/bin/id -u"), sudo("/usr/bin/true"));
+    assert_eq!((said(&inside).as_str(), inside.status.code()), ("0\n", Some(0)));
+    assert_eq!(elsewhere.status.code(), Some(1), "{}", said(&elsewhere));
+    until("its time is up", || now() > order.not_after);
+    let after = sudo("/usr/bin/id -u");
+    assert_eq!(after.status.code(), Some(1), "{}", said(&after));
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nobody but sudo has ended it");
+    provider.revoke(&order).await.unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    // What sudo does not take is not put there.
+    let mut wrong = order.clone();
+    wrong.not_after = now() + chrono::TimeDelta::minutes(1);
+    wrong.holder.name = "no body = (".into();
+    let refused = provider.grant(&wrong).await;
+    assert!(
+        matches!(&refused, Err(ProviderError::Permanent(words)) if words.contains("visudo does not take the rule")),
+        "{refused:?}"
+    );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
 }
 
@@ -106,7 +153,7 @@ fn the_command_tests_a_file_and_prints_what_the_config_needs() {
         assert_eq!(code, 0, "{said}{errors}");
         let (_, table) = said.split_once("[resource.exec]\n").unwrap();
         let table: toml::Table = toml::from_str(table).unwrap();
-        assert_eq!(table["sha256"].as_str().unwrap(), crate::support::plugins::pin(Path::new(file)));
+        assert_eq!(table["sha256"].as_str().unwrap(), pin(Path::new(file)));
         assert_eq!(table.contains_key("description"), file == SUDO_RULE, "{said}");
     }
 }
@@ -287,13 +334,10 @@ fn the_sample_shows_plugins_as_check_wants_them() {
       the plugin, asked to `describe`: our key is no `whsk_…` with an Ed25519 seed
     2 findings
     ");
+    assert!(hidden.contains(&pin(Path::new(SUDO_RULE))), "the hash in the sample is that of the example");
     let rules = tempfile::tempdir().unwrap();
     let mine = hidden
         .replace("/usr/local/lib/countersign/sudo-rule", SUDO_RULE)
-        .replace(
-            "7f54e73db4df0c3a8f386e03da5dd4dc60ee17c00264e6bb8173f002c4c63ad2",
-            &crate::support::plugins::pin(Path::new(SUDO_RULE)),
-        )
         .replace("/etc/sudoers.d", &rules.path().to_string_lossy());
     let (exec, _) = mine.split_once("[[resource]]\nname         = \"prod-team\"").unwrap();
     is!(check(exec, &["--live"]), @"
@@ -323,7 +367,7 @@ fn every_line_is_what_the_schema_says() {
     };
     let (requests, replies) = (part("request"), part("reply"));
     let dir = tempfile::tempdir().unwrap();
-    let order = crate::support::door::order("app", 7);
+    let order = order("app", 7);
     let verbs = [
         Verb::Describe,
         Verb::Check,
@@ -337,7 +381,7 @@ fn every_line_is_what_the_schema_says() {
     let mut answers = 0;
     for file in [PASSWORD_FILE, SUDO_RULE] {
         for verb in verbs {
-            let mut request = Request::new(verb, format!("{:032x}", 1), "app", crate::support::door::now());
+            let mut request = Request::new(verb, format!("{:032x}", 1), "app", now());
             match verb {
                 Verb::Describe | Verb::Check | Verb::Plan => {}
                 Verb::List => request.log_tag = Some("abcdefgh".into()),

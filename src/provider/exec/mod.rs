@@ -1,7 +1,8 @@
 //! `exec`: a program of the operator's that speaks `countersign.provider/v1`, started anew for each question.
 //!
 //! Its file is pinned by SHA-256 and looked at before each start. What is started is not the file but a sealed copy of
-//! the very bytes that were hashed, so that nobody can put others in between. It gets an environment of
+//! the very bytes that were hashed, so that nobody can put others in between. A program that has granted something is kept,
+//! so that another version of its file doesn't strand the doors that this one has opened. It gets an environment of
 //! its own, a folder of its own to run in, the question and its secrets on standard input, and a deadline:
 //! at the deadline it and all that it started are told to end, and two seconds later they are ended. When it has ended
 //! by itself, what it left behind in its process group is ended too. (A process that makes itself a session of
@@ -25,7 +26,9 @@ use tokio::{sync::Semaphore, time::Instant};
 
 use super::{
     ProviderError, Surroundings, blocking,
+    files::Folder,
     plugin::{Heard, Lost, Message, Plugin, Reach, Sources, Transport},
+    protocol::Verb,
 };
 use run::{Start, Started};
 use settings::ExecSettings;
@@ -43,6 +46,7 @@ struct Program {
     file: PathBuf,
     arguments: Vec<String>,
     pin: [u8; 32],
+    folder: Folder,
     env: BTreeMap<String, SecretString>,
     new_privileges: bool,
     places: Semaphore,
@@ -56,6 +60,7 @@ pub(super) fn plugin(resource: &str, settings: ExecSettings, surroundings: &Surr
         file: file.into(),
         arguments,
         pin,
+        folder: Folder::new(&surroundings.dir, resource),
         env: env.into_iter().filter_map(passed).collect(),
         new_privileges,
         places: Semaphore::new(AT_ONCE_MAX),
@@ -75,7 +80,7 @@ impl Transport for Program {
         let busy = || ProviderError::Retry(format!("more than {AT_ONCE_MAX} of it run at once"));
         let place = tokio::time::timeout_at(deadline, self.places.acquire()).await;
         let _place = place.map_err(|_| busy())?.map_err(|_| busy())?;
-        let started = self.start(message.limit).await?;
+        let started = self.start(message.verb, message.limit).await?;
         started.converse(&message.line, deadline, message.limit).await
     }
 
@@ -92,13 +97,15 @@ impl Transport for Program {
 }
 
 impl Program {
-    async fn start(&self, limit: Duration) -> Result<Started, ProviderError> {
+    async fn start(&self, verb: Verb, limit: Duration) -> Result<Started, ProviderError> {
         let mut env: Vec<(String, SecretString)> = vec![("PATH".into(), PATH.to_owned().into())];
         env.extend(self.env.iter().map(|(name, value)| (name.clone(), value.clone())));
         let start = Start {
             file: self.file.clone(),
             arguments: self.arguments.clone(),
             pin: self.pin,
+            verb,
+            folder: self.folder.clone(),
             env: env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect(),
             new_privileges: self.new_privileges,
             cpu: limit,

@@ -9,15 +9,36 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::host::Copy;
-use crate::provider::ProviderError;
+use crate::provider::{ProviderError, files::Folder, protocol::Verb};
 
 /// Largest program, in bytes.
-const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// So much of it is read at once, in bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
+/// A copy to start. A door that was opened by this very program is also looked at and shut by it when its file has been
+/// replaced since, or is gone: it is kept beside the providers' own files as soon as it grants anything.
+pub fn fit(path: &Path, pin: &[u8; 32], verb: Verb, folder: &Folder) -> Result<Copy, ProviderError> {
+    let name = format!("plugin-{}", hex::encode(pin));
+    match (copy(path, pin), verb) {
+        (Ok(found), Verb::Grant) => {
+            if !folder.path(&name).exists() {
+                let unread =
+                    |error: io::Error| ProviderError::Retry(format!("its copy can't be read: {}", error.kind()));
+                let bytes = fs::read(found.path()).map_err(unread)?;
+                let held = folder.lock()?;
+                folder.write(&name, &bytes, &held)?;
+            }
+            Ok(found)
+        }
+        (Err(error), Verb::Revoke | Verb::List | Verb::Activity) => copy(&folder.path(&name), pin).map_err(|_| error),
+        (Ok(found), _) => Ok(found),
+        (Err(error), _) => Err(error),
+    }
+}
+
 /// A copy of the file that can be started and can't be changed, if it is the one that is pinned.
-pub fn copy(path: &Path, pin: &[u8; 32]) -> Result<Copy, ProviderError> {
+fn copy(path: &Path, pin: &[u8; 32]) -> Result<Copy, ProviderError> {
     let shown = path.display();
     let unread = |error: io::Error| {
         let words = format!("its file {shown} can't be read: {}", error.kind());

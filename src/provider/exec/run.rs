@@ -17,8 +17,9 @@ use super::{
 };
 use crate::provider::{
     ProviderError,
+    files::Folder,
     plugin::{Heard, Lost},
-    protocol::{ASIDE_BYTES_MAX, REPLY_BYTES_MAX},
+    protocol::{ASIDE_BYTES_MAX, REPLY_BYTES_MAX, Verb},
 };
 
 /// How long a process that was told to end may take for it.
@@ -33,6 +34,10 @@ pub struct Start {
     pub file: PathBuf,
     pub arguments: Vec<String>,
     pub pin: [u8; 32],
+    /// What it is started for.
+    pub verb: Verb,
+    /// Where programs are kept that have granted something.
+    pub folder: Folder,
     pub env: Vec<(String, String)>,
     pub new_privileges: bool,
     /// How much of a processor it gets.
@@ -108,7 +113,7 @@ impl Kept {
 impl Start {
     /// Starts it, if its file is the one that is pinned. Blocks.
     pub fn start(self) -> Result<Started, ProviderError> {
-        let copy = pinned::copy(&self.file, &self.pin)?;
+        let copy = pinned::fit(&self.file, &self.pin, self.verb, &self.folder)?;
         let not_started = |error: io::Error| {
             let words = format!("{} can't be started: {error}", self.file.display());
             // All else may pass: too many processes, no memory.

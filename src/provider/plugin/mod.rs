@@ -38,6 +38,8 @@ const ASIDE_CHARS_MAX: usize = 300;
 pub struct Message {
     /// The request's id.
     pub id: String,
+    /// What is asked.
+    pub verb: Verb,
     /// The line, without its end.
     pub line: Zeroizing<Vec<u8>>,
     /// How long the answer is waited for.
@@ -194,7 +196,8 @@ impl Plugin {
     /// The same with another deadline.
     pub(super) async fn speak_within(&self, request: &Request, limit: Duration) -> Result<Said, Lost> {
         let unwritten = |_| ProviderError::Permanent("could not be asked: the request can't be written".into());
-        let message = Message { id: request.id.clone(), line: request.line().map_err(unwritten)?, limit };
+        let line = request.line().map_err(unwritten)?;
+        let message = Message { id: request.id.clone(), verb: request.verb, line, limit };
         let heard = self.wire.exchange(&message).await?;
         let read = Reply::read(&heard.reply, request.verb, &request.id, request.nonce.as_deref());
         match read {
@@ -323,7 +326,11 @@ impl Provider for Plugin {
         checked(order)?;
         let now = self.now();
         not_over(order, now)?;
-        self.learn().await?;
+        // Whatever became of these questions, nothing was granted yet.
+        self.learn().await.map_err(|error| match error {
+            ProviderError::Retry(words) | ProviderError::Unknown(words) => ProviderError::Retry(words),
+            ProviderError::Permanent(words) => ProviderError::Permanent(words),
+        })?;
         if let Some(most) = self.declared.max_ttl_secs
             && order.not_after.signed_duration_since(now) > TimeDelta::seconds(most.into())
         {

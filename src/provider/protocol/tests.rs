@@ -56,7 +56,7 @@ fn a_reply_is_read_whole_or_not_at_all() {
         (Verb::Grant, "[1".into(), "its answer is not one JSON object"),
         (Verb::Grant, line("\"status\":\"ok\"") + " x", "its answer is not one JSON object"),
         (Verb::Grant, "[]".into(), "its answer is not of this form (column 2)"),
-        (Verb::Grant, line("\"status\":\"ok\",\"status\":\"ok\""), "its answer is not of this form (column 67)"),
+        (Verb::Grant, line("\"status\":\"ok\",\"status\":\"ok\""), "its answer is not of this form (column 62)"),
         (Verb::Grant, line("\"status\":\"ok\",\"nonce\":\"2\""), "its answer does not repeat the nonce"),
         (Verb::List, line("\"status\":\"ok\""), "its answer to `list` has no `items`"),
         (
@@ -111,7 +111,7 @@ fn abilities_are_written_as_the_settings_want_them() {
         max_ttl_secs: Some(3600),
     };
     let written = all.written().unwrap();
-    insta::assert_snapshot!(written, @"");
+    insta::assert_snapshot!(written, @r#"{ native_expiry = { floor_secs = 600 }, ends_sessions = "at_not_after", lists = false, shared = true, activity = true, max_ttl_secs = 3600 }"#);
     let back: toml::Table = toml::from_str(&format!("description = {written}")).unwrap();
     let back: Abilities = serde_json::from_value(serde_json::to_value(&back["description"]).unwrap()).unwrap();
     assert_eq!(back, all);
