@@ -210,24 +210,60 @@ fn fourteen_broken_plugins_fail_each_with_its_own_sentence() {
     ");
 }
 
+/// Writes a config with these resources.
+fn config(dir: &Path, resources: &str) {
+    let server = format!("[ledger]\npath = \"{}/ledger\"\norigin = \"example.com/kit\"\n", dir.display());
+    for (file, text) in [
+        ("countersign.toml", server.as_str()),
+        ("people.toml", PEOPLE),
+        ("policy.cedar", ""),
+        ("resources.toml", resources),
+    ] {
+        fs::write(dir.join(file), text).unwrap();
+    }
+}
+
+/// `sweep` needs no ledger: the plugin says what bears a mark, of whatever log, and what is overdue is revoked through it.
+#[tokio::test]
+async fn a_sweep_ends_what_a_plugin_has_left_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let users = dir.path().join("users");
+    let settings = exec(PASSWORD_FILE, &json!({ "settings": { "file": users } }));
+    let resource = json!({
+        "name": "app", "provider": "exec", "approvers": ["group:all"], "max_duration": "1h", "exec": settings,
+    });
+    config(dir.path(), &toml::to_string(&json!({ "resource": [resource] })).unwrap());
+    let provider = Place::new(&[]).open("exec", "app", &settings);
+    let (short, long) = (ending_in(&order("app", 1), 2), order("app", 2));
+    provider.grant(&short).await.unwrap();
+    provider.grant(&long).await.unwrap();
+    until("the first is overdue", || now() > short.not_after);
+    let place = dir.path().to_string_lossy();
+    let (code, said, errors) = countersign(&["sweep", "--config", &place]);
+    let said = said.replace(&short.not_after.format("%Y-%m-%d %H:%M:%S UTC").to_string(), "THEN");
+    is!(format!("{code}\n{said}{errors}"), @"
+    0
+    app (exec): 2 with our mark on the server, 1 to end here
+      cs_abcdefgh_1 (for app) was due THEN: ended
+    ");
+    let left = fs::read_to_string(&users).unwrap();
+    assert!(left.lines().count() == 1 && left.contains(&long.external_id), "{left}");
+    fs::remove_file(&users).unwrap();
+    fs::create_dir(&users).unwrap();
+    let (code, _, errors) = countersign(&["sweep", "--config", &place]);
+    assert!(
+        code == 1 && errors.contains("app (exec) can't be asked: the plugin, asked to `list`: it failed"),
+        "{errors}"
+    );
+}
+
 /// A provider of this binary as a process of its own that is killed in the middle: a plugin that passes on what it is
 /// asked to `providers serve`.
 async fn through_a_process(resource: &str, table: &str, description: &Value, env: &[(&str, &str)]) -> Vec<String> {
     let dir = tempfile::tempdir().unwrap();
+    let head = format!("name = \"{resource}\"\napprovers = [\"group:all\"]\nmax_duration = \"1h\"");
+    config(dir.path(), &format!("[[resource]]\n{head}\n{table}\n"));
     let place = dir.path().display();
-    for (file, text) in [
-        ("countersign.toml", format!("[ledger]\npath = \"{place}/ledger\"\norigin = \"example.com/kit\"\n")),
-        ("people.toml", PEOPLE.to_owned()),
-        ("policy.cedar", String::new()),
-        (
-            "resources.toml",
-            format!(
-                "[[resource]]\nname = \"{resource}\"\napprovers = [\"group:all\"]\nmax_duration = \"1h\"\n{table}\n"
-            ),
-        ),
-    ] {
-        fs::write(dir.path().join(file), text).unwrap();
-    }
     let binary = env!("CARGO_BIN_EXE_countersign");
     let plugin = script(
         dir.path(),
@@ -353,6 +389,36 @@ fn the_sample_shows_plugins_as_check_wants_them() {
       it takes no grant that is longer than 60 s, and `max_duration` is 1h
     2 findings
     "#);
+}
+
+/// The page shows settings that are right, and a description that is one.
+#[test]
+fn the_page_shows_what_is_so() {
+    let page = include_str!("../../docs/plugins.md");
+    let blocks = |language: &str| -> Vec<String> {
+        let start = format!("```{language}\n");
+        page.split(&start).skip(1).map(|rest| rest.split("\n```").next().unwrap().to_owned()).collect()
+    };
+    let key = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+    let mut checked = Vec::new();
+    for block in blocks("toml") {
+        let hash = format!("sha256 = \"{}\"", "0".repeat(64));
+        let block = block.replace("sha256       = \"…\"", &hash).replace("whpk_…", key);
+        let block: Value = toml::from_str(&block).unwrap();
+        let resource = if block["resource"].is_array() { &block["resource"][0] } else { &block["resource"] };
+        for name in ["exec", "webhook"] {
+            if let Some(settings) = resource.get(name) {
+                assert_eq!(countersign::provider::check_settings(name, &map(settings)), [], "{settings}");
+                checked.push(name);
+            }
+        }
+    }
+    assert_eq!(checked, ["exec", "webhook"]);
+    let description = blocks("json").into_iter().find(|block| block.starts_with("{\"native_expiry\"")).unwrap();
+    serde_json::from_str::<countersign::provider::protocol::Abilities>(&description).unwrap();
+    for verb in countersign::provider::protocol::Verb::ALL {
+        assert!(page.contains(&format!("| `{}` |", verb.word())), "{verb:?}");
+    }
 }
 
 /// What travels is what `docs/plugins.schema.json` says, in both directions.

@@ -49,10 +49,14 @@ pub fn keep_privileges() -> io::Result<()> {
     Ok(rustix::thread::set_no_new_privs(true)?)
 }
 
-/// Has a process leave no core file, which would have its secrets in it, and use no more of a processor than this.
-pub fn limit(process: Pid, cpu: Duration) {
+/// So many processors may be busy for a plugin until its deadline.
+const PROCESSORS: u64 = 4;
+
+/// Has a process leave no core file, which would have its secrets in it, and not burn more than it could use until then.
+pub fn limit(process: Pid, deadline: Duration) {
     let most = |number: u64| Rlimit { current: Some(number), maximum: Some(number) };
     // It may be gone already; a limit that can't be set is one that is stricter.
     let _ = prlimit(Some(process), Resource::Core, most(0));
-    let _ = prlimit(Some(process), Resource::Cpu, most(cpu.as_secs().saturating_add(1)));
+    let _ =
+        prlimit(Some(process), Resource::Cpu, most(deadline.as_secs().saturating_add(1).saturating_mul(PROCESSORS)));
 }

@@ -108,7 +108,7 @@ impl Program {
             folder: self.folder.clone(),
             env: env.iter().map(|(name, value)| (name.clone(), value.expose_secret().to_owned())).collect(),
             new_privileges: self.new_privileges,
-            cpu: limit,
+            limit,
         };
         blocking(move || start.start()).await
     }

@@ -40,8 +40,8 @@ pub struct Start {
     pub folder: Folder,
     pub env: Vec<(String, String)>,
     pub new_privileges: bool,
-    /// How much of a processor it gets.
-    pub cpu: Duration,
+    /// How long it may take.
+    pub limit: Duration,
 }
 
 /// A process group that is ended at the latest when this is dropped. As long as its first process is not waited for, its
@@ -137,7 +137,7 @@ impl Start {
         let child = started(command, self.new_privileges).map_err(not_started)?;
         let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         let pid = pid.ok_or_else(|| ProviderError::Unknown("it was gone at once".into()))?;
-        host::limit(pid, self.cpu);
+        host::limit(pid, self.limit);
         Ok(Started { group: Group(Some(pid)), child, pid, _copy: copy, _folder: folder })
     }
 }
