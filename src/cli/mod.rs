@@ -11,6 +11,7 @@ mod explain;
 mod export;
 mod log;
 mod prove;
+mod providers;
 mod rehearse;
 mod reload;
 mod rotate;
@@ -64,6 +65,8 @@ enum Command {
     Export(export::Args),
     /// Have a running service load its config anew
     Reload(reload::Args),
+    /// List the providers and what each can do; test one against its promises
+    Providers(providers::Args),
     /// End what is overdue by its own mark, without ledger or service
     Sweep(sweep::Args),
     /// Read the ledger
@@ -110,6 +113,7 @@ pub fn main() -> ExitCode {
         Command::Prove(args) => prove::main(&args),
         Command::Export(args) => export::main(&args),
         Command::Reload(args) => reload::main(&args),
+        Command::Providers(args) => providers::main(&args),
         Command::Sweep(args) => sweep::main(&args),
         Command::Log(args) => log::main(&args),
         Command::Erase(args) => erase::main(&args),

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod door;
 pub mod jwt;
 pub mod life;
+pub mod plugins;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
