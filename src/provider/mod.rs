@@ -7,18 +7,24 @@
 //! The contract: `grant` and `revoke` are idempotent on [`Order::external_id`]; revoking what is gone succeeds; a
 //! timeout or an unreadable answer is [`ProviderError::Unknown`], never a failure.
 
+mod admin;
 mod files;
+mod mark;
 mod marked;
+mod mysql;
+mod noted;
 mod orders;
 mod postgres;
-
 mod quote;
 mod random;
+mod redis;
 mod register;
 mod registry;
 mod settings;
 mod ssh;
+mod statements;
 pub mod throwaway;
+mod tls;
 mod token;
 
 #[cfg(test)]

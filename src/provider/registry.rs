@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::{
-    Provider, ProviderError, Settings, SettingsProblem, Surroundings, postgres,
+    Provider, ProviderError, Settings, SettingsProblem, Surroundings, mysql, postgres, redis,
     settings::{Reader, did_you_mean, listed},
     ssh, token,
 };
 
 /// The names of the providers in this binary, as they stand in `provider = "…"`.
-pub const NAMES: [&str; 3] = ["postgres", "ssh", "token"];
+pub const NAMES: [&str; 5] = ["mysql", "postgres", "redis", "ssh", "token"];
 /// Longest name of a resource, in bytes: it names a folder.
 const RESOURCE_MAX_BYTES: usize = 64;
 
@@ -37,7 +37,9 @@ pub fn open(
     }
     let mut reader = Reader::new(settings);
     Ok(match name {
+        mysql::NAME => Arc::new(mysql::Mysql::new(resource, mysql::read(&mut reader), surroundings)),
         postgres::NAME => Arc::new(postgres::Postgres::new(resource, postgres::read(&mut reader), surroundings)),
+        redis::NAME => Arc::new(redis::Redis::new(resource, redis::read(&mut reader), surroundings)),
         ssh::NAME => Arc::new(ssh::Ssh::new(resource, ssh::read(&mut reader), surroundings)),
         token::NAME => Arc::new(token::Token::new(resource, token::read(&mut reader), surroundings)),
         _ => return Err(ProviderError::Permanent(unknown(name).0)),
@@ -50,7 +52,9 @@ pub fn open(
 pub fn check_settings(name: &str, settings: &Settings) -> Vec<SettingsProblem> {
     let mut reader = Reader::new(settings);
     match name {
+        mysql::NAME => drop(mysql::read(&mut reader)),
         postgres::NAME => drop(postgres::read(&mut reader)),
+        redis::NAME => drop(redis::read(&mut reader)),
         ssh::NAME => drop(ssh::read(&mut reader)),
         token::NAME => drop(token::read(&mut reader)),
         _ => {
