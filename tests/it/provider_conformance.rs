@@ -8,8 +8,9 @@ use serde_json::json;
 
 use crate::support::{
     door::{Place, TAG, ending_in, order, part},
-    jwt,
+    jwt, mariadb,
     postgres::{Server, psql},
+    redis,
     sshd::{self, Sshd},
 };
 
@@ -97,6 +98,28 @@ async fn postgres_keeps_its_promises() {
     keeps_its_promises(provider, |credential| psql(&part(credential, "URL"), "SELECT count(*) FROM orders").is_ok())
         .await;
     assert_eq!(server.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'cs\\_%'"), "0");
+}
+
+#[tokio::test]
+async fn mysql_keeps_its_promises() {
+    let server = mariadb::Server::start();
+    let place = Place::new(&[("PROD_MYSQL_URL", &server.bot_url())]);
+    let provider = place.open("mysql", "prod", &json!({ "url_env": "PROD_MYSQL_URL", "role": "app_rw" }));
+    keeps_its_promises(provider, |credential| {
+        mariadb::client(&part(credential, "run this"), "SELECT count(*) FROM orders").is_ok()
+    })
+    .await;
+    assert_eq!(server.left(), "");
+}
+
+#[tokio::test]
+async fn redis_keeps_its_promises() {
+    let server = redis::Server::start();
+    let place = Place::new(&[("PROD_REDIS_URL", &server.bot_url())]);
+    let settings = json!({ "url_env": "PROD_REDIS_URL", "rules": ["+@read", "~app:*"] });
+    let provider = place.open("redis", "prod", &settings);
+    keeps_its_promises(provider, |credential| redis::client(&part(credential, "run this"), "GET app:1").is_ok()).await;
+    assert_eq!(server.left(), "");
 }
 
 #[tokio::test]

@@ -122,7 +122,10 @@ fn unknown_providers_and_unfit_names_are_refused() {
         other => panic!("{:?}", other.err()),
     };
     assert_eq!(open("postgress", "prod"), "there is no provider `postgress`; did you mean `postgres`?");
-    assert_eq!(open("oracle", "prod"), "there is no provider `oracle`; known are `postgres`, `ssh`, `token`");
+    assert_eq!(
+        open("oracle", "prod"),
+        "there is no provider `oracle`; known are `mysql`, `postgres`, `redis`, `ssh`, `token`"
+    );
     assert_eq!(
         told("tokn", &json!({}))[0],
         "-: there is no provider `tokn`; did you mean `token`? (did you mean `token`?)"
@@ -130,7 +133,7 @@ fn unknown_providers_and_unfit_names_are_refused() {
     for resource in ["", "..", ".hidden", "a/b", "../etc", "a b", "Zoë", &"x".repeat(65)] {
         assert!(open("ssh", resource).contains("can't name a folder"), "{resource}");
     }
-    assert_eq!(provider::NAMES, ["postgres", "ssh", "token"]);
+    assert_eq!(provider::NAMES, ["mysql", "postgres", "redis", "ssh", "token"]);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{
     super::{ProviderError, orders},
     faults::{Sent, fault, is_forbidden},
     opening::quoted_role,
-    session::{Flavour, Session, identifier, literal, text},
+    session::{Flavour, Session, column, identifier, literal, text},
     settings::MysqlSettings,
 };
 
@@ -91,8 +91,8 @@ async fn profile(session: &mut Session, role: &str, us: &str) -> Result<Option<S
     let sql = "SELECT COUNT(*) FROM mysql.user WHERE User = ?";
     // If we can't see users, that is said already.
     let there = session.try_rows(sql, (role,)).await.ok();
-    let there = there.and_then(|rows| rows.first().and_then(|row| text(row, 0).ok()));
-    Ok(Some(if there.as_deref() == Some("0") {
+    let there = there.and_then(|rows| rows.first().and_then(|row| column::<i64>(row, 0).ok()));
+    Ok(Some(if there == Some(0) {
         no_profile(&quoted)
     } else {
         format!("our login can't grant {quoted}: run as an admin `GRANT {quoted} TO {us} WITH ADMIN OPTION;`")
@@ -189,10 +189,10 @@ pub(super) async fn fit_for_grant(
     }
     let Some(role) = &settings.role else { return Ok(()) };
     let there = match session.try_rows("SELECT COUNT(*) FROM mysql.user WHERE User = ?", (role,)).await {
-        Ok(rows) => rows.first().map(|row| text(row, 0)).transpose()?,
+        Ok(rows) => rows.first().map(|row| column::<i64>(row, 0)).transpose()?,
         Err(e) => return Err(explained(session, &e, settings).await),
     };
-    if there.as_deref() == Some("0") {
+    if there == Some(0) {
         return Err(ProviderError::Permanent(no_profile(&quoted_role(session.flavour, role))));
     }
     Ok(())

@@ -37,6 +37,8 @@ pub(super) enum Flavour {
 #[derive(Clone)]
 pub(super) struct Address {
     opts: Opts,
+    /// The database in the URL: the holder's, not ours.
+    database: Option<String>,
 }
 
 /// What the holder of a grant connects to.
@@ -86,14 +88,16 @@ impl Address {
             Some(_) => return Err(unread()),
         };
         let tls = if tls { Some(trust(ca_file)?) } else { None };
-        let builder = OptsBuilder::from_opts(opts).prefer_socket(false).stmt_cache_size(0).socket(socket);
-        Ok(Self { opts: builder.ssl_opts(tls).into() })
+        let database = opts.db_name().filter(|name| !name.is_empty()).map(ToOwned::to_owned);
+        let builder = OptsBuilder::from_opts(opts).db_name(None::<String>).socket(socket);
+        let builder = builder.prefer_socket(false).stmt_cache_size(0).ssl_opts(tls);
+        Ok(Self { opts: builder.into(), database })
     }
 
     /// The same server, as somebody else.
     pub(super) fn of(&self, user: &str, password: &str) -> Self {
         let builder = OptsBuilder::from_opts(self.opts.clone()).user(Some(user)).pass(Some(password));
-        Self { opts: builder.db_name(None::<String>).into() }
+        Self { opts: builder.into(), database: None }
     }
 
     /// What a holder is shown if the settings don't say otherwise.
@@ -101,7 +105,7 @@ impl Address {
         Shown {
             host: self.opts.ip_or_hostname().to_owned(),
             port: self.opts.tcp_port(),
-            database: self.opts.db_name().filter(|name| !name.is_empty()).map(ToOwned::to_owned),
+            database: self.database.clone(),
             tls: self.opts.ssl_opts().is_some(),
         }
     }
