@@ -7,6 +7,8 @@ use chrono::{DateTime, Utc};
 
 /// What the pattern in a mark begins with.
 const PREFIX: &str = "%R~countersign:";
+/// A selector's three fields, each with its name.
+const SELECTOR_WORDS: usize = 6;
 
 /// A user whose name begins like ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,46 +25,52 @@ pub(super) fn mark(resource: &str, end: DateTime<Utc>) -> String {
     format!("(-@all {PREFIX}{}:{resource})", end.timestamp())
 }
 
-/// The users whose names begin so, from the lines of `ACL LIST`.
-pub(super) fn users(lines: &[String], prefix: &str) -> Vec<User> {
-    lines.iter().filter_map(|line| user(line)).filter(|user| user.name.starts_with(prefix)).collect()
+/// A user, from the texts in the answer to `ACL GETUSER` in their order: each field's name, and what it holds. `None` if
+/// there is no such user.
+pub(super) fn user(name: &str, told: &[String]) -> Option<User> {
+    let at = told.iter().rposition(|word| word == "selectors")?;
+    let (about, selectors) = told.split_at(at);
+    let flags = about.iter().skip_while(|word| *word != "flags").take_while(|word| *word != "passwords");
+    let is_on = flags.into_iter().any(|flag| flag == "on");
+    // A mark is a selector; a pattern of the holder's own is not.
+    let mark = selectors.get(1..).unwrap_or_default().chunks(SELECTOR_WORDS).find_map(read_mark);
+    Some(User { name: name.to_owned(), is_on, mark })
 }
 
-fn user(line: &str) -> Option<User> {
-    let mut words = line.strip_prefix("user ")?.split(' ');
-    let name = words.next()?.to_owned();
-    let rest: Vec<&str> = words.collect();
-    // A mark stands in brackets; a pattern of the holder's own does not.
-    let marked = line.split(" (").skip(1).find_map(|selector| {
-        let selector = selector.split_once(')')?.0;
-        let mut words = selector.split(' ');
-        let pattern = words.find_map(|word| word.strip_prefix(PREFIX))?;
-        let empty = selector.ends_with(" -@all");
-        let (end, resource) = pattern.split_once(':').filter(|_| empty)?;
-        Some((resource.to_owned(), DateTime::from_timestamp(end.parse().ok()?, 0)?))
-    });
-    Some(User { name, is_on: rest.contains(&"on"), mark: marked })
+fn read_mark(selector: &[String]) -> Option<(String, DateTime<Utc>)> {
+    let value = |name: &str| selector.iter().skip_while(|word| *word != name).nth(1);
+    let pattern =
+        value("keys")?.strip_prefix(PREFIX).filter(|_| value("commands").is_some_and(|rules| rules == "-@all"))?;
+    let (end, resource) = pattern.split_once(':')?;
+    Some((resource.to_owned(), DateTime::from_timestamp(end.parse().ok()?, 0)?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn told(on: &str, keys: &str, selector: &[&str]) -> Vec<String> {
+        let mut words =
+            vec!["flags", on, "sanitize-payload", "passwords", "2c26", "commands", "-@all +@read", "keys", keys];
+        words.extend(["channels", "", "selectors"]);
+        words.extend(selector);
+        words.into_iter().map(ToOwned::to_owned).collect()
+    }
+
     #[test]
     fn a_mark_is_read_where_it_stands_and_nowhere_else() {
         let end = DateTime::from_timestamp(1_764_000_000, 0).unwrap();
         assert_eq!(mark("prod-cache", end), "(-@all %R~countersign:1764000000:prod-cache)");
-        let lines = [
-            "user cs_abcdefgh_1 on sanitize-payload #2c26 ~app:* resetchannels -@all +@read (%R~countersign:1764000000:prod-cache resetchannels -@all)",
-            "user cs_abcdefgh_2 off sanitize-payload %R~countersign:1764000000:prod-cache resetchannels -@all +@read",
-            "user cs_abcdefgh_3 on ~* &* +@all (%R~countersign:1764000000:prod-cache resetchannels -@all +get)",
-            "user default on nopass ~* &* +@all",
-        ]
-        .map(ToOwned::to_owned);
-        let found = users(&lines, "cs_");
-        assert_eq!(found.len(), 3);
-        assert_eq!(found[0].mark, Some(("prod-cache".into(), end)));
-        assert!(found[0].is_on && !found[1].is_on);
-        assert_eq!((&found[1].mark, &found[2].mark), (&None, &None));
+        let pattern = "%R~countersign:1764000000:prod-cache";
+        let ours = ["commands", "-@all", "keys", pattern, "channels", ""];
+        let strong = ["commands", "-@all +get", "keys", pattern, "channels", ""];
+        let found = user("x", &told("on", "~app:*", &ours)).unwrap();
+        assert_eq!(found, User { name: "x".into(), is_on: true, mark: Some(("prod-cache".into(), end)) });
+        let found = user("x", &told("off", "~app:*", &[&strong[..], &ours].concat())).unwrap();
+        assert!(!found.is_on && found.mark.is_some(), "the second selector is it");
+        for (keys, selector) in [(pattern, &[][..]), ("~app:*", &strong), ("~selectors", &[])] {
+            assert_eq!(user("x", &told("on", keys, selector)).unwrap().mark, None, "{keys}");
+        }
+        assert_eq!(user("x", &[]), None);
     }
 }

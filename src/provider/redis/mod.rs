@@ -314,13 +314,17 @@ async fn marked(session: &mut Session) -> Result<Marks, ProviderError> {
     Ok(marks)
 }
 
+/// The users whose names begin so.
 async fn users(session: &mut Session, prefix: &str) -> Result<Vec<User>, ProviderError> {
-    let lines = session.texts(&["ACL", "LIST"]).await?;
-    Ok(acl::users(&lines, prefix))
+    let mut names = session.texts(&["ACL", "USERS"]).await?;
+    names.retain(|name| name.starts_with(prefix));
+    let told = session.texts_of_each(&["ACL", "GETUSER"], &names).await?;
+    Ok(names.iter().zip(told).filter_map(|(name, told)| acl::user(name, &told)).collect())
 }
 
 async fn user(session: &mut Session, id: &str) -> Result<Option<User>, ProviderError> {
-    Ok(users(session, id).await?.into_iter().find(|user| user.name == id))
+    let told = session.texts(&["ACL", "GETUSER", id]).await?;
+    Ok(acl::user(id, &told))
 }
 
 async fn is_connected(session: &mut Session, id: &str) -> Result<bool, ProviderError> {

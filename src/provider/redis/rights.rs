@@ -9,10 +9,11 @@ const CLOCK_DIFFERENCE_MAX_SECS: i64 = 30;
 /// The oldest server with selectors, which our mark is one of.
 const SERVER_MIN: u32 = 7;
 /// What we call: as a rule has it, and in words.
-const CALLED: [(&str, &[&str]); 8] = [
+const CALLED: [(&str, &[&str]); 9] = [
     ("acl|setuser", &["ACL", "SETUSER", "x"]),
     ("acl|deluser", &["ACL", "DELUSER", "x"]),
-    ("acl|list", &["ACL", "LIST"]),
+    ("acl|users", &["ACL", "USERS"]),
+    ("acl|getuser", &["ACL", "GETUSER", "x"]),
     ("acl|save", &["ACL", "SAVE"]),
     ("client|list", &["CLIENT", "LIST"]),
     ("client|kill", &["CLIENT", "KILL", "USER", "x"]),

@@ -10,10 +10,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::super::{ProviderError, tls};
 
-/// How long one call may take in all, in seconds.
-pub(super) const CALL_LIMIT_SECS: u64 = 10;
+/// How long one call may take in all, in seconds: a server with very many users takes its time to save them.
+pub(super) const CALL_LIMIT_SECS: u64 = 25;
 /// How long connecting may take, in seconds.
 const CONNECT_LIMIT_SECS: u64 = 5;
+/// Questions that are sent before the first is answered.
+const AT_ONCE: usize = 500;
 /// Longest message of the server that is passed on, in characters.
 const MESSAGE_MAX_CHARS: usize = 300;
 
@@ -122,6 +124,27 @@ impl Session {
     /// Changes something.
     pub(super) async fn change(&mut self, words: &[&str]) -> Result<Value, ProviderError> {
         self.send(words).await.map_err(|e| fault(&e, Sent::Change))
+    }
+
+    /// The answers to several questions of the same kind, each as a list of texts; empty for what isn't there.
+    pub(super) async fn texts_of_each(
+        &mut self,
+        words: &[&str],
+        of: &[String],
+    ) -> Result<Vec<Vec<String>>, ProviderError> {
+        let mut answers = Vec::with_capacity(of.len());
+        for some in of.chunks(AT_ONCE) {
+            let mut questions = redis::pipe();
+            for about in some {
+                let mut command = Cmd::new();
+                words.iter().chain([&about.as_str()]).for_each(|word| drop(command.arg(*word)));
+                questions.add_command(command);
+            }
+            let told: Vec<Value> =
+                questions.query_async(&mut self.connection).await.map_err(|e| fault(&e, Sent::Question))?;
+            answers.extend(told.iter().map(texts));
+        }
+        Ok(answers)
     }
 
     async fn send(&mut self, words: &[&str]) -> Result<Value, RedisError> {

@@ -34,7 +34,8 @@ const FURNITURE: [&str; 4] = [
     "CREATE USER admin@'%' IDENTIFIED BY 'adminpw'; GRANT ALL PRIVILEGES ON *.* TO admin@'%' WITH GRANT OPTION",
     "CREATE DATABASE orders; CREATE TABLE orders.orders (id INT PRIMARY KEY, item TEXT); \
      INSERT INTO orders.orders VALUES (1, 'cogwheel'), (2, 'card'); CREATE DATABASE countersign",
-    "CREATE ROLE app_rw; GRANT SELECT, INSERT, UPDATE, DELETE ON orders.* TO app_rw",
+    "CREATE ROLE app_rw; GRANT SELECT, INSERT, UPDATE, DELETE ON orders.* TO app_rw; \
+     GRANT app_rw TO admin@'%' WITH ADMIN OPTION",
     "CREATE USER csbot@'%' IDENTIFIED BY 'botpw'; GRANT CREATE USER, PROCESS, CONNECTION ADMIN ON *.* TO csbot@'%'; \
      GRANT SELECT (User, Host, is_role, default_role) ON mysql.user TO csbot@'%'; \
      GRANT EVENT ON countersign.* TO csbot@'%'; GRANT app_rw TO csbot@'%' WITH ADMIN OPTION",

@@ -1,6 +1,7 @@
 //! Stand-ins, real servers and a real browser for the tests.
 
 pub mod browser;
+pub mod certs;
 pub mod demo;
 pub mod door;
 pub mod jwt;

@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     process::{Child, ChildStdout, Command, Stdio},
 };
 
@@ -16,7 +16,7 @@ use super::process::{Kept, find_program, free_port, said, until};
 /// Who is there at first.
 const USERS: &str = "user default off\n\
                      user admin on >adminpw ~* &* +@all\n\
-                     user csbot on >botpw resetchannels -@all +acl|whoami +acl|dryrun +acl|setuser +acl|deluser +acl|list \
+                     user csbot on >botpw resetchannels -@all +acl|whoami +acl|dryrun +acl|setuser +acl|deluser +acl|users +acl|getuser \
                      +acl|save +client|list +client|kill +config|get +info +time\n";
 
 /// A running server; it ends with the test.
@@ -37,8 +37,29 @@ impl Server {
 
     /// The same with more options.
     pub fn start_with(more: &[&str]) -> Self {
+        Self::start_as(more, Some(USERS))
+    }
+
+    /// The same with more users.
+    pub fn start_among(others: &str) -> Self {
+        Self::start_as(&[], Some(&format!("{USERS}{others}")))
+    }
+
+    /// The same without an ACL file: its users are in its memory alone.
+    pub fn start_plain() -> Self {
+        let words: Vec<&str> = USERS
+            .lines()
+            .flat_map(|line| line.split_whitespace())
+            .map(|word| if word == "user" { "--user" } else { word })
+            .collect();
+        Self::start_as(&words, None)
+    }
+
+    fn start_as(more: &[&str], users: Option<&str>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("users.acl"), USERS).unwrap();
+        if let Some(users) = users {
+            fs::write(dir.path().join("users.acl"), users).unwrap();
+        }
         let mut server =
             Self { kept: None, port: free_port(), more: more.iter().map(ToString::to_string).collect(), dir };
         server.resume();
@@ -86,12 +107,10 @@ impl Server {
         let dir = self.dir.path().display().to_string();
         let mut arguments: Vec<String> =
             ["--bind", "127.0.0.1", "--dir", &dir, "--daemonize", "no", "--save", ""].map(ToOwned::to_owned).into();
-        arguments.extend([
-            "--port".to_owned(),
-            self.port.to_string(),
-            "--aclfile".to_owned(),
-            format!("{dir}/users.acl"),
-        ]);
+        arguments.extend(["--port".to_owned(), self.port.to_string()]);
+        if self.dir.path().join("users.acl").exists() {
+            arguments.extend(["--aclfile".to_owned(), format!("{dir}/users.acl")]);
+        }
         arguments.extend(["--logfile".to_owned(), format!("{dir}/log")]);
         arguments.extend(self.more.iter().cloned());
         let program = find_program(&["/usr/bin/redis-server"], "redis-server");
@@ -140,6 +159,18 @@ impl Live {
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         line.trim().to_owned()
+    }
+}
+
+impl Live {
+    /// What it says to more words, to its end.
+    pub fn last_words(mut self, words: &str) -> String {
+        let mut input = self.child.stdin.take().unwrap();
+        let _ = input.write_all(format!("{words}\n").as_bytes());
+        drop(input);
+        let mut said = String::new();
+        self.output.read_to_string(&mut said).unwrap();
+        said
     }
 }
 
