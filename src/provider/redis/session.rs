@@ -137,7 +137,9 @@ impl Session {
             let mut questions = redis::pipe();
             for about in some {
                 let mut command = Cmd::new();
-                words.iter().chain([&about.as_str()]).for_each(|word| drop(command.arg(*word)));
+                for word in words.iter().chain([&about.as_str()]) {
+                    command.arg(*word);
+                }
                 questions.add_command(command);
             }
             let told: Vec<Value> =
