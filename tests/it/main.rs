@@ -16,6 +16,7 @@ mod crash_rounds;
 mod drift;
 mod explain;
 mod faults;
+mod four_doors;
 mod house;
 mod playground;
 mod playground_browser;

@@ -1,4 +1,4 @@
-//! `mysql`: grants on a real MariaDB, with a bot that is no superuser and the ordinary client.
+//! `mysql`: grants on a real `MariaDB`, with a bot that is no superuser and the ordinary client.
 
 use std::sync::Arc;
 
@@ -338,17 +338,17 @@ async fn what_is_not_ours_is_left_alone() {
             "{refused:?}"
         );
     }
-    assert_eq!(scene.ids().await, [ours.external_id.clone()]);
+    assert_eq!(scene.ids().await, std::slice::from_ref(&ours.external_id));
     // Another resource on the same server has the same users before it and lists its own.
     let other = scene.place.open("mysql", "stage-db", &json!({ "url_env": "URL", "role": "app_rw" }));
     assert_eq!(other.list(TAG).await.unwrap(), []);
     let marks = other.marked().await.unwrap().unwrap();
-    assert_eq!(marks.unmarked, [foreign.external_id.clone()]);
+    assert_eq!(marks.unmarked, std::slice::from_ref(&foreign.external_id));
     assert_eq!(marks.items.len(), 2, "of every log and every resource");
     assert!(marks.items.iter().all(|item| item.resource == "prod-db"));
     // One whose event somebody dropped is known by our note.
     scene.server.sql(&format!("DROP EVENT countersign.{}", ours.external_id));
-    assert_eq!(scene.ids().await, [ours.external_id.clone()]);
+    assert_eq!(scene.ids().await, std::slice::from_ref(&ours.external_id));
     scene.provider.revoke(&ours).await.unwrap();
     other.revoke(&theirs).await.unwrap();
     assert_eq!(scene.server.left(), foreign.external_id);
@@ -407,7 +407,7 @@ async fn a_hundred_thousand_users_are_no_trouble() {
     let order = order("prod-db", 1);
     let credential = scene.granted(&order).await;
     assert_eq!(client(&line(&credential), COUNT).unwrap(), "2");
-    assert_eq!(scene.ids().await, [order.external_id.clone()]);
+    assert_eq!(scene.ids().await, std::slice::from_ref(&order.external_id));
     assert_eq!(scene.provider.check().await.unwrap(), Vec::<String>::new());
     scene.provider.revoke(&order).await.unwrap();
     assert_eq!(scene.server.left(), "");

@@ -1,6 +1,6 @@
 //! What an error of the server means: surely not done, surely not to be done, or nobody knows.
 
-use mysql_async::{Error, IoError};
+use mysql_async::{DriverError, Error, IoError};
 
 use super::super::ProviderError;
 
@@ -71,12 +71,10 @@ fn reason(error: &Error) -> String {
     match error {
         Error::Io(IoError::Io(error)) => error.to_string(),
         Error::Io(IoError::Tls(error)) => error.to_string(),
-        // An address that can't be used is told when it is read; values are in none of these.
-        Error::Driver(error) => match error {
-            mysql_async::DriverError::ConnectionClosed => "the connection is closed".into(),
-            mysql_async::DriverError::NoClientSslFlagFromServer => "the server does not support TLS".into(),
-            _ => "the answer can't be read".into(),
-        },
+        // The others may quote what was sent or answered.
+        Error::Driver(DriverError::ConnectionClosed) => "the connection is closed".into(),
+        Error::Driver(DriverError::NoClientSslFlagFromServer) => "the server does not support TLS".into(),
+        Error::Driver(_) => "the answer can't be read".into(),
         Error::Other(_) => "the answer can't be read".into(),
         Error::Url(_) => "the address can't be used".into(),
         Error::Server(answer) => answer.message.clone(),

@@ -41,35 +41,36 @@ pub(super) fn caching_sha2(password: &str) -> Result<String, ProviderError> {
 /// longer than the 16 bytes that the paper has.
 fn sha256_crypt(key: &[u8], salt: &[u8], rounds: usize) -> String {
     let repeated = |digest: &[u8], length: usize| digest.iter().copied().cycle().take(length).collect::<Vec<u8>>();
-    let b = Sha256::new().chain_update(key).chain_update(salt).chain_update(key).finalize();
-    let mut a = Sha256::new().chain_update(key).chain_update(salt).chain_update(repeated(&b, key.len()));
+    // The names in the paper: B, A, P, S and C.
+    let second = Sha256::new().chain_update(key).chain_update(salt).chain_update(key).finalize();
+    let mut first = Sha256::new().chain_update(key).chain_update(salt).chain_update(repeated(&second, key.len()));
     let mut bits = key.len();
     while bits > 0 {
         if bits & 1 == 1 {
-            a.update(b);
+            first.update(second);
         } else {
-            a.update(key);
+            first.update(key);
         }
         bits >>= 1;
     }
-    let mut last = a.finalize();
-    let dp = key.iter().fold(Sha256::new(), |hash, _| hash.chain_update(key)).finalize();
-    let p = repeated(&dp, key.len());
+    let mut last = first.finalize();
+    let keys = key.iter().fold(Sha256::new(), |hash, _| hash.chain_update(key)).finalize();
+    let keys = repeated(&keys, key.len());
     let times = 16 + usize::from(last.first().copied().unwrap_or_default());
-    let ds = (0..times).fold(Sha256::new(), |hash, _| hash.chain_update(salt)).finalize();
-    let s = repeated(&ds, salt.len());
+    let salts = (0..times).fold(Sha256::new(), |hash, _| hash.chain_update(salt)).finalize();
+    let salts = repeated(&salts, salt.len());
     for round in 0..rounds {
         let odd = round % 2 == 1;
-        let mut c = Sha256::new();
-        c.update(if odd { &p[..] } else { &last[..] });
+        let mut hash = Sha256::new();
+        hash.update(if odd { &keys[..] } else { &last[..] });
         if round % 3 != 0 {
-            c.update(&s);
+            hash.update(&salts);
         }
         if round % 7 != 0 {
-            c.update(&p);
+            hash.update(&keys);
         }
-        c.update(if odd { &last[..] } else { &p[..] });
-        last = c.finalize();
+        hash.update(if odd { &last[..] } else { &keys[..] });
+        last = hash.finalize();
     }
     let byte = |index: usize| u32::from(last.get(index).copied().unwrap_or_default());
     let mut text = String::with_capacity(43);

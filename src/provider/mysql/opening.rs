@@ -51,7 +51,7 @@ impl Opening<'_> {
             closing::close(session, settings, id, self.known).await?;
             (found, hosts) = (None, Vec::new());
         }
-        let there = hosts.iter().any(|host| *host == settings.user_host);
+        let there = hosts.contains(&settings.user_host);
         let made = self.make(session, found.is_some(), there).await;
         if let Err(error) = made {
             if there || matches!(error, ProviderError::Unknown(_)) {
@@ -117,7 +117,7 @@ impl Opening<'_> {
             done.map_err(|error| statements::about("creation_statements", number, error))?;
         }
         let hosts = closing::hosts(session, &self.order.external_id).await?;
-        if hosts.iter().any(|host| *host == self.settings.user_host) {
+        if hosts.contains(&self.settings.user_host) {
             return Ok(());
         }
         Err(ProviderError::Permanent(format!(

@@ -262,7 +262,7 @@ pub(super) fn unread(error: &mysql_async::Error) -> ProviderError {
     ))
 }
 
-/// The first two numbers of a version; MariaDB's may come after a `5.5.5-` for old clients.
+/// The first two numbers of a version; that of `MariaDB` may come after a `5.5.5-` for old clients.
 fn version(text: &str) -> (u32, u32) {
     let text = text.strip_prefix("5.5.5-").unwrap_or(text);
     let mut numbers = text.split(|c: char| !c.is_ascii_digit()).map(|number| number.parse().unwrap_or_default());

@@ -30,7 +30,7 @@ pub(super) async fn close(
     let found = session.rows(ROLE, &[&id]).await?;
     let Some(role) = found.first() else { return Ok(()) };
     let oid: u32 = column(role, 0)?;
-    if !known.contains(&oid) && !Mark::of(column(role, 1)?, id).is_some() {
+    if !known.contains(&oid) && Mark::of(column(role, 1)?, id).is_none() {
         return Err(not_ours(id));
     }
     let name = escape_identifier(id);

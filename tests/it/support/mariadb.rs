@@ -1,4 +1,4 @@
-//! A real MariaDB for a test: its own copy of a data folder that is made once a checkout.
+//! A real `MariaDB` for a test: its own copy of a data folder that is made once a checkout.
 //!
 //! In it: a superuser `admin`, a bot `csbot` with the rights the provider asks for and no more, a profile role `app_rw`,
 //! a database `orders` with a table `orders` that `app_rw` may read and change, and a database for our events.
@@ -164,9 +164,9 @@ impl Live {
             .spawn()
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        let mut live = Self { child, output };
-        assert_eq!(live.ask("SELECT 'ready'"), "ready", "the client is let in");
-        live
+        let mut session = Self { child, output };
+        assert_eq!(session.ask("SELECT 'ready'"), "ready", "the client is let in");
+        session
     }
 
     /// One line of an answer; empty if the session has ended.
