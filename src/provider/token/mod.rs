@@ -47,21 +47,15 @@ pub(super) struct TokenSettings {
 
 /// Takes the settings out of `reader`.
 pub(super) fn read(reader: &mut Reader<'_>) -> TokenSettings {
+    let issuer = reader.text("issuer").unwrap_or_else(|| "countersign".into());
+    let audience = reader.text("audience");
     let key_file = reader.text("key_file");
     let rotate_days = reader.number("rotate_days", 1..=ROTATE_DAYS_MAX);
     if key_file.is_some() && rotate_days.is_some() {
-        reader.problem(
-            "rotate_days",
-            "stands beside `key_file`",
-            "a key of your own is replaced by you: put another in its file",
-        );
+        let hint = "a key of your own is replaced by you: put another in its file";
+        reader.problem("rotate_days", "stands beside `key_file`", hint);
     }
-    TokenSettings {
-        issuer: reader.text("issuer").unwrap_or_else(|| "countersign".into()),
-        audience: reader.text("audience"),
-        key_file,
-        rotate_days: rotate_days.unwrap_or(ROTATE_DAYS),
-    }
+    TokenSettings { issuer, audience, key_file, rotate_days: rotate_days.unwrap_or(ROTATE_DAYS) }
 }
 
 /// The provider; its parts are shared with the threads that block.
