@@ -73,13 +73,13 @@ pub(super) fn statement(
              KILL USER {name}; END"
         ),
         Flavour::MySql => format!(
-            "BEGIN {declared} DECLARE over INT DEFAULT 0; DECLARE it BIGINT UNSIGNED; \
-             DECLARE live CURSOR FOR SELECT ID FROM information_schema.PROCESSLIST WHERE USER = {name}; \
-             DECLARE CONTINUE HANDLER FOR NOT FOUND SET over = 1; \
+            "BEGIN {declared} DECLARE all_seen INT DEFAULT 0; DECLARE session_id BIGINT UNSIGNED; \
+             DECLARE live_sessions CURSOR FOR SELECT ID FROM information_schema.PROCESSLIST WHERE USER = {name}; \
+             DECLARE CONTINUE HANDLER FOR NOT FOUND SET all_seen = 1; \
              DECLARE CONTINUE HANDLER FOR SQLEXCEPTION BEGIN END; \
-             ALTER USER IF EXISTS {user} ACCOUNT LOCK; OPEN live; \
-             each: LOOP FETCH live INTO it; IF over THEN LEAVE each; END IF; KILL it; END LOOP; CLOSE live; \
-             DROP USER IF EXISTS {user}; END"
+             ALTER USER IF EXISTS {user} ACCOUNT LOCK; OPEN live_sessions; \
+             ending: LOOP FETCH live_sessions INTO session_id; IF all_seen THEN LEAVE ending; END IF; \
+             KILL session_id; END LOOP; CLOSE live_sessions; DROP USER IF EXISTS {user}; END"
         ),
     };
     format!("{verb} EVENT {event} ON SCHEDULE AT {at} ON COMPLETION PRESERVE ENABLE COMMENT {comment} DO {body}")
