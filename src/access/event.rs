@@ -435,6 +435,16 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<RequestId>,
     },
+    /// Somebody searches the ledger.
+    #[serde(rename = "log.read")]
+    LogRead {
+        /// The message's index; what is looked for stands there.
+        message: u64,
+        /// Who.
+        by: SubjectId,
+        /// Whether they may read all of it, or only what concerns them.
+        whole: bool,
+    },
     /// Something that concerns a whole channel stands there.
     #[serde(rename = "bulletin.posted")]
     BulletinPosted {
@@ -456,6 +466,9 @@ pub enum Event {
         channel: String,
         /// The platform's id of the message.
         message: String,
+        /// The newest step of its history that stands below it, by its entry's index.
+        #[serde(default, skip_serializing_if = "is_none_yet")]
+        told: u64,
     },
     /// Somebody was told.
     #[serde(rename = "notice.sent")]
@@ -472,4 +485,9 @@ pub enum Event {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over like this")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over like this")]
+fn is_none_yet(index: &u64) -> bool {
+    *index == 0
 }

@@ -42,7 +42,7 @@ pub struct NotAnEvent {
 
 impl Event {
     /// The kinds that this module writes and reads, besides the ledger's own.
-    pub const KINDS: [&'static str; 35] = [
+    pub const KINDS: [&'static str; 36] = [
         "service.started",
         "clock.jumped",
         "subject.enrolled",
@@ -75,6 +75,7 @@ impl Event {
         "digest.made",
         "drift.found",
         "drift.closed",
+        "log.read",
         "bulletin.posted",
         "card.posted",
         "notice.sent",
@@ -126,6 +127,7 @@ impl Event {
             | Self::PreapprovalWithdrawn { .. }
             | Self::RulesLoaded { .. }
             | Self::DigestMade { .. }
+            | Self::LogRead { .. }
             | Self::BulletinPosted { .. }
             | Self::AccessRequested { .. } => None,
         }
@@ -243,6 +245,7 @@ impl Event {
             | Self::DigestMade { .. }
             | Self::DriftFound { .. }
             | Self::DriftClosed { .. }
+            | Self::LogRead { .. }
             | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => None,
@@ -294,6 +297,7 @@ impl Event {
             | Self::DigestMade { .. }
             | Self::DriftFound { .. }
             | Self::DriftClosed { .. }
+            | Self::LogRead { .. }
             | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => None,

@@ -7,7 +7,7 @@ use crate::access::{Action, DurationError, Finding, Refusal, RequestId, Span, St
 use super::{Input, card::Button};
 
 /// The words, each with how it is used and what it does: the help, and the source of "did you mean".
-pub const WORDS: [(&str, &str, &str); 15] = [
+pub const WORDS: [(&str, &str, &str); 16] = [
     (
         "request",
         "`/access [request] <resource> <duration> [from <time>] <reason>`",
@@ -44,6 +44,11 @@ pub const WORDS: [(&str, &str, &str); 15] = [
         "allow",
         "`/access allow <person> <resource> <duration> [within <duration>] <reason>`",
         "approves ahead what somebody may ask for, within 8h if you say nothing else",
+    ),
+    (
+        "log",
+        "`/access log [words]`",
+        "the newest entries of the ledger that have all of these words, as far as you may read",
     ),
     ("verify", "`/access verify`", "the signed head of the ledger, and whether the chain holds"),
     ("help", "`/access help`", "this"),
@@ -87,15 +92,59 @@ pub fn read(input: &Input) -> Result<Action, Refusal> {
     }
 }
 
-fn line_of(line: &str) -> Result<Action, Refusal> {
+/// A request that is not finished, as far as it goes: for a form that finishes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Draft {
+    /// Whether it is a break-glass.
+    pub glass: bool,
+    /// What was said so far; may be empty.
+    pub resource: String,
+    /// As it was typed; may be empty.
+    pub duration: String,
+    /// May be empty.
+    pub reason: String,
+}
+
+/// What a form is to be opened for: `/access` alone, or a request that lacks something. `None` for everything else.
+#[must_use]
+pub fn draft(line: &str) -> Option<Draft> {
+    let line = after_the_slash(line);
+    let (word, rest) = split(line);
+    let (glass, said, rest) = match word.to_ascii_lowercase().as_str() {
+        "request" => (false, true, rest),
+        "break-glass" => (true, true, rest),
+        _ => (false, false, line),
+    };
+    let (resource, after) = split(rest);
+    let (duration, reason) = split(after);
+    let known = WORDS.iter().any(|(known, _, _)| resource.eq_ignore_ascii_case(known));
+    let slipped = !said && duration.parse::<Span>().is_err() && slip(resource).is_some();
+    if known || slipped || !(duration.is_empty() || reason.is_empty()) {
+        return None;
+    }
+    let (resource, duration, reason) = (resource.to_owned(), duration.to_owned(), reason.to_owned());
+    Some(Draft { glass, resource, duration, reason })
+}
+
+/// A line without the `/access` before it, which people type or paste although it is already there.
+#[must_use]
+pub fn after_the_slash(line: &str) -> &str {
     let line = line.trim();
-    let line = line.strip_prefix("/access").map_or(line, str::trim_start);
+    match line.strip_prefix("/access") {
+        Some(rest) if rest.is_empty() || rest.starts_with(char::is_whitespace) => rest.trim_start(),
+        Some(_) | None => line,
+    }
+}
+
+fn line_of(line: &str) -> Result<Action, Refusal> {
+    let line = after_the_slash(line);
     let (word, rest) = split(line);
     match word.to_ascii_lowercase().as_str() {
         "" | "help" => Ok(Action::Help),
         "request" => request(rest),
         "mine" => alone("mine", rest, Action::Mine),
         "list" => alone("list", rest, Action::List),
+        "log" => Ok(Action::Log { words: rest.split_whitespace().map(str::to_owned).collect() }),
         "verify" => alone("verify", rest, Action::Verify),
         "show" => id("show", rest).and_then(|(request, rest)| alone("show", rest, Action::Read { request })),
         "done" => id("done", rest).and_then(|(request, rest)| alone("done", rest, Action::Done { request })),

@@ -9,7 +9,7 @@ use super::{
     writer::{Batch, Writer},
 };
 use crate::{
-    access::{self, Action, Answer, Command, Message, Posted, ProviderOutcome, Refusal, RequestId, hear},
+    access::{self, Action, Answer, Command, Event, Message, Posted, ProviderOutcome, Refusal, RequestId, hear},
     chat::{Reply, answer},
     provider::Credential,
 };
@@ -28,14 +28,15 @@ impl Writer {
             Job::StrayShut { drift, lane, result } => self.stray_shut(batch, (drift, &lane), result),
             Job::Drawn { request, place, card, result } => {
                 let later = (self.setup.clock.as_ref(), &self.to_self);
-                if let Some(message) = self.lanes.drawn(request, &place, &card, result, later) {
+                if let Some(standing) = self.lanes.drawn(request, &place, &card, result, later) {
                     let Posted { chat, channel } = place;
-                    self.command(batch, &Command::CardPosted { request, chat, channel, message });
+                    self.command(batch, &Command::CardPosted { request, chat, channel, standing });
                 }
                 batch.touched.insert(request);
             }
-            Job::Told { request, notice, to, result } => {
-                if self.lanes.told(request, notice, to, result, (self.setup.clock.as_ref(), &self.to_self)) {
+            Job::Told { request, notice, to, reached, result } => {
+                let later = (self.setup.clock.as_ref(), &self.to_self);
+                if self.lanes.told((request, notice, to), reached, result, later) {
                     self.command(batch, &Command::NoticeSent { request, notice, to });
                 }
             }
@@ -49,6 +50,7 @@ impl Writer {
                 };
                 batch.owed.push((reply, Owed::Ready(answer)));
             }
+            Job::Look(look) => batch.looks.push(look),
             Job::Rest(asked) => self.asked_for_rest.push(asked),
             Job::Posted { bulletin, chat, result } => {
                 if let Some(message) =
@@ -76,6 +78,11 @@ impl Writer {
             message.action = Err(Refusal::Busy(request));
         }
         let heard = hear(&self.state, batch.moment(), &message);
+        // Whose entries alone may be read, if not all.
+        let read = heard.events.iter().find_map(|event| {
+            let Event::LogRead { message, by, whole } = event else { return None };
+            Some((*message, (!whole).then_some(*by)))
+        });
         for event in heard.events {
             self.fold(batch, event);
         }
@@ -83,6 +90,10 @@ impl Writer {
             Answer::Refused(refusal) => Owed::Ready(answer::refused(&refusal)),
             Answer::Again(seen) => Owed::Again(seen),
             Answer::Done(about) => match (message.action, about) {
+                (Ok(Action::Log { words }), _) => match read {
+                    Some((before, own)) => Owed::Search { words, before, own },
+                    None => Owed::Ready(answer::busy()),
+                },
                 (Ok(Action::Show { .. }), Some(request)) => Owed::Credential { request },
                 (Ok(action), about) => Owed::Read { action, about, who: heard.who },
                 (Err(refusal), _) => Owed::Ready(answer::refused(&refusal)),

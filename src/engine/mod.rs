@@ -15,9 +15,11 @@ mod posts;
 mod recovery;
 mod rest;
 pub mod rulebook;
+mod search;
 mod service;
 mod shared;
 mod sweep;
+mod views;
 mod writer;
 
 use std::sync::Arc;
