@@ -17,7 +17,7 @@ use std::{
 
 use async_trait::async_trait;
 use countersign::{
-    access::{Chat, Event, RequestId, Resource, Span, Target},
+    access::{Chat, Event, RequestId, Resource, Span, Standing, Target},
     chat::{
         Adapter, Bulletin, ChatError, Inbound, Input, Notice, Service as _,
         card::{Button, Card, Status},
@@ -52,9 +52,9 @@ impl Adapter for Screen {
         false
     }
 
-    async fn put_card(&self, channel: &str, _: Option<&str>, card: &Card) -> Result<String, ChatError> {
+    async fn put_card(&self, channel: &str, _: Option<&Standing>, card: &Card) -> Result<Standing, ChatError> {
         let _ = self.0.send((card.request.0, card.status));
-        Ok(format!("{channel}/{}", card.request.0))
+        Ok(Standing { message: format!("{channel}/{}", card.request.0), told: 0 })
     }
 
     async fn direct(&self, _: &str, key: &str, _: &Notice) -> Result<String, ChatError> {

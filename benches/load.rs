@@ -21,7 +21,7 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use countersign::{
-    access::{Chat, RequestId, Resource, Span, Target},
+    access::{Chat, RequestId, Resource, Span, Standing, Target},
     chat::{
         Adapter, Bulletin, ChatError, Inbound, Input, Notice, Reply, Service as _, Tone,
         card::{Button, Card, Span as Run},
@@ -122,8 +122,8 @@ impl Adapter for Quick {
         false
     }
 
-    async fn put_card(&self, channel: &str, _: Option<&str>, card: &Card) -> Result<String, ChatError> {
-        Ok(format!("{channel}/{}", card.request.0))
+    async fn put_card(&self, channel: &str, _: Option<&Standing>, card: &Card) -> Result<Standing, ChatError> {
+        Ok(Standing { message: format!("{channel}/{}", card.request.0), told: 0 })
     }
 
     async fn direct(&self, _: &str, key: &str, _: &Notice) -> Result<String, ChatError> {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDateTime, NaiveTime, Utc};
 
-use super::{Chat, FailureClass, Finding, RequestId, Span, SubjectId};
+use super::{Chat, FailureClass, Finding, RequestId, Span, Standing, SubjectId};
 
 /// Something that came out of a chat, parsed by the chat's grammar but not yet judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -217,7 +217,7 @@ pub enum Command {
         /// Its public name and its end, or what went wrong.
         outcome: Result<(String, DateTime<Utc>), (FailureClass, String)>,
     },
-    /// A card was posted for the first time.
+    /// A card was posted for the first time, or more of its history was written below it.
     CardPosted {
         /// Which request.
         request: RequestId,
@@ -225,8 +225,8 @@ pub enum Command {
         chat: Chat,
         /// In which channel.
         channel: String,
-        /// The platform's id of the message.
-        message: String,
+        /// What stands there.
+        standing: Standing,
     },
     /// A notice was sent.
     NoticeSent {

@@ -456,6 +456,9 @@ pub enum Event {
         channel: String,
         /// The platform's id of the message.
         message: String,
+        /// The newest step of its history that stands below it, by its entry's index.
+        #[serde(default, skip_serializing_if = "is_none_yet")]
+        told: u64,
     },
     /// Somebody was told.
     #[serde(rename = "notice.sent")]
@@ -472,4 +475,9 @@ pub enum Event {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over like this")]
 fn is_zero(number: &u32) -> bool {
     *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over like this")]
+fn is_none_yet(index: &u64) -> bool {
+    *index == 0
 }

@@ -3,7 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Call, Decision, Drift, Event, Happening, Personal, Phase, Posted, Request, Span, Stored, SubjectId, state::Review,
+    Call, Decision, Drift, Event, Happening, Personal, Phase, Posted, Request, Span, Standing, Stored, SubjectId,
+    state::Review,
 };
 
 impl Request {
@@ -179,8 +180,9 @@ impl Request {
                 true
             }
             Event::DriftFound { .. } | Event::DriftClosed { .. } => self.drifted(event),
-            Event::CardPosted { chat, channel, message, .. } => {
-                self.cards.insert(Posted { chat: *chat, channel: channel.clone() }, message.clone());
+            Event::CardPosted { chat, channel, message, told, .. } => {
+                let standing = Standing { message: message.clone(), told: *told };
+                self.cards.insert(Posted { chat: *chat, channel: channel.clone() }, standing);
                 false
             }
             Event::NoticeSent { notice, to, .. } => {

@@ -41,6 +41,6 @@ pub use rules::{PolicyId, Question, Refreshing, Resource, Right, Rules, Verdict}
 pub use settle::settle;
 pub use span::{DurationError, Span};
 pub use state::{
-    Bulletin, Decision, Files, Happening, Phase, Posted, Preapproval, Request, Review, Seen, State, Stored, Stray,
-    Subject, Topic,
+    Bulletin, Decision, Files, Happening, Phase, Posted, Preapproval, Request, Review, Seen, Standing, State, Stored,
+    Stray, Subject, Topic,
 };

@@ -212,6 +212,15 @@ pub trait Rules: Send + Sync {
     fn security_channel(&self) -> Option<String>;
     /// Whether somebody may do something. Never asked whether one may approve or review one's own: that is code.
     fn judge(&self, question: &Question<'_>) -> Verdict;
+    /// [`Rules::judge`] without the words.
+    fn allows(&self, question: &Question<'_>) -> bool {
+        matches!(self.judge(question), Verdict::Yes(_))
+    }
+    /// Whether somebody might be allowed it, with the right words at the right time. For what is offered to them, never
+    /// for deciding.
+    fn might(&self, _right: Right, who: &str, resource: &str) -> bool {
+        self.knows(who) && self.resource(resource).is_some()
+    }
     /// Who may do it, by name, sorted: `question.who` is not looked at, and `question.requester` is never one of them.
     /// For telling people whom to ask.
     fn those_who_may(&self, question: &Question<'_>) -> Vec<String>;

@@ -204,6 +204,15 @@ pub struct Posted {
     pub channel: String,
 }
 
+/// The message that a card is, as its platform knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Standing {
+    /// The platform's id of the message.
+    pub message: String,
+    /// The newest step of the request's history that stands below the card, by its entry's index; 0 if none does.
+    pub told: u64,
+}
+
 /// One ask and all that became of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
@@ -266,7 +275,7 @@ pub struct Request {
     /// The indexes of all entries that are about it, the first its own.
     pub entries: Vec<u64>,
     /// The messages that show it.
-    pub cards: BTreeMap<Posted, String>,
+    pub cards: BTreeMap<Posted, Standing>,
     /// Who was told what.
     pub told: BTreeSet<(Notice, SubjectId)>,
 }

@@ -238,9 +238,9 @@ pub fn one(state: &State, request: &Request) -> Reply {
         line
     }));
     lines.extend(card.plan.iter().map(|step| plain(format!("Will be done: {step}"))));
-    lines.extend(card.history.into_iter().map(|(at, what)| {
-        let mut line = vec![Span::Time(at), Span::Text(" ".into())];
-        line.extend(what);
+    lines.extend(card.history.into_iter().map(|step| {
+        let mut line = vec![Span::Time(step.at), Span::Text(" ".into())];
+        line.extend(step.line);
         line
     }));
     lines.push(vec![

@@ -158,6 +158,17 @@ pub struct Field {
     pub value: Line,
 }
 
+/// Something that happened to a request.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Step {
+    /// The index of its entry in the ledger.
+    pub seq: u64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What, in words.
+    pub line: Line,
+}
+
 /// The message that shows a request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Card {
@@ -176,7 +187,7 @@ pub struct Card {
     /// What exactly will be done, a line each: the provider's plan.
     pub plan: Vec<String>,
     /// What has happened so far, oldest first.
-    pub history: Vec<(DateTime<Utc>, Line)>,
+    pub history: Vec<Step>,
     /// The buttons that mean something now, with their labels.
     pub buttons: Vec<(Button, String)>,
     /// The first eight hex digits of the leaf hash of the request's entry.

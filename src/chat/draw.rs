@@ -3,10 +3,10 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    card::{Button, Card, Field, Line, Span, Status},
+    card::{Button, Card, Field, Line, Span, Status, Step},
     plain,
 };
-use crate::access::{self, Call, Cause, Drift, Event, Finding, Phase, Request, State, SubjectId};
+use crate::access::{self, Call, Cause, Drift, Event, Finding, Happening, Phase, Request, State, SubjectId};
 
 /// The leaf hash is shown by its first digits.
 pub const PROOF_CHARS: usize = 8;
@@ -27,12 +27,16 @@ pub fn card(state: &State, request: &Request) -> Card {
         headline,
         fields: fields(request, requester),
         plan: request.plan.clone(),
-        history: request.history.iter().map(|step| (step.at, happened(state, request, &step.event))).collect(),
+        history: request.history.iter().map(|step| drawn(state, request, step)).collect(),
         buttons: buttons(request),
         proof: leaf.chars().take(PROOF_CHARS).collect(),
         terms: leaf,
         summary,
     }
+}
+
+fn drawn(state: &State, request: &Request, step: &Happening) -> Step {
+    Step { seq: step.seq, at: step.at, line: happened(state, request, &step.event) }
 }
 
 fn title(request: &Request) -> String {

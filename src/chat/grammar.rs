@@ -87,9 +87,52 @@ pub fn read(input: &Input) -> Result<Action, Refusal> {
     }
 }
 
-fn line_of(line: &str) -> Result<Action, Refusal> {
+/// A request that is not finished, as far as it goes: for a form that finishes it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Draft {
+    /// Whether it is a break-glass.
+    pub glass: bool,
+    /// What was said so far; may be empty.
+    pub resource: String,
+    /// As it was typed; may be empty.
+    pub duration: String,
+    /// May be empty.
+    pub reason: String,
+}
+
+/// What a form is to be opened for: `/access` alone, or a request that lacks something. `None` for everything else.
+#[must_use]
+pub fn draft(line: &str) -> Option<Draft> {
+    let line = after_the_slash(line);
+    let (word, rest) = split(line);
+    let (glass, said, rest) = match word.to_ascii_lowercase().as_str() {
+        "request" => (false, true, rest),
+        "break-glass" => (true, true, rest),
+        _ => (false, false, line),
+    };
+    let (resource, after) = split(rest);
+    let (duration, reason) = split(after);
+    let known = WORDS.iter().any(|(known, _, _)| resource.eq_ignore_ascii_case(known));
+    let slipped = !said && duration.parse::<Span>().is_err() && slip(resource).is_some();
+    if known || slipped || !(duration.is_empty() || reason.is_empty()) {
+        return None;
+    }
+    let (resource, duration, reason) = (resource.to_owned(), duration.to_owned(), reason.to_owned());
+    Some(Draft { glass, resource, duration, reason })
+}
+
+/// A line without the `/access` before it, which people type or paste although it is already there.
+#[must_use]
+pub fn after_the_slash(line: &str) -> &str {
     let line = line.trim();
-    let line = line.strip_prefix("/access").map_or(line, str::trim_start);
+    match line.strip_prefix("/access") {
+        Some(rest) if rest.is_empty() || rest.starts_with(char::is_whitespace) => rest.trim_start(),
+        Some(_) | None => line,
+    }
+}
+
+fn line_of(line: &str) -> Result<Action, Refusal> {
+    let line = after_the_slash(line);
     let (word, rest) = split(line);
     match word.to_ascii_lowercase().as_str() {
         "" | "help" => Ok(Action::Help),

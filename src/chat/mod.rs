@@ -7,17 +7,21 @@
 pub mod answer;
 pub mod bulletin;
 pub mod card;
+mod channels;
 pub mod draw;
 pub mod grammar;
 pub mod notice;
 pub mod playground;
 pub mod text;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use secrecy::SecretString;
 
-use crate::access::{Chat, RequestId};
+use crate::access::{Chat, RequestId, Span as Duration, Standing};
 use card::{Button, Card, Line, Span};
+pub use channels::Channels;
 
 /// Something typed or pressed in a chat, before anybody has decided what it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,6 +107,9 @@ pub struct Bulletin {
 #[error("{0}")]
 pub struct ChatError(pub String);
 
+/// The account of a principal on a platform, by the principal's name: for mentions.
+pub type Mentions = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// One platform, as the engine sees it: it makes messages look like cards.
 #[async_trait]
 pub trait Adapter: Send + Sync {
@@ -111,9 +118,14 @@ pub trait Adapter: Send + Sync {
     /// Whether the platform forgets its messages when this process ends (the playground does): they are then posted
     /// again after a start.
     fn forgets(&self) -> bool;
-    /// Makes the request's message in `channel` look like `card`: `posted` is the platform's id of the message if
-    /// there is one already. Returns the id. Idempotent.
-    async fn put_card(&self, channel: &str, posted: Option<&str>, card: &Card) -> Result<String, ChatError>;
+    /// The platform's own channel behind a name of ours: two names may mean the same one, which then gets one card.
+    fn channel(&self, name: &str) -> String {
+        name.to_owned()
+    }
+    /// Makes the request's message in `channel` look like `card`, and writes what is new of its history below it where
+    /// the platform has a place for that. `posted` is what stands there already, if anything does. Returns what stands
+    /// there now. Idempotent.
+    async fn put_card(&self, channel: &str, posted: Option<&Standing>, card: &Card) -> Result<Standing, ChatError>;
     /// Sends a direct message. `key` names this very notice: the same key twice is one message. Returns its id.
     async fn direct(&self, account: &str, key: &str, notice: &Notice) -> Result<String, ChatError>;
     /// Posts to a channel, the usual one if none is named. `key` names this very bulletin: the same key twice is one
@@ -121,11 +133,41 @@ pub trait Adapter: Send + Sync {
     async fn post(&self, channel: Option<&str>, key: &str, bulletin: &Bulletin) -> Result<String, ChatError>;
 }
 
+/// Something that a person may ask for. It is offered, and not yet promised: what they ask is judged when they ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The resource.
+    pub resource: String,
+    /// What it is.
+    pub description: String,
+    /// The longest access, if they may ask for it.
+    pub longest: Option<Duration>,
+    /// The longest access by break-glass, if they may break the glass for it.
+    pub glass: Option<Duration>,
+}
+
+/// What concerns one person now, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overview {
+    /// What they hold, or what is being opened or shut for them.
+    pub held: Vec<Card>,
+    /// What waits for their decision or their review.
+    pub waiting: Vec<Card>,
+    /// What they asked for and nobody has decided yet.
+    pub asked: Vec<Card>,
+}
+
 /// What an adapter may ask of the service behind it.
 #[async_trait]
 pub trait Service: Send + Sync {
     /// Does what was typed or pressed, and answers once it is durable.
     async fn submit(&self, inbound: Inbound) -> Reply;
+    /// What an account may ask for, sorted by name; nothing for strangers.
+    async fn offers(&self, chat: Chat, account: &str) -> Vec<Offer>;
+    /// What concerns the person behind an account; nothing for strangers.
+    async fn overview(&self, chat: Chat, account: &str) -> Overview;
+    /// The card of a request that is not over for long, if the account is somebody's.
+    async fn card(&self, chat: Chat, account: &str, request: RequestId) -> Option<Card>;
     /// The newest entries and the signed head, for a running view. `most` entries at the most, newest last.
     async fn ledger(&self, most: usize) -> LedgerView;
     /// Checks the whole chain and says what was found, in words; the flag is whether all is well.

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 a finding (the chain doesn't verify, the config is wrong, the ledger can't be used), 2 usage,
 //! 70 a fault of ours.
 
+mod chats;
 mod check;
 mod demo;
 mod erase;

@@ -15,7 +15,12 @@ use tokio::{
     sync::watch,
 };
 
-use super::{Stop, shelf::Shelf, status::Status};
+use super::{
+    Stop,
+    chats::{self, Chats},
+    shelf::Shelf,
+    status::Status,
+};
 use crate::{
     access::Files,
     chat::{Adapter, Service, playground},
@@ -111,12 +116,7 @@ pub fn doors(config: &Live, surroundings: &Surroundings, clock: &Arc<dyn Clock>)
 /// The rules of a config: its facts, its policies, and the sources of its groups.
 pub fn rules(config: &Config, env: &BTreeMap<String, SecretString>) -> Result<Policies, Stop> {
     let server = &config.server;
-    let token = |file: Option<&PathBuf>, name: &str| match file {
-        Some(file) => std::fs::read_to_string(file)
-            .map(|text| text.trim().to_owned().into())
-            .map_err(|error| format!("the token's file can't be read: {error}")),
-        None => env.get(name).cloned().ok_or_else(|| format!("`{name}` is not set")),
-    };
+    let token = |file: Option<&PathBuf>, name: &str| chats::secret(file, env, name);
     let platform = |url: &Option<String>, usual: &str, token, place: Option<&String>| Platform {
         api_url: url.clone().unwrap_or_else(|| usual.to_owned()),
         token,
@@ -166,6 +166,7 @@ fn schedule(config: &Config) -> Option<Schedule> {
 
 /// A running service.
 pub struct Running {
+    chats: Chats,
     live: Live,
     shelf: Shelf,
     dir: PathBuf,
@@ -197,7 +198,11 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let shelf = Shelf::of(&surroundings.data);
     let doors = doors(&live, &surroundings, &clock);
     let page = Arc::new(page(config, &clock));
-    let adapters: Vec<Arc<dyn Adapter>> = if on_page { vec![Arc::clone(&page) as _] } else { Vec::new() };
+    let chats = Chats::new(&live, &surroundings.env)?;
+    let mut adapters = chats.adapters();
+    if on_page {
+        adapters.push(Arc::clone(&page) as Arc<dyn Adapter>);
+    }
     let book = Rulebook::new(book(config, &surroundings.env)?);
     book.rules().refresh(clock.now()).await;
     keep_fresh(Arc::clone(&book), Arc::clone(&clock));
@@ -220,8 +225,10 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let (stopper, mut told) = watch::channel(false);
     let mut router =
         web::router(web::PublicLog { dir: surroundings.data.join("public") }, documents(live.clone(), doors));
+    let service: Arc<dyn Service> = Arc::clone(&engine.handle) as _;
+    router = router.merge(chats.router(&service));
     if on_page {
-        router = router.merge(playground::router(Arc::clone(&page), Arc::clone(&engine.handle) as Arc<dyn Service>));
+        router = router.merge(playground::router(Arc::clone(&page), Arc::clone(&service)));
         let mut size = engine.handle.shared().size();
         let page = Arc::clone(&page);
         tokio::spawn(async move {
@@ -238,10 +245,11 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
         };
         axum::serve(listener, router).with_graceful_shutdown(over).await
     });
+    chats.listen(&service);
     let status = Status::mine();
     status.write(&surroundings.data)?;
     let Surroundings { config: dir, data, env, .. } = surroundings;
-    Ok(Running { live, shelf, dir, data, env, clock, status, engine, address, stopper, server })
+    Ok(Running { chats, live, shelf, dir, data, env, clock, status, engine, address, stopper, server })
 }
 
 /// Has the sources of groups asked again before their answers are too old: what the clock brings about, such as an access
@@ -367,6 +375,8 @@ impl Running {
             return result.map_err(|fatal| stop(fatal, "has stopped"));
         }
         tracing::info!("stopping");
+        // Who speaks now is not answered any more, and is to see that nobody is there.
+        self.chats.stop().await;
         self.engine.stop().await;
         // Whoever looks for the service finds by the ledger's lock that there is none.
         let _ = std::fs::remove_file(Status::path(&self.data));

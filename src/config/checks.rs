@@ -2,7 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Person, Problem, Server, problem::Source, resources::Read};
+use super::{
+    Person, Problem, Server,
+    chats::{is_discord_id, is_slack_id},
+    problem::Source,
+    resources::Read,
+};
 use crate::{
     access::{Chat, Right},
     policy::{Book, Facts, Policies},
@@ -42,6 +47,7 @@ impl Checks<'_> {
         let rules = draft.and_then(|book| Policies::new(self.facts.clone(), book.clone()).ok());
         let mut told: BTreeSet<String> = BTreeSet::new();
         for read in resources {
+            problems.extend(self.unknown_channel(source, read));
             if let Some(rules) = &rules {
                 problems.extend(Self::decidable(source, read, rules));
                 problems.extend(self.breakable(source, read, rules));
@@ -61,6 +67,23 @@ impl Checks<'_> {
             }
         }
         problems
+    }
+
+    /// Channels that a resource names and a chat that is set up doesn't know.
+    fn unknown_channel(&self, source: &Source<'_>, read: &Read) -> Vec<Problem> {
+        let Some(offset) = read.channel else { return Vec::new() };
+        let channel = &read.guarded.resource.channel;
+        let (slack, discord) = (&self.server.slack.channels, &self.server.discord.channels);
+        let chats = [("Slack", "slack", slack), ("Discord", "discord", discord)];
+        // An id of one platform is nothing that the other could know.
+        let somewhere = is_slack_id(channel) || is_discord_id(channel);
+        let unknown = chats.into_iter().filter_map(|(chat, table, channels)| {
+            let channels = channels.as_ref().filter(|channels| !somewhere && !channels.named.contains_key(channel))?;
+            let words = format!("{chat} has no channel for `{channel}`, so its cards go to `{}`", channels.usual);
+            let hint = format!("name it in `[{table}]`: `channels = {{ {channel} = \"…\" }}`");
+            Some(warning(source, offset, words, &hint))
+        });
+        unknown.collect()
     }
 
     fn reachable(&self, name: &str) -> bool {

@@ -12,6 +12,7 @@
 //!
 //! Secrets are never in these files: a key or a value that looks like one is a mistake.
 
+pub mod chats;
 mod checks;
 mod look_alike;
 mod people;
@@ -233,4 +234,9 @@ fn name_in(reader: &Reader<'_>, key: &str, text: reader::Placed<String>) -> Opti
     let hint = "a name is lower case letters, digits, `.`, `_` and `-`, at most 64, from a letter or a digit";
     reader.report(text.offset, format!("`{key}` is no name: {:?}", text.value), Some(hint.into()));
     None
+}
+
+/// Reads a key that has to be a channel: a name of ours, or a platform's own id.
+fn channel_in(reader: &Reader<'_>, text: reader::Placed<String>) -> Option<reader::Placed<String>> {
+    if chats::is_slack_id(&text.value) { Some(text) } else { name_in(reader, "channel", text) }
 }

@@ -217,6 +217,15 @@ impl<'r, 'a> Table<'r, 'a> {
         Some(items.iter().filter_map(|item| self.text_of(key, item)).collect())
     }
 
+    /// All texts of a table whose keys are chosen freely.
+    pub fn all_texts(&self) -> Vec<(String, Placed<String>)> {
+        let texts = self.keys.iter().filter_map(|(key, value)| {
+            let name: &Cow<'_, str> = key.get_ref();
+            Some((name.to_string(), self.text_of(name, value)?))
+        });
+        texts.collect()
+    }
+
     /// A table within.
     pub fn inner(&self, key: &'static str) -> Option<Table<'r, 'a>> {
         let value = self.value(key)?;

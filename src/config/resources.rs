@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::{
+    channel_in,
     look_alike::LookAlikes,
     name_in,
     people::Person,
@@ -44,6 +45,8 @@ pub struct Read {
     pub quorum: usize,
     /// Where `approvers` stand.
     pub approvers: usize,
+    /// Where `channel` stands, if it does.
+    pub channel: Option<usize>,
     /// Where `break_glass` stands, if it does.
     pub break_glass: Option<usize>,
     /// Whether all that `approvers` names is there.
@@ -104,7 +107,9 @@ fn resource(reader: &Reader<'_>, table: Table<'_, '_>, known: &Known<'_>) -> Opt
     let escalate_after = span_or("escalate_after", |limits| limits.escalate_after);
     let review_within = span_or("review_within", |limits| limits.review_within);
     let zone = zone(&table, "timezone").or_else(|| limits.map(|limits| limits.zone));
-    let channel = table.text("channel").and_then(|text| name_in(reader, "channel", text)).map(|text| text.value);
+    let channel = table.text("channel").and_then(|text| channel_in(reader, text));
+    let channel_offset = channel.as_ref().map(|text| text.offset);
+    let channel = channel.map(|text| text.value);
     let channel = channel.or_else(|| known.server.and_then(|server| server.playground_channel.clone()));
     let target = target(reader, &table);
     table.finish(&provider::NAMES);
@@ -135,6 +140,7 @@ fn resource(reader: &Reader<'_>, table: Table<'_, '_>, known: &Known<'_>) -> Opt
         offset,
         approvers: approvers_offset,
         quorum: quorum_offset,
+        channel: channel_offset,
         break_glass: break_glass_offset,
         approvers_whole,
     })

@@ -29,6 +29,8 @@ enum Kind {
     Text,
     /// A principal, a group, a resource, a channel or a tag.
     Name,
+    /// A channel: a name, or a platform's own id.
+    Channel,
     /// A duration like `30m`.
     Span,
     Url,
@@ -36,6 +38,8 @@ enum Kind {
     /// A whole number from 1 to this.
     Number(u32),
     Texts,
+    /// Texts by names that are chosen freely.
+    Named,
     /// `group:<name>` or `person:<name>`.
     Whos,
     Table(&'static [Key]),
@@ -106,12 +110,23 @@ const DIGEST: &[Key] = &[
     key("timezone", Kind::Text, "The zone that it is meant in, for example Europe/Berlin"),
 ];
 const SLACK: &[Key] = &[
+    key("mode", Kind::Text, "How it reaches us: socket (usual) or http"),
     key("team_id", Kind::Text, "The workspace that ids without a team are of"),
+    key("channel", Kind::Text, "Where cards go unless a resource says otherwise, by its id"),
+    key("channels", Kind::Named, "The ids of channels by our names"),
     key("api_url", Kind::Url, "The base of the Web API"),
     key("bot_token_file", Kind::Text, "A file with the bot's token, in place of SLACK_BOT_TOKEN"),
+    key("app_token_file", Kind::Text, "A file with the app's token, in place of SLACK_APP_TOKEN"),
+    key("signing_secret_file", Kind::Text, "A file with the signing secret, in place of SLACK_SIGNING_SECRET"),
 ];
 const DISCORD: &[Key] = &[
+    key("mode", Kind::Text, "How it reaches us: gateway (usual) or http"),
     key("guild_id", Kind::Text, "The guild that ids without one are of"),
+    key("application_id", Kind::Text, "The application that the bot belongs to"),
+    key("public_key", Kind::Text, "The application's public key, 64 hex digits"),
+    key("channel", Kind::Text, "Where cards go unless a resource says otherwise, by its id"),
+    key("channels", Kind::Named, "The ids of channels by our names"),
+    key("ping_role", Kind::Text, "The role that is mentioned with every new card, by its id"),
     key("api_url", Kind::Url, "The base of the API"),
     key("bot_token_file", Kind::Text, "A file with the bot's token, in place of DISCORD_BOT_TOKEN"),
 ];
@@ -138,7 +153,7 @@ const RESOURCE: &[Key] = &[
     key("escalate_after", Kind::Span, "After how long others may approve it too"),
     key("review_within", Kind::Span, "How long after its end a break-glass is to be reviewed"),
     key("timezone", Kind::Text, "The zone that times of day are meant in"),
-    key("channel", Kind::Name, "The channel its cards go to"),
+    key("channel", Kind::Channel, "The channel its cards go to: a name, or a platform's own id"),
 ];
 const PERSON: &[Key] = &[
     need("name", Kind::Name, "The name in rules, cards and the log"),
@@ -192,6 +207,7 @@ fn kind(kind: &Kind) -> Value {
     match kind {
         Kind::Text => json!({"type": "string"}),
         Kind::Name => json!({"type": "string", "pattern": NAME}),
+        Kind::Channel => json!({"type": "string", "pattern": format!("{NAME}|^[A-Z][A-Z0-9]{{1,31}}$")}),
         Kind::Span => {
             json!({"type": "string", "pattern": "^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$", "minLength": 2})
         }
@@ -199,6 +215,9 @@ fn kind(kind: &Kind) -> Value {
         Kind::Flag => json!({"type": "boolean"}),
         Kind::Number(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
         Kind::Texts => json!({"type": "array", "items": {"type": "string"}}),
+        Kind::Named => {
+            json!({"type": "object", "propertyNames": {"pattern": NAME}, "additionalProperties": {"type": "string"}})
+        }
         Kind::Whos => json!({"type": "array", "items": {"type": "string", "pattern": "^(group|person):[a-z0-9]"}}),
         Kind::Table(keys) => table(keys),
         Kind::Tables(keys) => json!({"type": "array", "items": table(keys)}),

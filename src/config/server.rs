@@ -9,7 +9,7 @@ use cron::Schedule;
 use regex::{Regex, RegexBuilder};
 
 use super::{
-    people::is_https_or_loopback,
+    chats::{self, Discord, PagerDuty, Slack},
     problem::nearest,
     reader::{Placed, Reader, Table},
     secrets,
@@ -46,9 +46,9 @@ pub struct Server {
     pub security_channel: Option<String>,
     /// Who they are, as they stand in the file.
     pub security: Vec<Placed<String>>,
-    /// Slack, as far as people and groups need it.
+    /// Slack.
     pub slack: Slack,
-    /// Discord, as far as people and groups need it.
+    /// Discord.
     pub discord: Discord,
     /// Where on-call schedules are asked.
     pub pagerduty: PagerDuty,
@@ -56,41 +56,6 @@ pub struct Server {
     pub ticket_pattern: Option<Regex>,
     /// For how long a source's word on who is in a group is good, in seconds.
     pub group_cache_secs: u64,
-}
-
-/// `[slack]`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Slack {
-    /// Whether the table is there.
-    pub on: bool,
-    /// The workspace that ids without a team are of.
-    pub team_id: Option<String>,
-    /// The base of the Web API.
-    pub api_url: Option<String>,
-    /// A file with the bot's token, in place of `SLACK_BOT_TOKEN`.
-    pub bot_token_file: Option<PathBuf>,
-}
-
-/// `[discord]`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Discord {
-    /// Whether the table is there.
-    pub on: bool,
-    /// The guild that ids without one are of, and whose roles are asked for.
-    pub guild_id: Option<String>,
-    /// The base of the API.
-    pub api_url: Option<String>,
-    /// A file with the bot's token, in place of `DISCORD_BOT_TOKEN`.
-    pub bot_token_file: Option<PathBuf>,
-}
-
-/// `[pagerduty]`.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct PagerDuty {
-    /// The base of the REST API.
-    pub api_url: Option<String>,
-    /// A file with the token, in place of `PAGERDUTY_TOKEN`.
-    pub token_file: Option<PathBuf>,
 }
 
 /// What holds for every resource that doesn't say otherwise.
@@ -125,7 +90,7 @@ pub fn read(reader: &Reader<'_>) -> Option<Server> {
         listen
     });
     let playground_channel = top.inner("playground").map(|table| {
-        let channel = table.text("channel").and_then(|text| super::name_in(reader, "channel", text));
+        let channel = table.text("channel").and_then(|text| super::channel_in(reader, text));
         table.finish(&[]);
         channel.map_or_else(|| "approvals".to_owned(), |channel| channel.value)
     });
@@ -133,15 +98,15 @@ pub fn read(reader: &Reader<'_>) -> Option<Server> {
     let ticket_pattern = ticket_pattern(limits_table.as_ref());
     let group_cache = limits_table.as_ref().and_then(|table| span(table, "group_cache"));
     let limits = limits(limits_table);
-    let (slack, discord) = (slack_of(top.inner("slack")), discord_of(top.inner("discord")));
-    let pagerduty = pagerduty_of(top.inner("pagerduty"));
+    let (slack, discord) = (chats::slack(top.inner("slack")), chats::discord(top.inner("discord")));
+    let pagerduty = chats::pagerduty(top.inner("pagerduty"));
     let digest = top.inner("digest").and_then(|table| {
         let plan = plan(reader, &table, limits.zone);
         table.finish(&[]);
         plan
     });
     let (security_channel, security) = top.inner("security").map_or_else(Default::default, |table| {
-        let channel = table.text("channel").and_then(|text| super::name_in(reader, "channel", text));
+        let channel = table.text("channel").and_then(|text| super::channel_in(reader, text));
         let people = table.texts("people").unwrap_or_default();
         table.finish(&[]);
         (channel.map(|channel| channel.value), people)
@@ -183,43 +148,6 @@ fn ticket_pattern(table: Option<&Table<'_, '_>>) -> Option<Regex> {
             None
         }
     }
-}
-
-fn slack_of(table: Option<Table<'_, '_>>) -> Slack {
-    let Some(table) = table else { return Slack::default() };
-    let team_id = table.text("team_id").map(|text| text.value);
-    let (api_url, bot_token_file) = (api_url(&table), file(&table, "bot_token_file"));
-    table.finish(&[]);
-    Slack { on: true, team_id, api_url, bot_token_file }
-}
-
-fn discord_of(table: Option<Table<'_, '_>>) -> Discord {
-    let Some(table) = table else { return Discord::default() };
-    let guild_id = table.text("guild_id").map(|text| text.value);
-    let (api_url, bot_token_file) = (api_url(&table), file(&table, "bot_token_file"));
-    table.finish(&[]);
-    Discord { on: true, guild_id, api_url, bot_token_file }
-}
-
-fn pagerduty_of(table: Option<Table<'_, '_>>) -> PagerDuty {
-    let Some(table) = table else { return PagerDuty::default() };
-    let (api_url, token_file) = (api_url(&table), file(&table, "token_file"));
-    table.finish(&[]);
-    PagerDuty { api_url, token_file }
-}
-
-/// Where a platform is asked: it gets our token, so nobody in between may read it.
-fn api_url(table: &Table<'_, '_>) -> Option<String> {
-    let text = table.text("api_url")?;
-    if !is_https_or_loopback(&text.value) {
-        let hint = "the token would go over plain HTTP; only loopback may do without TLS";
-        table.reader().report(text.offset, "`api_url` is to be an `https://` address", Some(hint.into()));
-    }
-    Some(text.value.trim_end_matches('/').to_owned())
-}
-
-fn file(table: &Table<'_, '_>, key: &'static str) -> Option<PathBuf> {
-    table.text(key).map(|text| PathBuf::from(text.value))
 }
 
 fn limits(table: Option<Table<'_, '_>>) -> Limits {

@@ -94,6 +94,53 @@ fn names_are_compared_whole() {
     }
 }
 
+#[test]
+fn the_chats_of_the_design_load() {
+    let server = SERVER.replace("[playground]\n", "")
+        + "[slack]\nmode = \"socket\"\nteam_id = \"T0123456789\"\nchannel = \"C0123456789\"\n\
+         channels = { orders = \"C0000000002\" }\napi_url = \"https://slack.com/api\"\n\
+         [discord]\nmode = \"http\"\nguild_id = \"112233445566778899\"\napplication_id = \"112233445566778800\"\n\
+         public_key = \"00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\"\nchannel = \"112233445566778811\"\n";
+    let people =
+        PEOPLE.replace("name = \"bea\"\n", "name = \"bea\"\nslack = \"U1\"\ndiscord = \"990000000000000001\"\n");
+    let resources = RESOURCES.replace("max_duration", "channel = \"C0000000003\"\nmax_duration");
+    let config = load(folder(&server, &resources, &people).path()).unwrap();
+    assert_eq!(config.warnings, Vec::<Problem>::new());
+    assert_eq!(config.server.discord.mode, chats::DiscordMode::Http);
+    assert_eq!(config.server.discord.public_key.map(|key| key.first().copied()), Some(Some(0)));
+    let channels = config.server.slack.channels.unwrap();
+    assert_eq!(channels.usual, "C0123456789");
+    assert_eq!(channels.named.get("orders").map(String::as_str), Some("C0000000002"));
+    assert_eq!(config.facts.resource("api").unwrap().channel, "C0000000003");
+}
+
+#[test]
+fn what_a_chat_lacks_is_told() {
+    let server = format!(
+        "{SERVER}[slack]\nmode = \"sockets\"\nchannel = \"#approvals\"\nchannels = {{ security = \"security\" }}\n\
+         [discord]\nmode = \"http\"\nchannel = \"112233445566778811\"\n"
+    );
+    insta::assert_snapshot!(told(&server, RESOURCES, PEOPLE));
+}
+
+#[test]
+fn a_channel_that_no_chat_knows_is_doubted() {
+    let server = format!("{SERVER}[slack]\nteam_id = \"T1\"\nchannel = \"C1\"\nchannels = {{ orders = \"C2\" }}\n");
+    let resources = |channel| RESOURCES.replace("max_duration", &format!("channel = \"{channel}\"\nmax_duration"));
+    let doubts = |channel| {
+        let config = load(folder(&server, &resources(channel), PEOPLE).path()).unwrap();
+        config
+            .warnings
+            .iter()
+            .map(|doubt| doubt.words.clone())
+            .filter(|words| words.contains("channel"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(doubts("orders"), Vec::<String>::new());
+    assert_eq!(doubts("C3"), Vec::<String>::new());
+    assert_eq!(doubts("order"), ["Slack has no channel for `order`, so its cards go to `C1`"]);
+}
+
 proptest::proptest! {
     /// Whatever stands in the files, loading ends with a config or with problems, never otherwise.
     #[test]

@@ -17,7 +17,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    access::{Effect, Notice, Posted, Request, RequestId, SubjectId, effects_of, notices},
+    access::{Chat, Effect, Notice, Posted, Request, RequestId, Standing, SubjectId, effects_of, notices},
     chat::{Adapter, ChatError, Reply, answer, card::Card, draw, notice},
 };
 
@@ -42,6 +42,9 @@ pub enum Lane {
     Shared(String, SubjectId),
 }
 
+/// Somebody who is being told something about a request.
+pub type Telling = (RequestId, Notice, SubjectId);
+
 /// What is under way outside.
 #[derive(Default)]
 pub struct Lanes {
@@ -52,7 +55,9 @@ pub struct Lanes {
     /// Lanes that were or became busy while a target is being listed, by listing.
     during: HashMap<String, HashSet<Lane>>,
     cards: HashMap<(RequestId, Posted), CardLane>,
-    telling: HashSet<(RequestId, Notice, SubjectId)>,
+    telling: HashSet<Telling>,
+    /// The platforms on which somebody was told already, while another one is away.
+    reached: HashMap<Telling, BTreeSet<Chat>>,
     telling_failures: HashMap<RequestId, u32>,
 }
 
@@ -102,22 +107,22 @@ impl Lanes {
         (self.busy.remove(lane).flatten(), self.waiting.remove(lane).unwrap_or_default())
     }
 
-    /// A card was drawn, or not. The message's id if it was.
+    /// A card was drawn, or not. What stands there if it was.
     pub fn drawn(
         &mut self,
         request: RequestId,
         place: &Posted,
         card: &Card,
-        result: Result<String, ChatError>,
+        result: Result<Standing, ChatError>,
         later: Later<'_>,
-    ) -> Option<String> {
+    ) -> Option<Standing> {
         let lane = self.cards.entry((request, place.clone())).or_default();
         lane.busy = false;
         match result {
-            Ok(message) => {
+            Ok(standing) => {
                 lane.drawn = Some(look(card));
                 lane.failures = 0;
-                Some(message)
+                Some(standing)
             }
             Err(error) => {
                 tracing::warn!(%error, request = request.0, chat = place.chat.word(), channel = place.channel, "a card could not be drawn; tried again");
@@ -129,19 +134,16 @@ impl Lanes {
     }
 
     /// A notice was sent, or not. Whether it was.
-    pub fn told(
-        &mut self,
-        request: RequestId,
-        notice: Notice,
-        to: SubjectId,
-        result: Result<(), ChatError>,
-        later: Later<'_>,
-    ) -> bool {
-        self.telling.remove(&(request, notice, to));
+    pub fn told(&mut self, what: Telling, reached: Vec<Chat>, result: Result<(), ChatError>, later: Later<'_>) -> bool {
+        self.telling.remove(&what);
+        let (request, ..) = what;
         let Err(error) = result else {
             self.telling_failures.remove(&request);
+            self.reached.remove(&what);
             return true;
         };
+        // A platform that is away is no reason to tell them again where they were told.
+        self.reached.entry(what).or_default().extend(reached);
         tracing::warn!(%error, request = request.0, "a notice could not be sent; tried again");
         let failures = self.telling_failures.entry(request).or_default();
         *failures = failures.saturating_add(1);
@@ -264,9 +266,7 @@ impl Writer {
         }
         let card = draw::card(&self.state, request);
         let look = look(&card);
-        let channels = || std::iter::once(&request.channel).chain(&request.manner.also);
-        let places = self.setup.adapters.iter().flat_map(|adapter| channels().map(move |channel| (adapter, channel)));
-        for (adapter, channel) in places {
+        for (adapter, channel) in places(&self.setup.adapters, request) {
             let place = Posted { chat: adapter.chat(), channel: channel.clone() };
             let lane = self.lanes.cards.entry((id, place.clone())).or_default();
             if lane.busy || lane.drawn == Some(look) {
@@ -278,7 +278,7 @@ impl Writer {
             let errand = self.shared.errand();
             tokio::spawn(async move {
                 let _errand = errand;
-                let result = adapter.put_card(&place.channel, posted.as_deref(), &card).await;
+                let result = adapter.put_card(&place.channel, posted.as_ref(), &card).await;
                 let _ = to_self.send(Job::Drawn { request: id, place, card: Box::new(card), result }).await;
             });
         }
@@ -297,10 +297,12 @@ impl Writer {
         let rules = self.setup.book.rules();
         let name = self.state.name(to).to_owned();
         let text = notice::notice(&self.state, request, notice);
+        let reached = self.lanes.reached.get(&(id, notice, to));
         let reachable: Vec<(Arc<dyn Adapter>, String)> = self
             .setup
             .adapters
             .iter()
+            .filter(|adapter| reached.is_none_or(|chats| !chats.contains(&adapter.chat())))
             .filter_map(|adapter| Some((Arc::clone(adapter), rules.account(adapter.chat(), &name)?)))
             .collect();
         let key = notice_key(id, notice);
@@ -308,13 +310,14 @@ impl Writer {
         tokio::spawn(async move {
             let _errand = errand;
             // Whoever has left, or has no account here, can't be told; that is no reason to go on trying.
-            let mut result = Ok(());
+            let (mut reached, mut result) = (Vec::new(), Ok(()));
             for (adapter, account) in reachable {
-                if let Err(error) = adapter.direct(&account, &key, &text).await {
-                    result = Err(error);
+                match adapter.direct(&account, &key, &text).await {
+                    Ok(_) => reached.push(adapter.chat()),
+                    Err(error) => result = Err(error),
                 }
             }
-            let _ = to_self.send(Job::Told { request: id, notice, to, result }).await;
+            let _ = to_self.send(Job::Told { request: id, notice, to, reached, result }).await;
         });
     }
 
@@ -340,6 +343,18 @@ impl Writer {
             }
         }
     }
+}
+
+/// Where a request's card stands: in its channels on every platform, once in each.
+fn places<'a>(
+    adapters: &'a [Arc<dyn Adapter>],
+    request: &'a Request,
+) -> impl Iterator<Item = (&'a Arc<dyn Adapter>, &'a String)> {
+    adapters.iter().flat_map(|adapter| {
+        let mut taken = BTreeSet::new();
+        let channels = std::iter::once(&request.channel).chain(&request.manner.also);
+        channels.filter(move |channel| taken.insert(adapter.channel(channel))).map(move |channel| (adapter, channel))
+    })
 }
 
 fn notice_key(id: RequestId, notice: Notice) -> String {

@@ -28,14 +28,15 @@ impl Writer {
             Job::StrayShut { drift, lane, result } => self.stray_shut(batch, (drift, &lane), result),
             Job::Drawn { request, place, card, result } => {
                 let later = (self.setup.clock.as_ref(), &self.to_self);
-                if let Some(message) = self.lanes.drawn(request, &place, &card, result, later) {
+                if let Some(standing) = self.lanes.drawn(request, &place, &card, result, later) {
                     let Posted { chat, channel } = place;
-                    self.command(batch, &Command::CardPosted { request, chat, channel, message });
+                    self.command(batch, &Command::CardPosted { request, chat, channel, standing });
                 }
                 batch.touched.insert(request);
             }
-            Job::Told { request, notice, to, result } => {
-                if self.lanes.told(request, notice, to, result, (self.setup.clock.as_ref(), &self.to_self)) {
+            Job::Told { request, notice, to, reached, result } => {
+                let later = (self.setup.clock.as_ref(), &self.to_self);
+                if self.lanes.told((request, notice, to), reached, result, later) {
                     self.command(batch, &Command::NoticeSent { request, notice, to });
                 }
             }
@@ -49,6 +50,7 @@ impl Writer {
                 };
                 batch.owed.push((reply, Owed::Ready(answer)));
             }
+            Job::Look(look) => batch.looks.push(look),
             Job::Rest(asked) => self.asked_for_rest.push(asked),
             Job::Posted { bulletin, chat, result } => {
                 if let Some(message) =

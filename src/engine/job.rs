@@ -6,7 +6,9 @@ use tokio::sync::oneshot;
 
 use super::{doors::Call, follow::Lane, rulebook::Book, sweep::Listed};
 use crate::{
-    access::{Action, Chat, Command, FailureClass, Message, Notice, Posted, Request, RequestId, SubjectId},
+    access::{
+        Action, Chat, Command, FailureClass, Message, Notice, Posted, Request, RequestId, Standing, State, SubjectId,
+    },
     chat::{ChatError, Reply, card::Card},
     ledger::OpenError,
     provider::Credential,
@@ -55,8 +57,8 @@ pub enum Job {
         place: Posted,
         /// What was drawn.
         card: Box<Card>,
-        /// The platform's id of the message.
-        result: Result<String, ChatError>,
+        /// What stands there.
+        result: Result<Standing, ChatError>,
     },
     /// A notice was sent, or not.
     Told {
@@ -66,7 +68,9 @@ pub enum Job {
         notice: Notice,
         /// Whom.
         to: SubjectId,
-        /// Whether it got through.
+        /// On which platforms it got through.
+        reached: Vec<Chat>,
+        /// Why not on another.
         result: Result<(), ChatError>,
     },
     /// A bulletin was posted, or not.
@@ -96,6 +100,8 @@ pub enum Job {
         /// Where the answer goes.
         reply: oneshot::Sender<Reply>,
     },
+    /// To look at the state, once all that is in it is on the disk.
+    Look(Look),
     /// To be told when nothing is queued and nothing is due, and how much is under way outside by then.
     Rest(oneshot::Sender<usize>),
     /// The history before the snapshot does not verify.
@@ -103,6 +109,9 @@ pub enum Job {
     /// Finish what is queued, and stop.
     Stop(oneshot::Sender<()>),
 }
+
+/// A look at the state. It is dropped unused if the ledger can't be written.
+pub type Look = Box<dyn FnOnce(&State) + Send + Sync>;
 
 /// Who waits for other rules to hold.
 pub type Loaded = oneshot::Sender<Result<u64, String>>;

@@ -18,6 +18,7 @@ pub mod rulebook;
 mod service;
 mod shared;
 mod sweep;
+mod views;
 mod writer;
 
 use std::sync::Arc;

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Setup, Shared, job::Job};
 use crate::{
-    access::{Action, Message, Via},
-    chat::{Inbound, Input, LedgerView, Reply, Service, answer, grammar, text},
+    access::{Action, Chat, Message, RequestId, Via},
+    chat::{Inbound, Input, LedgerView, Offer, Overview, Reply, Service, answer, card::Card, grammar, text},
 };
 
 /// Messages are recorded whole up to this length.
@@ -19,9 +19,9 @@ const KEY_HEX_DIGITS: usize = 32;
 
 /// A handle on the running engine.
 pub struct Handle {
-    setup: Arc<Setup>,
-    shared: Arc<Shared>,
-    jobs: mpsc::Sender<Job>,
+    pub(super) setup: Arc<Setup>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) jobs: mpsc::Sender<Job>,
 }
 
 impl Handle {
@@ -92,6 +92,18 @@ impl Service for Handle {
             Err(mpsc::error::TrySendError::Full(_)) => answer::busy(),
             Err(mpsc::error::TrySendError::Closed(_)) => answer::stopping(),
         }
+    }
+
+    async fn offers(&self, chat: Chat, account: &str) -> Vec<Offer> {
+        self.offered(chat, account).await
+    }
+
+    async fn overview(&self, chat: Chat, account: &str) -> Overview {
+        self.overviewed(chat, account).await
+    }
+
+    async fn card(&self, chat: Chat, account: &str, request: RequestId) -> Option<Card> {
+        self.card_of(chat, account, request).await
     }
 
     async fn ledger(&self, most: usize) -> LedgerView {

@@ -13,7 +13,7 @@ use super::{
     Fatal, Setup, Shared, clock, codec,
     follow::Lanes,
     ground::{Log, blocking},
-    job::{Job, Loaded, Owed},
+    job::{Job, Loaded, Look, Owed},
     posts::Posts,
     recovery,
     rulebook::Book,
@@ -80,6 +80,7 @@ pub(super) struct Batch {
     pub(super) drafts: Vec<Draft>,
     pub(super) touched: BTreeSet<RequestId>,
     pub(super) owed: Vec<(oneshot::Sender<Reply>, Owed)>,
+    pub(super) looks: Vec<Look>,
     pub(super) text_bytes: usize,
 }
 
@@ -242,6 +243,7 @@ impl Writer {
             drafts: Vec::new(),
             touched: BTreeSet::new(),
             owed: Vec::new(),
+            looks: Vec::new(),
             text_bytes: 0,
         }
     }
@@ -320,7 +322,7 @@ impl Writer {
                 self.fold(&mut batch, event);
             }
         }
-        let Batch { now, drafts, touched, owed, loads, .. } = batch;
+        let Batch { now, drafts, touched, owed, looks, loads, .. } = batch;
         if !drafts.is_empty() {
             let first = self.state.size() - drafts.len() as u64;
             let appended = match &self.ledger {
@@ -354,6 +356,10 @@ impl Writer {
         }
         for (reply, owed) in owed {
             self.pay(reply, owed);
+        }
+        // Without a ledger the state may be ahead of what was recorded.
+        for look in looks.into_iter().filter(|_| self.ledger.is_some()) {
+            look(&self.state);
         }
         for request in touched {
             self.follow(request);

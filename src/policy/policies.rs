@@ -377,6 +377,16 @@ impl Rules for Policies {
         }
     }
 
+    fn allows(&self, question: &Question<'_>) -> bool {
+        let known = self.knows(question.who) && self.facts.resource(question.resource).is_some();
+        known && matches!(self.outcome(&self.snapshot(), question, false), Outcome::Yes(_))
+    }
+
+    fn might(&self, right: Right, who: &str, resource: &str) -> bool {
+        let known = self.knows(who) && self.facts.resource(resource).is_some();
+        known && self.candidates(&self.snapshot(), right, resource, false).contains(&who)
+    }
+
     fn those_who_may(&self, question: &Question<'_>) -> Vec<String> {
         let snapshot = self.snapshot();
         let mut people = self.candidates(&snapshot, question.right, question.resource, question.escalated);

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 
 use crate::{
-    access::Chat,
+    access::{Chat, Standing as Stands},
     chat::{Adapter, Bulletin, ChatError, Notice, card::Card},
 };
 
@@ -120,11 +120,11 @@ impl Adapter for Recorder {
         false
     }
 
-    async fn put_card(&self, channel: &str, _posted: Option<&str>, card: &Card) -> Result<String, ChatError> {
+    async fn put_card(&self, channel: &str, _posted: Option<&Stands>, card: &Card) -> Result<Stands, ChatError> {
         let place = (self.chat, channel.trim_start_matches('#').to_owned(), card.request.0);
-        let id = format!("card-{}-{}", place.1, card.request.0);
+        let message = format!("card-{}-{}", place.1, card.request.0);
         self.walls.inner().cards.insert(place, card.clone());
-        Ok(id)
+        Ok(Stands { message, told: 0 })
     }
 
     async fn direct(&self, account: &str, key: &str, notice: &Notice) -> Result<String, ChatError> {

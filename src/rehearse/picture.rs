@@ -89,7 +89,7 @@ pub fn card(card: &Card) -> Vec<String> {
     let mut lines = vec![format!("{} {}", card.request, steady(&text::one_line(&card.title))), line(&card.headline)];
     lines.extend(card.fields.iter().map(|field| format!("{}: {}", field.label, line(&field.value))));
     lines.extend(card.plan.iter().map(|step| format!("Will be done: {}", steady(&text::one_line(step)))));
-    lines.extend(card.history.iter().map(|(at, what)| format!("{} {}", draw::utc(*at), line(what))));
+    lines.extend(card.history.iter().map(|step| format!("{} {}", draw::utc(step.at), line(&step.line))));
     if !card.buttons.is_empty() {
         let labels: Vec<String> = card.buttons.iter().map(|(_, label)| format!("[{label}]")).collect();
         lines.push(labels.join(" "));

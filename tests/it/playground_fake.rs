@@ -9,10 +9,10 @@ use std::{
 use async_trait::async_trait;
 use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use countersign::{
-    access::RequestId,
+    access::{Chat, RequestId},
     chat::{
-        Adapter as _, Inbound, Input, LedgerLine, LedgerView, Notice, Reply, Service, Tone,
-        card::{Button, Card, Field, Line, Span, Status},
+        Adapter as _, Inbound, Input, LedgerLine, LedgerView, Notice, Offer, Overview, Reply, Service, Tone,
+        card::{Button, Card, Field, Line, Span, Status, Step},
         plain,
         playground::{Clock, Persona, Playground},
     },
@@ -50,7 +50,7 @@ struct Request {
     reason: String,
     status: Status,
     until: DateTime<Utc>,
-    history: Vec<(DateTime<Utc>, Line)>,
+    history: Vec<Step>,
 }
 
 /// The moment it is, for the fake and for the page.
@@ -112,7 +112,8 @@ impl Fake {
             state.append(kind, &format!(r#""request":{id}"#));
             let request = state.requests.get_mut(&id).unwrap();
             request.status = status;
-            request.history.push((now(), line));
+            let seq = request.history.len() as u64;
+            request.history.push(Step { seq, at: now(), line });
             let request = request.clone();
             state.card(&request)
         };
@@ -175,7 +176,11 @@ impl Fake {
                 reason: reason.to_owned(),
                 status: Status::Requested,
                 until: now() + Duration::minutes(30),
-                history: vec![(now(), vec![Span::Person(by.to_owned()), Span::Text(" asked".to_owned())])],
+                history: vec![Step {
+                    seq: 0,
+                    at: now(),
+                    line: vec![Span::Person(by.to_owned()), Span::Text(" asked".to_owned())],
+                }],
             };
             let card = state.card(&request);
             state.requests.insert(id, request);
@@ -272,6 +277,19 @@ impl Fake {
 
 #[async_trait]
 impl Service for Fake {
+    async fn offers(&self, _: Chat, _: &str) -> Vec<Offer> {
+        Vec::new()
+    }
+
+    async fn overview(&self, _: Chat, _: &str) -> Overview {
+        Overview::default()
+    }
+
+    async fn card(&self, _: Chat, _: &str, request: RequestId) -> Option<Card> {
+        let state = self.state();
+        state.requests.get(&request.0).map(|request| state.card(request))
+    }
+
     async fn submit(&self, inbound: Inbound) -> Reply {
         let known = {
             let mut state = self.state();

@@ -34,14 +34,15 @@ pub fn decide(state: &State, moment: Moment<'_>, command: &Command) -> Result<Ve
         }
         Command::Closed { request, outcome } => Ok(outcome::closed(find(state, *request)?, outcome, now)),
         Command::CredentialCut { request, n, outcome } => Ok(vec![outcome::cut(find(state, *request)?, *n, outcome)]),
-        Command::CardPosted { request, chat, channel, message } => {
+        Command::CardPosted { request, chat, channel, standing } => {
             let place = Posted { chat: *chat, channel: channel.clone() };
-            let known = find(state, *request)?.cards.get(&place) == Some(message);
+            let known = find(state, *request)?.cards.get(&place) == Some(standing);
             let event = Event::CardPosted {
                 request: *request,
                 chat: *chat,
                 channel: channel.clone(),
-                message: message.clone(),
+                message: standing.message.clone(),
+                told: standing.told,
             };
             Ok(if known { Vec::new() } else { vec![event] })
         }

@@ -127,3 +127,23 @@ proptest::proptest! {
         proptest::prop_assert!(said.chars().count() < 400);
     }
 }
+
+#[test]
+fn what_a_form_finishes() {
+    let drafted = |line| {
+        let Draft { glass, resource, duration, reason } = draft(line)?;
+        Some(format!("{}{resource}|{duration}|{reason}", if glass { "glass:" } else { "" }))
+    };
+    assert_eq!(drafted("").as_deref(), Some("||"));
+    assert_eq!(drafted("/access").as_deref(), Some("||"));
+    assert_eq!(drafted("prod-db").as_deref(), Some("prod-db||"));
+    assert_eq!(drafted("request").as_deref(), Some("||"));
+    assert_eq!(drafted("prod-db 30m").as_deref(), Some("prod-db|30m|"));
+    assert_eq!(drafted("request prod-db 30m").as_deref(), Some("prod-db|30m|"));
+    assert_eq!(drafted("break-glass prod-db").as_deref(), Some("glass:prod-db||"));
+    for whole in
+        ["prod-db 30m fixing INC-42", "request prod-db 30m x", "mine", "help", "list", "show 17", "deny", "mnie"]
+    {
+        assert_eq!(drafted(whole), None, "{whole}");
+    }
+}

@@ -19,8 +19,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use tokio::sync::{Semaphore, watch};
 
-use super::{Adapter, Bulletin, ChatError, Notice, card::Card};
-use crate::access::Chat;
+use super::{Adapter, Bulletin, ChatError, Notice, card::Card, grammar::after_the_slash};
+use crate::access::{Chat, Standing};
 use store::Messages;
 
 pub use routes::{BODY_BYTES_MOST, router};
@@ -125,15 +125,16 @@ impl Adapter for Playground {
     }
 
     /// There is one message per request and channel, so `posted` has nothing to add.
-    async fn put_card(&self, channel: &str, _posted: Option<&str>, card: &Card) -> Result<String, ChatError> {
+    async fn put_card(&self, channel: &str, _posted: Option<&Standing>, card: &Card) -> Result<Standing, ChatError> {
         let channel = channel.trim_start_matches('#');
         if !self.channels.iter().any(|known| known == channel) {
             return Err(ChatError(format!("the playground has no channel `{channel}`")));
         }
-        let at = card.history.first().map_or_else(|| (self.clock)(), |(at, _)| *at);
-        let id = self.messages().put_card(channel, card, at);
+        let at = card.history.first().map_or_else(|| (self.clock)(), |step| step.at);
+        let message = self.messages().put_card(channel, card, at);
         self.poke();
-        Ok(id)
+        // The history is on the card itself.
+        Ok(Standing { message, told: 0 })
     }
 
     async fn direct(&self, account: &str, key: &str, notice: &Notice) -> Result<String, ChatError> {
@@ -154,15 +155,6 @@ impl Adapter for Playground {
         let id = self.messages().post(channel, key, bulletin, (self.clock)());
         self.poke();
         Ok(id)
-    }
-}
-
-/// A line without the `/access` before it, which people type or paste although it is already there.
-fn after_the_slash(line: &str) -> &str {
-    let line = line.trim();
-    match line.strip_prefix("/access") {
-        Some(rest) if rest.is_empty() || rest.starts_with(char::is_whitespace) => rest.trim_start(),
-        Some(_) | None => line,
     }
 }
 

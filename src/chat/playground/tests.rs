@@ -37,7 +37,7 @@ fn the_slash_may_be_typed_too() {
         ("/accessory", "/accessory"),
         ("", ""),
     ] {
-        assert_eq!(after_the_slash(typed), line, "{typed:?}");
+        assert_eq!(crate::chat::grammar::after_the_slash(typed), line, "{typed:?}");
     }
 }
 

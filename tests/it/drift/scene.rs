@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use countersign::{
     access::{
-        Chat, Event, Phase, Question, Request, RequestId, Resource, Right, Rules, State, Stored, Target, Verdict,
+        Chat, Event, Phase, Question, Request, RequestId, Resource, Right, Rules, Standing, State, Stored, Target,
+        Verdict,
     },
     chat::{
         Adapter, Bulletin, ChatError, Inbound, Input, Notice, Service as _, Tone,
@@ -94,8 +95,8 @@ impl Adapter for Wall {
         false
     }
 
-    async fn put_card(&self, _: &str, _: Option<&str>, card: &Card) -> Result<String, ChatError> {
-        Ok(card.request.to_string())
+    async fn put_card(&self, _: &str, _: Option<&Standing>, card: &Card) -> Result<Standing, ChatError> {
+        Ok(Standing { message: card.request.to_string(), told: 0 })
     }
 
     async fn direct(&self, account: &str, key: &str, notice: &Notice) -> Result<String, ChatError> {
