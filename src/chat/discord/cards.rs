@@ -8,8 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Discord, POST_MAX, Place, render, rest::RestError, wire};
 use crate::{
-    access::{Chat, RequestId},
-    chat::{Adapter, Bulletin, ChatError, Notice, Standing, card::Card},
+    access::{Chat, Standing},
+    chat::{Adapter, Bulletin, ChatError, Notice, card::Card},
 };
 
 /// There is no such message any more.
@@ -39,8 +39,12 @@ impl Adapter for Discord {
         false
     }
 
+    fn channel(&self, name: &str) -> String {
+        self.settings.channels.id(name).to_owned()
+    }
+
     async fn put_card(&self, channel: &str, posted: Option<&Standing>, card: &Card) -> Result<Standing, ChatError> {
-        let id = (self.settings.channel_id)(channel);
+        let id = self.channel(channel);
         let recorded = posted.and_then(|standing| {
             let (channel, message) = standing.message.split_once(':')?;
             Some(Place { channel: channel.to_owned(), message: message.to_owned(), told: standing.told })
@@ -54,8 +58,7 @@ impl Adapter for Discord {
             }
             (known, recorded) => recorded.or(known),
         };
-        let ping = (self.settings.ping)(channel);
-        let message = render::card(card, ping.as_deref(), &self.settings.mentions);
+        let message = render::card(card, self.settings.ping.as_deref(), &self.settings.mentions);
         let edited = match &known {
             Some(place) => self.edit(place, message.clone()).await.map_err(words)?,
             None => false,
@@ -84,7 +87,9 @@ impl Adapter for Discord {
         let sent = self.direct_message(user, message.once(nonce)).await;
         match sent {
             // Whoever takes no messages, or is gone, can't be told; that is no reason to go on trying.
-            Err(error) if [UNKNOWN_USER, NO_MESSAGES_TO_USER, NO_MUTUAL_GUILD].iter().any(|code| error.is_code(*code)) => {
+            Err(error)
+                if [UNKNOWN_USER, NO_MESSAGES_TO_USER, NO_MUTUAL_GUILD].iter().any(|code| error.is_code(*code)) =>
+            {
                 tracing::warn!(%error, request = notice.request.0, "somebody takes no direct messages from us");
                 Ok(String::new())
             }
@@ -93,7 +98,7 @@ impl Adapter for Discord {
     }
 
     async fn post(&self, channel: Option<&str>, key: &str, bulletin: &Bulletin) -> Result<String, ChatError> {
-        let id = (self.settings.channel_id)(channel.unwrap_or_default());
+        let id = self.channel(channel.unwrap_or_default());
         let message = render::bulletin(bulletin, &self.settings.mentions).once(nonce(&["bulletin", &id, key]));
         let posted = self.create(&id, message).await.map_err(words)?;
         Ok(format!("{id}:{posted}"))
@@ -189,7 +194,10 @@ impl Discord {
                 let answer = self.send(route, (Method::POST, path), "", body, POST_MAX).await?;
                 let id = answer.get("id").and_then(Value::as_str).filter(|id| super::is_snowflake(id));
                 let id = id.ok_or(RestError::Unreachable { why: "the answer names no channel", route })?.to_owned();
-                self.direct.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(user.to_owned(), id.clone());
+                self.direct
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner)
+                    .insert(user.to_owned(), id.clone());
                 id
             }
         };
@@ -216,17 +224,11 @@ fn words(error: RestError) -> ChatError {
             "; give the bot View Channel, Send Messages, Embed Links, Create Public Threads and Send Messages in \
              Threads there"
         }
-        RestError::Refused { code: UNKNOWN_CHANNEL, .. } => "; `discord.channel` or `[discord.channels]` names no channel",
+        RestError::Refused { code: UNKNOWN_CHANNEL, .. } => {
+            "; `discord.channel` or `[discord.channels]` names no channel"
+        }
         RestError::Refused { status: 401, .. } => "; `DISCORD_BOT_TOKEN` is not the bot's token",
         RestError::Refused { .. } | RestError::Unreachable { .. } => "",
     };
     ChatError(format!("{error}{hint}"))
-}
-
-impl Discord {
-    /// For requests whose card this process has not drawn yet there is no place.
-    #[cfg(test)]
-    pub(super) fn has_place(&self, request: RequestId) -> bool {
-        self.card_url(request).is_some()
-    }
 }

@@ -117,7 +117,9 @@ fn duration(required: bool) -> Value {
 }
 
 fn id() -> Value {
-    suggested(json!({ "type": INTEGER, "name": ID, "description": "Which request, by its number", "required": true, "min_value": 0 }))
+    suggested(
+        json!({ "type": INTEGER, "name": ID, "description": "Which request, by its number", "required": true, "min_value": 0 }),
+    )
 }
 
 /// The same command as a line of the grammar.

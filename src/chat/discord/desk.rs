@@ -5,15 +5,14 @@ use std::{sync::Arc, time::Duration};
 
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
-use serde_json::Value;
 use tokio::{
     sync::oneshot,
     time::{Instant, sleep, timeout},
 };
 
 use super::{
-    CALL_MAX, Discord, commands, forms,
-    forms::Pressed,
+    CALL_MAX, Discord,
+    deed::{self, Deed},
     heard::{Heard, What},
     render,
     rest::{Call, RestError},
@@ -22,7 +21,7 @@ use super::{
 };
 use crate::{
     access::Chat,
-    chat::{Evidence, Inbound, Input, Reply, Service, Tone, card::Button},
+    chat::{Evidence, Inbound, Reply, Service, Tone},
 };
 
 /// Discord waits three seconds for the first answer: after this long it is told that one will come.
@@ -52,16 +51,6 @@ pub struct Answering {
     pub first: oneshot::Receiver<Callback>,
     /// To be told whether Discord took the first answer.
     pub delivered: oneshot::Sender<bool>,
-}
-
-/// What is to be done about something that was done.
-enum Deed {
-    /// Say this, and nothing else.
-    Answer(Callback),
-    /// Offer what may be chosen.
-    Suggest,
-    /// Ask the service; and what was written, to be given back if it is refused.
-    Submit(Input, Option<String>),
 }
 
 impl Desk {
@@ -122,10 +111,14 @@ impl Desk {
         delivered: oneshot::Receiver<bool>,
     ) {
         let came = Instant::now();
-        let (input, wrote) = match self.deed(&heard) {
+        let settings = &self.discord.settings;
+        let (input, wrote) = match deed::of(&heard, &settings.guild, &settings.application) {
             Deed::Answer(callback) => {
+                if heard.what == What::Other {
+                    tracing::error!("an interaction came that we can't read; whoever did it was told so");
+                }
                 // Whoever does not wait any more needs no answer.
-                let _ = first.send(callback);
+                let _ = first.send(*callback);
                 return;
             }
             Deed::Suggest => {
@@ -135,12 +128,11 @@ impl Desk {
             }
             Deed::Submit(input, wrote) => (input, wrote),
         };
-        let settings = &self.discord.settings;
         let user = heard.user.clone().unwrap_or_default();
         let inbound = Inbound {
             chat: Chat::Discord,
             account: format!("{}/{user}", settings.guild),
-            channel: (settings.channel_name)(&heard.channel),
+            channel: settings.channel_name(&heard.channel),
             message: heard.id.clone(),
             input,
             evidence,
@@ -149,28 +141,25 @@ impl Desk {
         tokio::pin!(submitted);
         let quick = timeout(DEFER_AFTER, &mut submitted).await.ok();
         let deferred = quick.is_none();
-        let (reply, delivered) = match quick {
-            Some(reply) => {
-                let mut messages = render::reply(&reply, wrote.as_deref(), &settings.mentions).into_iter();
-                let Some(message) = messages.next() else { return };
-                let _ = first.send(Callback::Say(Box::new(message)));
-                // A sender that is gone tells nothing: try.
-                (reply, delivered.await.unwrap_or(true))
-            }
-            None => {
-                let _ = first.send(Callback::Defer);
-                let delivered = delivered.await.unwrap_or(true);
-                (submitted.await, delivered)
-            }
+        let rendered = |reply: &Reply| render::reply(reply, wrote.as_deref(), &settings.mentions);
+        // A sender that is gone tells nothing: try.
+        let (reply, messages, delivered) = if let Some(reply) = quick {
+            let mut messages = rendered(&reply).into_iter();
+            let Some(message) = messages.next() else { return };
+            let _ = first.send(Callback::Say(Box::new(message)));
+            let delivered = delivered.await.unwrap_or(true);
+            (reply, messages.collect(), delivered)
+        } else {
+            let _ = first.send(Callback::Defer);
+            let delivered = delivered.await.unwrap_or(true);
+            let reply = submitted.await;
+            let messages: Vec<Message> = rendered(&reply);
+            (reply, messages, delivered)
         };
-        let mut messages = render::reply(&reply, wrote.as_deref(), &settings.mentions);
-        if !deferred && delivered {
-            // The first of them was the answer itself.
-            messages = messages.into_iter().skip(1).collect();
-        }
-        let sent = match (delivered && came.elapsed() < TOKEN_GOOD_FOR, deferred) {
-            (true, deferred) => self.follow_up(&heard, messages, deferred).await,
-            (false, _) => Err(RestError::Unreachable { why: "its token is not good any more", route: "POST follow-up" }),
+        let sent = if delivered && came.elapsed() < TOKEN_GOOD_FOR {
+            self.follow_up(&heard, messages, deferred).await
+        } else {
+            Err(RestError::Unreachable { why: "its token is not good any more", route: "POST follow-up" })
         };
         if let Err(error) = sent {
             tracing::warn!(%error, "an answer could not be given where it was asked for; it goes as a direct message");
@@ -214,7 +203,10 @@ impl Desk {
         let message = if reply.secret.is_empty() {
             render::reply(reply, None, &self.discord.settings.mentions).into_iter().next()
         } else {
-            Some(render::word(Tone::Fault, "Your credential came too late to be shown. Press Show credential once more."))
+            Some(render::word(
+                Tone::Fault,
+                "Your credential came too late to be shown. Press Show credential once more.",
+            ))
         };
         let Some(message) = message else { return };
         if let Err(error) = self.discord.direct_message(user, Message { flags: None, ..message }).await {
@@ -230,84 +222,5 @@ impl Desk {
         let word = word.as_deref().unwrap_or_default();
         let typing = suggest::Typing { account: &account, word, options };
         suggest::choices(self.service.as_ref(), &typing, focused.as_deref().unwrap_or_default()).await
-    }
-
-    fn deed(&self, heard: &Heard) -> Deed {
-        let settings = &self.discord.settings;
-        let refuse = |words: &str| Deed::Answer(Callback::Say(Box::new(render::word(Tone::Refused, words))));
-        if heard.what == What::Ping {
-            return Deed::Answer(Callback::Pong);
-        }
-        let here = heard.guild.as_deref() == Some(settings.guild.as_str());
-        let ours = heard.application.as_ref().is_none_or(|application| *application == settings.application);
-        let is_typing = matches!(heard.what, What::Typing { .. });
-        if is_typing && !(here && ours && heard.is_member) {
-            return Deed::Answer(Callback::Choices(Vec::new()));
-        }
-        match heard.guild {
-            _ if !ours => return refuse("This is for another application. Nothing was done."),
-            None => {
-                return refuse("A direct message carries no authority, so nothing was done. Do it in a channel of the server.");
-            }
-            Some(_) if !here => return refuse("Countersign serves another server. Nothing was done."),
-            Some(_) if !heard.is_member || heard.user.is_none() => {
-                return refuse("Discord does not say that you are a member of this server. Nothing was done.");
-            }
-            Some(_) => {}
-        }
-        match &heard.what {
-            What::Ping => Deed::Answer(Callback::Pong),
-            What::Typing { .. } => Deed::Suggest,
-            What::Command { name, .. } if name != commands::ACCESS => refuse("Countersign has no such command. Try `/access help`."),
-            What::Command { word, options, .. } => {
-                let word = word.as_deref().unwrap_or("help");
-                let of = |name: &str| options.get(name).map(|text| text.trim()).unwrap_or_default();
-                let glass = word == "break-glass";
-                if (glass || word == "request") && [commands::RESOURCE, commands::DURATION, commands::REASON].iter().any(|name| of(name).is_empty()) {
-                    let reason = match of("from") {
-                        "" => of(commands::REASON).to_owned(),
-                        from => format!("from {from} {}", of(commands::REASON)),
-                    };
-                    return Deed::Answer(Callback::Form(forms::ask(glass, of(commands::RESOURCE), of(commands::DURATION), &reason)));
-                }
-                let line = commands::line(word, options);
-                Deed::Submit(Input::Line(line.clone()), Some(line))
-            }
-            What::Press(id) => match forms::pressed(id) {
-                Some(pressed) => match (forms::form(pressed), pressed) {
-                    (Some(form), _) => Deed::Answer(Callback::Form(form)),
-                    (None, Pressed::Button(button, request)) => {
-                        Deed::Submit(Input::Press { request, button, text: None }, None)
-                    }
-                    (None, Pressed::ApproveWithWord(request)) => {
-                        Deed::Submit(Input::Press { request, button: Button::Approve, text: None }, None)
-                    }
-                },
-                None => refuse("Countersign does not know this button. Nothing was done."),
-            },
-            What::Form(id, fields) if id == forms::ASK || id == forms::ASK_GLASS => {
-                let line = forms::asked(id == forms::ASK_GLASS, fields);
-                Deed::Submit(Input::Line(line.clone()), Some(line))
-            }
-            What::Form(id, fields) => {
-                let text = Some(forms::text_of(fields)).filter(|text| !text.is_empty());
-                let (button, request) = match forms::pressed(id) {
-                    Some(Pressed::Button(button, request)) => (button, request),
-                    Some(Pressed::ApproveWithWord(request)) => (Button::Approve, request),
-                    None => return refuse("Countersign does not know this form. Nothing was done."),
-                };
-                Deed::Submit(Input::Press { request, button, text: text.clone() }, text)
-            }
-            What::Other => {
-                tracing::error!("an interaction came that we can't read; whoever did it was told so");
-                refuse("Countersign can't read what Discord sent for this. Nothing was done; type the command instead.")
-            }
-        }
-    }
-
-    /// What somebody did, as the service would be asked: for holding a signed interaction against its entry.
-    pub fn input_of(value: &Value) -> Option<Input> {
-        let _ = value;
-        None
     }
 }

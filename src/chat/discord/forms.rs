@@ -89,7 +89,8 @@ pub fn form(pressed: Pressed) -> Option<Modal> {
 #[must_use]
 pub fn ask(glass: bool, resource: &str, duration: &str, reason: &str) -> Modal {
     let inputs = vec![
-        Input::line(RESOURCE, "What do you need?", RESOURCE_MAX).filled(markdown::bare(resource, usize::from(RESOURCE_MAX))),
+        Input::line(RESOURCE, "What do you need?", RESOURCE_MAX)
+            .filled(markdown::bare(resource, usize::from(RESOURCE_MAX))),
         Input::line(SPAN, "For how long?", SPAN_MAX)
             .hint("30m".into())
             .filled(markdown::bare(duration, usize::from(SPAN_MAX))),

@@ -9,6 +9,7 @@
 
 mod cards;
 pub mod commands;
+pub mod deed;
 mod desk;
 pub mod evidence;
 pub mod forms;
@@ -37,21 +38,16 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::task::TaskTracker;
 use zeroize::Zeroizing;
 
-use super::Service;
+pub use super::Mentions;
+use super::{Channels, Service};
 use crate::access::RequestId;
 use desk::Desk;
 use rest::{Call, Rest, RestError};
 
 pub use http::BODY_BYTES_MAX;
 
-/// From a principal's name to their account on Discord, `guild/user`.
-pub type Mentions = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 /// Tells the time; the edge hands in its clock.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
-/// From a channel's name of ours to Discord's id of it, or the other way.
-pub type Naming = Arc<dyn Fn(&str) -> String + Send + Sync>;
-/// From a channel's name of ours to the role that a new card in it pings.
-pub type Pings = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
 /// A call that people wait for may take so long.
 const CALL_MAX: Duration = Duration::from_secs(15);
@@ -90,23 +86,29 @@ pub struct Settings {
     pub application: String,
     /// The application's public key; needed by [`Mode::Http`].
     pub public_key: Option<[u8; 32]>,
-    /// Discord's id of a channel of ours.
-    pub channel_id: Naming,
-    /// Our name of a channel of Discord's; its id where it has none.
-    pub channel_name: Naming,
-    /// The role that a new card in a channel pings.
-    pub ping: Pings,
+    /// Which channel is meant by a name of ours.
+    pub channels: Channels,
+    /// The role that a new card pings.
+    pub ping: Option<String>,
     /// Who is who.
     pub mentions: Mentions,
     /// The clock.
     pub clock: Clock,
 }
 
+impl Settings {
+    /// Our name of a channel of Discord's; its id where it has none.
+    fn channel_name(&self, id: &str) -> String {
+        let named = self.channels.named.iter().find(|(_, known)| *known == id);
+        named.map_or_else(|| id.to_owned(), |(name, _)| name.clone())
+    }
+}
+
 /// Why there is no adapter.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// An id is no snowflake.
-    #[error("`discord.{0}` is no id: it is 17 to 20 digits, copied with the developer mode on")]
+    #[error("`discord.{0}` is no id: it is up to 20 digits, copied with the developer mode on")]
     NoId(&'static str),
     /// The application's key is missing or no key.
     #[error("`discord.public_key` is missing or no Ed25519 key: the 64 hex digits are on the application's first page")]
@@ -298,10 +300,10 @@ impl Discord {
     }
 }
 
-/// Discord's ids: 17 to 20 digits.
+/// Whether it can be an id of Discord's: up to 20 digits.
 #[must_use]
 pub fn is_snowflake(id: &str) -> bool {
-    (17..=20).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_digit())
+    (1..=20).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn is_loopback(url: &str) -> bool {

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     access::RequestId,
     chat::{
-        Bulletin, Notice, Reply, Step, Tone, answer,
-        card::{Button, Card, Line, Status},
+        Bulletin, Notice, Reply, Tone, answer,
+        card::{Button, Card, Line, Status, Step},
     },
 };
 
@@ -77,7 +77,9 @@ pub fn card(card: &Card, ping: Option<&str>, mentions: &Mentions) -> Message {
         description: Zeroizing::new(markdown::line(&card.headline, mentions, HEADLINE_MAX)),
         color: colour(card),
         fields,
-        footer: Some(Footer { text: format!("{} · entry {} · leaf {}…", card.request, card.request.0, card.proof) }),
+        footer: Some(Footer {
+            text: format!("{} · entry {} · leaf {}…", card.request, card.request.0, card.proof)
+        }),
     };
     let mut message = Message::of(vec![embed], rows(card.request, &card.buttons));
     if let Some(role) = ping {
@@ -173,7 +175,10 @@ pub fn notice(notice: &Notice, card_url: Option<String>, mentions: &Mentions) ->
     match card_url {
         Some(url) => components.push(Row::of(vec![Component::link(format!("Open {}", notice.request), url)])),
         None if !notice.buttons.is_empty() => {
-            text.push_str(&format!("\nIts card in the server has the buttons, and so has `/access show id:{}`.", notice.request.0));
+            text.push_str(&format!(
+                "\nIts card in the server has the buttons, and so has `/access show id:{}`.",
+                notice.request.0
+            ));
         }
         None => {}
     }
@@ -250,7 +255,8 @@ fn secret(label: &str, text: &str, color: u32) -> Vec<Message> {
         let at = rest.char_indices().map(|(at, _)| at).nth(most / 2).filter(|_| rest.encode_utf16().count() > most);
         let (piece, more) = rest.split_at(at.unwrap_or(rest.len()));
         let shown = markdown::fenced(piece).unwrap_or_else(|| markdown::literal(piece));
-        let title = if embeds.is_empty() { markdown::text(label, TITLE_MAX) } else { "… goes on, without a break".into() };
+        let title =
+            if embeds.is_empty() { markdown::text(label, TITLE_MAX) } else { "… goes on, without a break".into() };
         embeds.push(Embed { title, description: Zeroizing::new(shown), color, ..Embed::default() });
         rest = more;
         if rest.is_empty() {

@@ -111,7 +111,10 @@ enum Tried {
     /// Refused for good.
     No(RestError),
     /// Not now: after so long, everywhere or on this bucket only.
-    Later { after: Duration, everywhere: bool },
+    Later {
+        after: Duration,
+        everywhere: bool,
+    },
     /// Perhaps done, surely not answered.
     Again(RestError),
 }
@@ -186,7 +189,9 @@ impl Rest {
             // Those that somebody waits for, or that may be closed, stay.
             buckets.retain(|_, bucket| {
                 Arc::strong_count(bucket) > 1
-                    || bucket.try_lock().is_ok_and(|bucket| bucket.closed_until.is_some_and(|until| until > Instant::now()))
+                    || bucket
+                        .try_lock()
+                        .is_ok_and(|bucket| bucket.closed_until.is_some_and(|until| until > Instant::now()))
             });
         }
         Arc::clone(buckets.entry(name.to_owned()).or_default())
