@@ -33,6 +33,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 const AGAIN_FIRST: Duration = Duration::from_millis(500);
 /// The longest pause before a new connection.
 const AGAIN_LONGEST: Duration = Duration::from_secs(60);
+/// Discord takes one new session in five seconds.
+const IDENTIFY_EVERY: Duration = Duration::from_secs(5);
 /// A connection that held for so long was good, and pauses begin anew.
 const GOOD_AFTER: Duration = Duration::from_secs(60);
 /// Discord does not want us as we are (a wrong token, intents that it does not allow): asked again after this.
@@ -107,6 +109,7 @@ pub async fn run(discord: Arc<Discord>, desk: Arc<Desk>) {
                 pause
             }
         };
+        let wait = wait.max(IDENTIFY_EVERY.saturating_sub(started.elapsed()));
         tokio::select! {
             () = sleep(wait) => {}
             _ = stopped.wait_for(|stop| *stop) => return,

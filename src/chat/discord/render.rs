@@ -26,6 +26,8 @@ const LABEL_MAX: usize = 78;
 const BUTTON_MAX: usize = 80;
 /// One embed's text.
 const PAGE_MAX: usize = 3_800;
+/// All embeds of one message.
+const TOGETHER_MAX: usize = 5_500;
 /// One line of an answer.
 const LINE_MAX: usize = 1_500;
 /// So many messages make an answer at the most.
@@ -220,9 +222,23 @@ pub fn reply(reply: &Reply, wrote: Option<&str>, mentions: &Mentions) -> Vec<Mes
             last.push_str("\n… There is more than fits here. `countersign log` has all of it.");
         }
     }
-    let embeds = pages.into_iter().map(|page| Embed { description: Zeroizing::new(page), color, ..Embed::default() });
-    let mut messages: Vec<Message> = embeds.map(|embed| Message::of(vec![embed], Vec::new()).ephemeral()).collect();
-    messages.extend(reply.secret.iter().flat_map(|(label, text)| secret(label, text.expose_secret(), color)));
+    let texts = pages.into_iter().map(|page| Embed { description: Zeroizing::new(page), color, ..Embed::default() });
+    let secrets = reply.secret.iter().flat_map(|(label, text)| secret(label, text.expose_secret(), color));
+    packed(texts.chain(secrets)).into_iter().map(|embeds| Message::of(embeds, Vec::new()).ephemeral()).collect()
+}
+
+/// Embeds in as few messages as take them.
+fn packed(embeds: impl Iterator<Item = Embed>) -> Vec<Vec<Embed>> {
+    let units = |embed: &Embed| embed.title.encode_utf16().count() + embed.description.encode_utf16().count();
+    let mut messages: Vec<Vec<Embed>> = Vec::new();
+    for embed in embeds {
+        match messages.last_mut() {
+            Some(message) if message.iter().map(units).sum::<usize>() + units(&embed) <= TOGETHER_MAX => {
+                message.push(embed);
+            }
+            Some(_) | None => messages.push(vec![embed]),
+        }
+    }
     messages
 }
 
@@ -246,7 +262,7 @@ fn paged(lines: Vec<String>) -> Vec<String> {
 }
 
 /// One part of a credential, exactly as it is.
-fn secret(label: &str, text: &str, color: u32) -> Vec<Message> {
+fn secret(label: &str, text: &str, color: u32) -> Vec<Embed> {
     let mut embeds = Vec::new();
     let mut rest = text;
     loop {
@@ -263,7 +279,7 @@ fn secret(label: &str, text: &str, color: u32) -> Vec<Message> {
             break;
         }
     }
-    embeds.into_iter().map(|embed| Message::of(vec![embed], Vec::new()).ephemeral()).collect()
+    embeds
 }
 
 /// A plain word to one person.
