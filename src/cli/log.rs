@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::{Outcome, Stop};
 use crate::{
-    access::Event,
+    access::{EVIDENCE, Event},
     ledger::{Disclosed, Entry, history},
 };
 
@@ -26,6 +26,9 @@ pub struct Args {
     /// The lines as they are hashed, one JSON object a line
     #[arg(long)]
     json: bool,
+    /// What a platform signed of them, one JSON object a line: for others to check with the platform's key
+    #[arg(long, conflicts_with = "json")]
+    evidence: bool,
 }
 
 pub fn main(args: &Args) -> Outcome {
@@ -38,7 +41,14 @@ pub fn main(args: &Args) -> Outcome {
         if !words.iter().all(|word| haystack.contains(word)) {
             return;
         }
-        let text = if args.json { String::from_utf8_lossy(&entry.line).into_owned() } else { text };
+        let text = match (args.json, args.evidence) {
+            (true, _) => String::from_utf8_lossy(&entry.line).into_owned(),
+            (false, true) => match signed(&entry) {
+                Some(signed) => signed,
+                None => return,
+            },
+            (false, false) => text,
+        };
         match args.last {
             None => show(text),
             Some(most) => {
@@ -54,6 +64,19 @@ pub fn main(args: &Args) -> Outcome {
     Ok(())
 }
 
+/// What a platform signed of an entry, if it signed it and its author was not erased.
+fn signed(entry: &Entry) -> Option<String> {
+    let evidence = entry.disclosed.iter().find_map(|disclosed| match disclosed {
+        Disclosed::Open(open) if open.name == EVIDENCE => Some(&open.value),
+        Disclosed::Open(_) | Disclosed::Erased { .. } => None,
+    })?;
+    let mut lines = evidence.splitn(3, '\n');
+    let (timestamp, signature, body) = (lines.next()?, lines.next()?, lines.next()?);
+    let signed =
+        serde_json::json!({ "entry": entry.seq, "timestamp": timestamp, "signature": signature, "body": body });
+    Some(signed.to_string())
+}
+
 /// An entry in a line: index, time, kind, body, and what can be read of the personal data.
 fn told(entry: &Entry) -> String {
     let mut text = format!("{:>6}  {}  {:<20}", entry.seq, entry.time.format("%Y-%m-%d %H:%M:%S"), entry.kind);
@@ -63,6 +86,7 @@ fn told(entry: &Entry) -> String {
     }
     for disclosed in &entry.disclosed {
         match disclosed {
+            Disclosed::Open(open) if open.name == EVIDENCE => text.push_str(" (signed by the platform)"),
             Disclosed::Open(open) => text.extend([" ", &open.name, "=", &format!("{:?}", open.value)]),
             Disclosed::Erased { .. } => text.push_str(" (erased)"),
         }

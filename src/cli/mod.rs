@@ -7,6 +7,7 @@ mod chats;
 mod check;
 mod demo;
 mod erase;
+mod evidence;
 mod explain;
 mod export;
 mod log;

@@ -50,15 +50,15 @@ impl Handle {
         {
             *plan = self.setup.doors.plan(resource, &known.target);
         }
-        let key = key(chat, &account, &message);
+        let key = message_key(chat, &account, &message);
         let evidence = evidence.map(|signed| format!("{}\n{}\n{}", signed.timestamp, signed.signature, signed.body));
-        Message { chat, account, channel, key, via, text: recorded(text), evidence, action }
+        Message { chat, account, channel, key, via, text: recorded_words(text), evidence, action }
     }
 }
 
 /// What names a message in the ledger.
 #[must_use]
-pub fn key(chat: Chat, account: &str, message: &str) -> String {
+pub fn message_key(chat: Chat, account: &str, message: &str) -> String {
     let mut hash = Sha256::new();
     for part in [chat.word(), account, message] {
         hash.update((part.len() as u64).to_be_bytes());
@@ -79,7 +79,7 @@ pub fn via(input: &Input) -> Via {
 /// The words as they are recorded: whole, unless they are longer than anything a person would write; then their start,
 /// their length and their hash, so that the rest can still be held against it.
 #[must_use]
-pub fn recorded(text: String) -> String {
+pub fn recorded_words(text: String) -> String {
     if text.len() <= TEXT_RECORDED_BYTES_MAX {
         return text;
     }

@@ -59,6 +59,7 @@ impl Adapter for Discord {
             (known, recorded) => recorded.or(known),
         };
         let message = render::card(card, self.settings.ping.as_deref(), &self.settings.mentions);
+        let gone = known.as_ref().map(|place| place.message.clone());
         let edited = match &known {
             Some(place) => self.edit(place, message.clone()).await.map_err(words)?,
             None => false,
@@ -66,7 +67,9 @@ impl Adapter for Discord {
         let mut place = match known.filter(|_| edited) {
             Some(place) => place,
             None => {
-                let nonce = nonce(&["card", &id, &card.request.0.to_string()]);
+                // What stood there before and is gone is another message, whatever Discord remembers of it.
+                let gone = gone.as_deref().unwrap_or_default();
+                let nonce = nonce(&["card", &id, &card.request.0.to_string(), gone]);
                 let message = self.create(&id, message.once(nonce)).await.map_err(words)?;
                 Place { channel: id, message, told: 0 }
             }

@@ -226,8 +226,8 @@ fn connect(discord: &Discord, url: String) -> std::io::Result<Session> {
                 let beats = tokio::spawn(listen_to_heart(Arc::clone(&client.shard_manager), tell.clone()));
                 let ended = client.start().await;
                 beats.abort();
-                // It ends by itself only when Discord closes for good: with a token or intents that it does not take.
-                ended.is_err()
+                // What Discord closes for good over comes back as an error: a token or intents that it does not take.
+                matches!(ended, Err(serenity::Error::Gateway(_)))
             }
             Err(_) => false,
         };
@@ -260,7 +260,13 @@ impl RawEventHandler for Ears {
         let told = match event {
             Event::Ready(_) | Event::Resumed(_) => Told::Ready,
             Event::InteractionCreate(event) => match serde_json::to_value(&event.interaction) {
-                Ok(value) => Told::Interaction(value),
+                Ok(mut value) => {
+                    // The library takes it for granted that one knows.
+                    if let Some(object) = value.as_object_mut() {
+                        object.insert("type".to_owned(), u8::from(event.interaction.kind()).into());
+                    }
+                    Told::Interaction(value)
+                }
                 Err(_) => return,
             },
             Event::Unknown(event) if event.kind == INTERACTION => Told::Unparsed(event.value),

@@ -1,9 +1,11 @@
 //! Discord: the true binary against a stand-in, in both modes.
 
 mod bot;
+mod evidence;
 mod faults;
 mod gateway;
 mod looks;
+mod secrets;
 pub mod standin;
 mod story;
 
@@ -44,19 +46,29 @@ impl Scene {
     }
 
     /// Waits until the commands are registered, and the gateway is there if that is the mode.
+    #[track_caller]
     fn is_there(&self) {
-        tokio::task::block_in_place(|| {
-            until("the commands are registered", || !self.standin.world().commands.is_null());
-            if self.setting.mode == "gateway" {
-                until("the gateway is there", || self.standin.is_connected());
-            }
-        });
+        self.until("the commands are registered", || !self.standin.world().commands.is_null());
+        if self.setting.mode == "gateway" {
+            self.until("the gateway is there", || self.standin.is_connected());
+        }
     }
 
-    /// Waits until something is so.
+    /// Waits until something is so; says what the service and the stand-in say if it never is.
     #[track_caller]
-    fn until(&self, what: &str, so: impl FnMut() -> bool) {
-        tokio::task::block_in_place(|| until(what, so));
+    fn until(&self, what: &str, mut so: impl FnMut() -> bool) {
+        let told = || {
+            let world = self.standin.world();
+            format!("{what}\n{}\n{:#?}\n{:#?}", self.bot.logged(), world.calls, world.wrong)
+        };
+        let mut tries = 0;
+        tokio::task::block_in_place(|| {
+            until("it is so, or it took too long", || {
+                tries += 1;
+                so() || tries > 800
+            });
+        });
+        assert!(tries <= 800, "never so: {}", told());
     }
 
     #[track_caller]

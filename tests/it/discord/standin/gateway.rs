@@ -56,6 +56,11 @@ pub async fn serve(standin: Arc<Standin>, listener: TcpListener) {
     }
 }
 
+/// Discord takes the token with and without the word before it.
+fn ours(token: &Value) -> bool {
+    token.as_str().is_some_and(|token| token.strip_prefix("Bot ").unwrap_or(token) == TOKEN)
+}
+
 /// How payloads are written.
 enum Dress {
     Plain,
@@ -165,7 +170,7 @@ impl Connection {
 
     async fn identify(&mut self, data: &Value) -> Result<bool, Over> {
         self.standin.world().identified.push(data.clone());
-        if data["token"] != TOKEN {
+        if !ours(&data["token"]) {
             self.close(Some(4004)).await?;
             return Ok(false);
         }
@@ -199,7 +204,7 @@ impl Connection {
     async fn resume(&mut self, data: &Value) -> Result<bool, Over> {
         let id = data["session_id"].as_str().unwrap_or_default().to_owned();
         let kept = self.standin.world().sessions.get(&id).filter(|kept| !kept.over).cloned();
-        let Some(kept) = kept.filter(|_| data["token"] == TOKEN) else {
+        let Some(kept) = kept.filter(|_| ours(&data["token"])) else {
             self.send(json!({ "op": 9, "d": false, "s": null, "t": null })).await?;
             return Ok(false);
         };

@@ -185,13 +185,21 @@ impl People {
         self.standin.world().interactions.insert(value["id"].as_str().unwrap_or_default().to_owned(), interaction);
     }
 
+    /// The time as Discord writes it into its headers.
+    pub fn now(&self) -> String {
+        std::time::UNIX_EPOCH.elapsed().unwrap().as_secs().to_string()
+    }
+
+    /// Signs a body as Discord does, dated so many seconds from now.
+    pub fn signs(&self, body: &str, dated: i64) -> (String, String) {
+        let at = (self.now().parse::<i64>().unwrap() + dated).to_string();
+        let signature = hex::encode(self.standin.key.sign(format!("{at}{body}").as_bytes()).to_bytes());
+        (at, signature)
+    }
+
     /// Posts a signed body, dated so many seconds from now.
     pub async fn calls(&self, url: &str, body: &str, dated: i64) -> (u16, String) {
-        let at = (chrono::DateTime::<chrono::Utc>::from(std::time::UNIX_EPOCH).timestamp()
-            + i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap()
-            + dated)
-            .to_string();
-        let signature = hex::encode(self.standin.key.sign(format!("{at}{body}").as_bytes()).to_bytes());
+        let (at, signature) = self.signs(body, dated);
         self.calls_with(url, body, &at, &signature).await
     }
 
