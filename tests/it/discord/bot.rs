@@ -29,7 +29,6 @@ pub struct Bot {
     child: Child,
     pub dir: Arc<tempfile::TempDir>,
     log: Arc<Mutex<String>>,
-    output: Arc<Mutex<String>>,
     pub url: String,
 }
 
@@ -105,7 +104,7 @@ impl Bot {
             .env("DISCORD_BOT_TOKEN", &setting.token)
             .env("NO_COLOR", "1")
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -120,7 +119,6 @@ impl Bot {
             kept
         };
         let log = keep(Box::new(child.stderr.take().unwrap()));
-        let output = keep(Box::new(child.stdout.take().unwrap()));
         let mut url = String::new();
         until("the service listens", || {
             if let Some(status) = child.try_wait().unwrap() {
@@ -131,7 +129,7 @@ impl Bot {
             url = address.map(|address| format!("http://{address}")).unwrap_or_default();
             !url.is_empty()
         });
-        Self { child, dir, log, output, url }
+        Self { child, dir, log, url }
     }
 
     /// How interactions get to it.
@@ -143,9 +141,6 @@ impl Bot {
         self.log.lock().unwrap().clone()
     }
 
-    pub fn printed(&self) -> String {
-        self.output.lock().unwrap().clone()
-    }
 
     pub fn ledger(&self) -> PathBuf {
         self.dir.path().join("ledger")

@@ -4,6 +4,7 @@ mod bot;
 mod evidence;
 mod faults;
 mod gateway;
+mod library;
 mod looks;
 mod secrets;
 pub mod standin;
