@@ -141,7 +141,6 @@ impl Bot {
         self.log.lock().unwrap().clone()
     }
 
-
     pub fn ledger(&self) -> PathBuf {
         self.dir.path().join("ledger")
     }

@@ -54,7 +54,7 @@ impl Library {
     }
 
     #[track_caller]
-    fn says(&self, word: &str) {
+    fn says(&self, standin: &Standin, word: &str) {
         let said = || self.said.lock().unwrap().clone();
         tokio::task::block_in_place(|| {
             let mut tries = 0;
@@ -63,7 +63,7 @@ impl Library {
                 said().lines().any(|line| line == word) || tries > 900
             });
         });
-        assert!(said().lines().any(|line| line == word), "{word} in:\n{}", said());
+        assert!(said().lines().any(|line| line == word), "{word} in:\n{}\n{:#?}", said(), standin.world().calls);
     }
 }
 
@@ -80,7 +80,7 @@ async fn discord_py_lives_a_session() {
     standin.world().members.insert(ANA.to_owned(), Vec::new());
     let people = People::new(Arc::clone(&standin), Way::Gateway);
     let library = Library::start(&standin);
-    library.says("ready");
+    library.says(&standin, "ready");
     assert_eq!(standin.world().commands[0]["name"], "access");
     // A command, deferred and answered, with a card, an edit and a thread.
     let value = people.interaction(
@@ -89,8 +89,9 @@ async fn discord_py_lives_a_session() {
         json!({ "id": standin.world().commands[0]["id"], "name": "access", "type": 1,
         "guild_id": GUILD, "options": [{ "name": "resource", "type": 3, "value": "prod-db" }] }),
     );
-    let seen = people.delivers(value).await;
-    library.says("said");
+    let id = people.delivers_only(value).await;
+    library.says(&standin, "said");
+    let seen = people.sees(&id).await;
     assert_eq!(seen.callback["type"], 5);
     let known = standin.world().interactions[&seen.id].clone();
     assert_eq!(known.original.unwrap()["content"], "asked for prod-db");
@@ -100,12 +101,12 @@ async fn discord_py_lives_a_session() {
     assert_eq!(standin.world().threads[&card.id]["name"], "history");
     // A button, a form, and what was written in it.
     let seen = people.does(ANA, 3, json!({ "custom_id": "deny:1", "component_type": 2 })).await;
-    library.says("form");
+    library.says(&standin, "form");
     let sent = people.sends(ANA, &seen.callback["data"], &[]).await;
-    library.says("denied");
+    library.says(&standin, "denied");
     assert!(sent.messages[0]["content"].as_str().unwrap().starts_with("denied: "));
     // The connection is cut: it takes its session up again.
     standin.act(Act::Reconnect);
-    library.says("resumed");
+    library.says(&standin, "resumed");
     assert_eq!(standin.world().identified.len(), 1);
 }

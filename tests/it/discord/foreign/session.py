@@ -12,6 +12,7 @@ base, gateway, token, guild_id, channel_id = sys.argv[1:6]
 discord.http.Route.BASE = f"{base}/api/v10"
 discord.gateway.DiscordWebSocket.DEFAULT_GATEWAY = yarl.URL(gateway)
 
+discord.utils.setup_logging()
 client = discord.Client(intents=discord.Intents.none())
 tree = discord.app_commands.CommandTree(client)
 guild = discord.Object(int(guild_id))

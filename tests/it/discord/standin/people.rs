@@ -123,7 +123,9 @@ impl People {
             "app_permissions": "309237664768", "entitlements": [], "context": 0, "attachment_size_limit": 10485760,
             "authorizing_integration_owners": { "0": GUILD },
             "guild": { "id": GUILD, "locale": "en-US", "features": [] },
-            "channel": { "id": CHANNEL, "type": 0, "name": "approvals", "permissions": "2147483647", "flags": 0 },
+            "channel": { "id": CHANNEL, "type": 0, "name": "approvals", "permissions": "2147483647", "flags": 0,
+                "guild_id": GUILD, "position": 1, "nsfw": false, "parent_id": null, "topic": null, "last_message_id": null,
+                "rate_limit_per_user": 0, "icon_emoji": null, "theme_color": null },
             "member": {
                 "user": { "id": user, "username": "somebody", "discriminator": "0", "global_name": null, "avatar": null,
                     "public_flags": 0 },

@@ -1,6 +1,6 @@
 //! The REST side: `/api/v10/…`.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -96,6 +96,16 @@ fn answer(standin: &Standin, method: &Method, uri: &Uri, headers: &HeaderMap, bo
     }
     let parsed: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(body).unwrap_or_default() };
     let done = route(standin, &mut world, method.as_str(), &parts, &parsed);
+    let with_response = uri.query().is_some_and(|query| query.contains("with_response="));
+    let done = match (done, &parts[..]) {
+        (Ok(Value::Null), ["interactions", id, ..]) if with_response => {
+            let (kind, answer) = (world.interactions[*id].kind, &parsed["type"]);
+            let interaction = json!({ "id": id, "type": kind, "response_message_id": standin.id(),
+                "response_message_loading": *answer == 5, "response_message_ephemeral": true });
+            Ok(json!({ "interaction": interaction, "resource": { "type": answer } }))
+        }
+        (done, _) => done,
+    };
     let mut response = match done {
         Ok(Value::Null) => StatusCode::NO_CONTENT.into_response(),
         Ok(value) => ([("content-type", "application/json")], value.to_string()).into_response(),
@@ -160,7 +170,7 @@ fn route(standin: &Standin, world: &mut World, method: &str, parts: &[&str], bod
             Ok(Value::Null)
         }
         ("POST", ["channels", channel, "messages", id, "threads"]) => thread(world, channel, id, body),
-        ("POST", ["interactions", id, token, "callback"]) => callback(standin, world, (id, token), body),
+        ("POST", ["interactions", id, token, "callback"]) => callback(world, (id, token), body),
         ("POST", ["webhooks", APPLICATION, token]) => follow_up(standin, world, token, body),
         ("PATCH", ["webhooks", APPLICATION, token, "messages", "@original"]) => {
             world.bodies.push(("webhook-edit", body.clone()));
@@ -170,11 +180,11 @@ fn route(standin: &Standin, world: &mut World, method: &str, parts: &[&str], bod
                 return Err(Refusal(404, 10_008, "Unknown Message"));
             }
             interaction.original = Some(body.clone());
-            Ok(merged(&json!({ "id": "1440000000000009999", "channel_id": super::CHANNEL }), body))
+            Ok(private("1440000000000009999", body))
         }
         ("GET", ["webhooks", APPLICATION, token, "messages", "@original"]) => {
             let original = by_token(standin, world, token)?.original.clone();
-            original.ok_or(Refusal(404, 10_008, "Unknown Message"))
+            original.map(|body| private("1440000000000009999", &body)).ok_or(Refusal(404, 10_008, "Unknown Message"))
         }
         _ => {
             world.wrong(format!("an unknown route: {method} {}", parts.join("/")));
@@ -318,7 +328,7 @@ fn thread(world: &mut World, channel: &str, id: &str, body: &Value) -> Done {
     Ok(thread)
 }
 
-fn callback(standin: &Standin, world: &mut World, (id, token): (&str, &str), body: &Value) -> Done {
+fn callback(world: &mut World, (id, token): (&str, &str), body: &Value) -> Done {
     let found = world.interactions.get(id).filter(|known| known.token == token).cloned();
     let interaction = found.ok_or(Refusal(404, 10_062, "Unknown interaction"))?;
     world.bodies.push((schema_of(body), body.clone()));
@@ -330,7 +340,6 @@ fn callback(standin: &Standin, world: &mut World, (id, token): (&str, &str), bod
         return Err(Refusal(400, 40_060, "Interaction has already been acknowledged."));
     }
     take_callback(world, id, &interaction, body);
-    let _ = standin;
     Ok(Value::Null)
 }
 
@@ -390,6 +399,11 @@ fn follow_up(standin: &Standin, world: &mut World, token: &str, body: &Value) ->
         world.wrong(format!("a follow-up that everybody sees: {body}"));
     }
     by_token(standin, world, token)?.followups.push(body.clone());
-    let _: Option<Instant> = None;
-    Ok(merged(&json!({ "id": standin.id(), "channel_id": super::CHANNEL, "type": 0 }), body))
+    Ok(private(&standin.id(), body))
+}
+
+/// A message that one person sees.
+fn private(id: &str, body: &Value) -> Value {
+    let posted = Posted { id: id.to_owned(), channel: super::CHANNEL.to_owned(), body: body.clone(), edits: 0 };
+    merged(&shown(&posted), &json!({ "flags": EPHEMERAL }))
 }
