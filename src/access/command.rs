@@ -140,6 +140,11 @@ pub enum Action {
         /// Which.
         request: RequestId,
     },
+    /// To search the ledger, as far as one may read it.
+    Log {
+        /// What for: entries that have all of these words.
+        words: Vec<String>,
+    },
     /// To read about one request.
     Read {
         /// Which.

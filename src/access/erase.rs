@@ -57,6 +57,7 @@ impl Event {
             | Self::DigestMade { .. }
             | Self::DriftFound { .. }
             | Self::DriftClosed { .. }
+            | Self::LogRead { .. }
             | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => {}

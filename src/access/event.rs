@@ -438,6 +438,16 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<RequestId>,
     },
+    /// Somebody searches the ledger.
+    #[serde(rename = "log.read")]
+    LogRead {
+        /// The message's index; what is looked for stands there.
+        message: u64,
+        /// Who.
+        by: SubjectId,
+        /// Whether they may read all of it, or only what concerns them.
+        whole: bool,
+    },
     /// Something that concerns a whole channel stands there.
     #[serde(rename = "bulletin.posted")]
     BulletinPosted {

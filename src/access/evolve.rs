@@ -76,7 +76,7 @@ impl State {
                 }
             }
             // Drift that no request is behind was handled above.
-            Event::Heartbeat {} | Event::DriftFound { .. } | Event::DriftClosed { .. } => {}
+            Event::Heartbeat {} | Event::LogRead { .. } | Event::DriftFound { .. } | Event::DriftClosed { .. } => {}
             // Those are about a request that exists, and were handled above.
             Event::RequestApproved { .. }
             | Event::RequestAutoapproved { .. }
@@ -357,6 +357,7 @@ fn message_of(event: &Event) -> Option<u64> {
         | Event::DigestMade { .. }
         | Event::DriftFound { .. }
         | Event::DriftClosed { .. }
+        | Event::LogRead { .. }
         | Event::BulletinPosted { .. }
         | Event::GrantOrdered { .. }
         | Event::GrantIssued { .. }

@@ -96,6 +96,7 @@ fn about(action: &Action) -> Option<RequestId> {
         | Action::BreakGlass { .. }
         | Action::Extend { .. }
         | Action::Allow { .. }
+        | Action::Log { .. }
         | Action::Mine
         | Action::List
         | Action::Verify

@@ -203,6 +203,7 @@ impl Request {
             | Event::PreapprovalWithdrawn { .. }
             | Event::RulesLoaded { .. }
             | Event::DigestMade { .. }
+            | Event::LogRead { .. }
             | Event::BulletinPosted { .. }
             | Event::AccessRequested { .. } => false,
         };

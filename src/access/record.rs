@@ -45,7 +45,7 @@ pub struct NotAnEvent {
 
 impl Event {
     /// The kinds that this module writes and reads, besides the ledger's own.
-    pub const KINDS: [&'static str; 35] = [
+    pub const KINDS: [&'static str; 36] = [
         "service.started",
         "clock.jumped",
         "subject.enrolled",
@@ -78,6 +78,7 @@ impl Event {
         "digest.made",
         "drift.found",
         "drift.closed",
+        "log.read",
         "bulletin.posted",
         "card.posted",
         "notice.sent",
@@ -129,6 +130,7 @@ impl Event {
             | Self::PreapprovalWithdrawn { .. }
             | Self::RulesLoaded { .. }
             | Self::DigestMade { .. }
+            | Self::LogRead { .. }
             | Self::BulletinPosted { .. }
             | Self::AccessRequested { .. } => None,
         }
@@ -254,6 +256,7 @@ impl Event {
             | Self::DigestMade { .. }
             | Self::DriftFound { .. }
             | Self::DriftClosed { .. }
+            | Self::LogRead { .. }
             | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => None,
@@ -305,6 +308,7 @@ impl Event {
             | Self::DigestMade { .. }
             | Self::DriftFound { .. }
             | Self::DriftClosed { .. }
+            | Self::LogRead { .. }
             | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => None,

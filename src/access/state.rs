@@ -395,6 +395,11 @@ impl State {
         self.subjects.get(&subject).map_or("(unknown)", |subject| subject.name.text())
     }
 
+    /// All who are in the ledger, by id, with their names.
+    pub fn everybody(&self) -> impl Iterator<Item = (SubjectId, &str)> {
+        self.subjects.iter().map(|(id, subject)| (*id, subject.name.text()))
+    }
+
     /// The person with this principal name, if they are in the ledger.
     #[must_use]
     pub fn subject(&self, name: &str) -> Option<SubjectId> {

@@ -321,6 +321,7 @@ pub(super) fn happened(state: &State, request: &Request, event: &Event) -> Line 
         | Event::PreapprovalWithdrawn { .. }
         | Event::RulesLoaded { .. }
         | Event::DigestMade { .. }
+        | Event::LogRead { .. }
         | Event::BulletinPosted { .. }
         | Event::CardPosted { .. }
         | Event::NoticeSent { .. } => plain(""),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::{Outcome, Stop};
 use crate::{
     access::{EVIDENCE, Event},
+    audit::{Names, told},
     ledger::{Disclosed, Entry, history},
 };
 
@@ -36,7 +37,8 @@ pub fn main(args: &Args) -> Outcome {
     let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
     let show = |text: String| println!("{text}");
     history::entries(&args.ledger, Event::knows, |entry| {
-        let text = told(&entry);
+        let (at, words_of) = (entry.time.format("%Y-%m-%d %H:%M:%S"), told(&entry, &Names::new()));
+        let text = format!("{:>6}  {at}  {:<20} {words_of}", entry.seq, entry.kind);
         let haystack = text.to_lowercase();
         if !words.iter().all(|word| haystack.contains(word)) {
             return;
@@ -75,21 +77,4 @@ fn signed(entry: &Entry) -> Option<String> {
     let signed =
         serde_json::json!({ "entry": entry.seq, "timestamp": timestamp, "signature": signature, "body": body });
     Some(signed.to_string())
-}
-
-/// An entry in a line: index, time, kind, body, and what can be read of the personal data.
-fn told(entry: &Entry) -> String {
-    let mut text = format!("{:>6}  {}  {:<20}", entry.seq, entry.time.format("%Y-%m-%d %H:%M:%S"), entry.kind);
-    for (key, value) in &entry.body {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        text.extend([" ", key, "=", &value]);
-    }
-    for disclosed in &entry.disclosed {
-        match disclosed {
-            Disclosed::Open(open) if open.name == EVIDENCE => text.push_str(" (signed by the platform)"),
-            Disclosed::Open(open) => text.extend([" ", &open.name, "=", &format!("{:?}", open.value)]),
-            Disclosed::Erased { .. } => text.push_str(" (erased)"),
-        }
-    }
-    text
 }

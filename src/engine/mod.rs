@@ -15,6 +15,7 @@ mod posts;
 mod recovery;
 mod rest;
 pub mod rulebook;
+mod search;
 mod service;
 mod shared;
 mod sweep;

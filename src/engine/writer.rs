@@ -373,6 +373,7 @@ impl Writer {
         let answer = match owed {
             Owed::Ready(reply) => reply,
             Owed::Again(seen) => answer::again(&self.state, &seen),
+            Owed::Search { words, before, own } => return self.search((&words, before), own, reply),
             Owed::Credential { request } => return self.cut_key(request, reply),
             Owed::Cut { request, credential: Credential { n, not_after, parts, .. } } => {
                 let parts = parts.into_iter().map(|part| (part.label, part.text)).collect();
@@ -404,7 +405,8 @@ impl Writer {
                 Some(request) => answer::one(&self.state, request),
                 None => answer::refused(&Refusal::NoRequest(*request)),
             },
-            Action::Request { .. }
+            Action::Log { .. }
+            | Action::Request { .. }
             | Action::BreakGlass { .. }
             | Action::Extend { .. }
             | Action::Allow { .. }

@@ -100,9 +100,9 @@ fn five_mistakes_are_five_reports_with_file_and_line() {
     let (code, said, errors) = with_config("check", dir.path());
     is!(format!("{code}\n{said}{errors}"), @r#"
     1
-    countersign.toml:21:1: unknown key `lapse_afer`
+    countersign.toml:39:1: unknown key `lapse_afer`
         |
-     21 | lapse_afer = "8h"
+     39 | lapse_afer = "8h"
         | ^
       hint: did you mean `lapse_after`?
 

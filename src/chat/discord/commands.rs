@@ -92,6 +92,12 @@ fn options(word: &str) -> Vec<Value> {
             reason(true),
             string("within", "How long they may ask for it: 8h if you say nothing", false, WORD_MAX),
         ],
+        "log" => vec![string(
+            "words",
+            "Words that all have to be in an entry; the newest if you say nothing",
+            false,
+            REASON_MAX,
+        )],
         // `mine`, `list`, `verify`, `help`, and whatever word comes without a thing to say about it.
         _ => Vec::new(),
     }
@@ -138,6 +144,7 @@ pub fn line(word: &str, options: &Options) -> String {
         "review" => vec![of(ID), of("finding"), of("notes")],
         "allow" => vec![of("person"), of(RESOURCE), of(DURATION), with("within", "within"), of(REASON)],
         "deny" | "revoke" => vec![of(ID), of(REASON)],
+        "log" => vec![of("words")],
         _ => vec![of(ID)],
     };
     let parts = std::iter::once(word.to_owned()).chain(rest).filter(|part| !part.is_empty());
