@@ -76,6 +76,17 @@ issuer   = "https://countersign.example.com"
 audience = "https://pay.example.com"
 
 [[resource]]
+name         = "vault-api"
+description  = "Opened by three"
+provider     = "token"
+approvers    = ["group:sre", "person:eve"]
+quorum       = 3
+max_duration = "1h"
+[resource.token]
+issuer   = "https://countersign.example.com"
+audience = "https://vault.example.com"
+
+[[resource]]
 name         = "role-api"
 description  = "Approved by a role of the guild"
 provider     = "token"

@@ -353,3 +353,18 @@ fn what_people_write_formats_links_and_pings_nothing() {
     insta::assert_snapshot!(message["embeds"][0]["fields"][3]["value"].as_str().unwrap());
     insta::assert_snapshot!(message["embeds"][0]["fields"][4]["value"].as_str().unwrap());
 }
+
+/// The number in the invitation is the permissions that it names, and no other.
+#[test]
+fn the_invitation_asks_for_the_least() {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: &str| std::fs::read_to_string(root.join(path)).unwrap();
+    let app: Value = serde_json::from_str(&read("deploy/discord-app.json")).unwrap();
+    let bits = app["permissions"].as_object().unwrap().values().map(|bit| 1_u64 << bit.as_u64().unwrap());
+    let number = bits.sum::<u64>().to_string();
+    assert_eq!(app["permissions_number"], number);
+    assert!(app["invite"].as_str().unwrap().contains(&format!("permissions={number}&")));
+    assert!(read("docs/discord.md").contains(app["invite"].as_str().unwrap()));
+    // Administrator, and everything that manages.
+    assert_eq!(number.parse::<u64>().unwrap() & (1 << 3 | 1 << 4 | 1 << 5 | 1 << 13 | 1 << 17 | 1 << 28), 0);
+}

@@ -139,11 +139,11 @@ async fn only_what_one_may_see_is_offered() {
     let names =
         |choices: &[Value]| choices.iter().map(|choice| choice["value"].to_string()).collect::<Vec<_>>().join(" ");
     let all = people.types(ANA, "request", &[("resource", "".into())], "resource").await;
-    assert_eq!(names(&all), r#""pay-api" "prod-api" "role-api""#);
+    assert_eq!(names(&all), r#""pay-api" "prod-api" "role-api" "vault-api""#);
     let some = people.types(ANA, "request", &[("resource", "pay".into())], "resource").await;
     assert_eq!(names(&some), r#""pay-api""#);
     let eve = people.types(EVE, "request", &[("resource", "".into())], "resource").await;
-    assert_eq!(names(&eve), r#""pay-api" "prod-api""#, "she may not ask for the third");
+    assert_eq!(names(&eve), r#""pay-api" "prod-api" "vault-api""#, "she may not ask for the third");
     let glass = people.types(ANA, "break-glass", &[("resource", "".into())], "resource").await;
     assert_eq!(names(&glass), r#""prod-api""#);
     assert!(people.types(STRANGER, "request", &[("resource", "".into())], "resource").await.is_empty());
