@@ -1,6 +1,8 @@
 //! The outgoing side: messages that look like cards, direct messages, bulletins. Each is desired state, done again without
 //! harm.
 
+use std::sync::PoisonError;
+
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -64,15 +66,14 @@ impl Adapter for Discord {
             Some(place) => self.edit(place, message.clone()).await.map_err(words)?,
             None => false,
         };
-        let mut place = match known.filter(|_| edited) {
-            Some(place) => place,
-            None => {
-                // What stood there before and is gone is another message, whatever Discord remembers of it.
-                let gone = gone.as_deref().unwrap_or_default();
-                let nonce = nonce(&["card", &id, &card.request.0.to_string(), gone]);
-                let message = self.create(&id, message.once(nonce)).await.map_err(words)?;
-                Place { channel: id, message, told: 0 }
-            }
+        let mut place = if let Some(place) = known.filter(|_| edited) {
+            place
+        } else {
+            // What stood there before and is gone is another message, whatever Discord remembers of it.
+            let gone = gone.as_deref().unwrap_or_default();
+            let nonce = nonce(&["card", &id, &card.request.0.to_string(), gone]);
+            let message = self.create(&id, message.once(nonce)).await.map_err(words)?;
+            Place { channel: id, message, told: 0 }
         };
         self.remember(card.request, place.clone());
         self.tell(card, &mut place).await.map_err(words)?;
@@ -187,25 +188,24 @@ impl Discord {
 
     /// Sends a direct message. Its id.
     pub(super) async fn direct_message(&self, user: &str, message: wire::Message) -> Result<String, RestError> {
-        let known = self.direct.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(user).cloned();
-        let channel = match known {
-            Some(channel) => channel,
-            None => {
-                let route = "POST direct channel";
-                let body = wire::json(&json!({ "recipient_id": user })).unwrap_or_default();
-                let path = "/users/@me/channels".to_owned();
-                let answer = self.send(route, (Method::POST, path), "", body, POST_MAX).await?;
-                let id = answer.get("id").and_then(Value::as_str).filter(|id| super::is_snowflake(id));
-                let id = id.ok_or(RestError::Unreachable { why: "the answer names no channel", route })?.to_owned();
-                self.direct
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner)
-                    .insert(user.to_owned(), id.clone());
-                id
-            }
-        };
+        let channel = self.direct_channel(user).await?;
         let id = self.create(&channel, message).await?;
         Ok(format!("{channel}:{id}"))
+    }
+
+    /// The channel of direct messages to a user.
+    async fn direct_channel(&self, user: &str) -> Result<String, RestError> {
+        let known = self.direct.lock().unwrap_or_else(PoisonError::into_inner).get(user).cloned();
+        if let Some(channel) = known {
+            return Ok(channel);
+        }
+        let route = "POST direct channel";
+        let body = wire::json(&json!({ "recipient_id": user })).unwrap_or_default();
+        let answer = self.send(route, (Method::POST, "/users/@me/channels".to_owned()), "", body, POST_MAX).await?;
+        let id = answer.get("id").and_then(Value::as_str).filter(|id| super::is_snowflake(id));
+        let id = id.ok_or(RestError::Unreachable { why: "the answer names no channel", route })?.to_owned();
+        self.direct.lock().unwrap_or_else(PoisonError::into_inner).insert(user.to_owned(), id.clone());
+        Ok(id)
     }
 }
 

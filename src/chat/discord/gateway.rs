@@ -24,7 +24,7 @@ use super::{Discord, desk::Desk, heard};
 /// A connection that is not there by then hangs.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 /// Discord's heartbeats come every 41 seconds or so: until we have seen how often, this long without one is too long.
-const SILENCE_UNKNOWN_MAX: Duration = Duration::from_secs(120);
+const SILENCE_UNKNOWN_MAX: Duration = Duration::from_mins(2);
 /// What is added to two and a half heartbeats for the way and for a connection that is made anew.
 const SILENCE_GRACE: Duration = Duration::from_secs(2);
 /// How often is looked at the heartbeats.
@@ -32,11 +32,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// The first pause before a new connection; it doubles.
 const AGAIN_FIRST: Duration = Duration::from_millis(500);
 /// The longest pause before a new connection.
-const AGAIN_LONGEST: Duration = Duration::from_secs(60);
+const AGAIN_LONGEST: Duration = Duration::from_mins(1);
 /// Discord takes one new session in five seconds.
 const IDENTIFY_EVERY: Duration = Duration::from_secs(5);
 /// A connection that held for so long was good, and pauses begin anew.
-const GOOD_AFTER: Duration = Duration::from_secs(60);
+const GOOD_AFTER: Duration = Duration::from_mins(1);
 /// Discord does not want us as we are (a wrong token, intents that it does not allow): asked again after this.
 const REFUSED_PAUSE: Duration = Duration::from_mins(2);
 /// What an event may be called.

@@ -127,10 +127,7 @@ fn what(value: &Value) -> What {
 /// The fields of a form, in rows or in labels.
 fn gather(components: &Value, fields: &mut Options, depth: usize) {
     let Some(deeper) = depth.checked_sub(1) else { return };
-    let list: &[Value] = match components {
-        Value::Array(list) => list,
-        one => std::slice::from_ref(one),
-    };
+    let list = components.as_array().map_or_else(|| std::slice::from_ref(components), Vec::as_slice);
     for component in list {
         if let (Some(id), Some(value)) =
             (component.get("custom_id").and_then(text_of), component.get("value").and_then(text_of))

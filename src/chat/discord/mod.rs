@@ -52,7 +52,7 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 /// A call that people wait for may take so long.
 const CALL_MAX: Duration = Duration::from_secs(15);
 /// A message may wait for its turn so long: a channel takes five in five seconds.
-const POST_MAX: Duration = Duration::from_secs(60);
+const POST_MAX: Duration = Duration::from_mins(1);
 /// A stop waits so long for answers that are under way.
 const DRAIN_MAX: Duration = Duration::from_secs(4);
 /// Cards whose place is remembered, the newest.

@@ -43,11 +43,11 @@ const ROW_MAX: usize = 5;
 /// Rows in a message.
 const ROWS_MAX: usize = 5;
 
-const BLURPLE: u32 = 0x58_65_F2;
-const GREEN: u32 = 0x24_80_46;
-const AMBER: u32 = 0xF0_B2_32;
-const RED: u32 = 0xDA_37_3C;
-const GREY: u32 = 0x80_84_8E;
+const BLURPLE: u32 = 0x0058_65F2;
+const GREEN: u32 = 0x0024_8046;
+const AMBER: u32 = 0x00F0_B232;
+const RED: u32 = 0x00DA_373C;
+const GREY: u32 = 0x0080_848E;
 
 /// The button beside "Approve" that asks for a word with it.
 pub const APPROVE_WITH_WORD: &str = "approve-note";
@@ -105,7 +105,7 @@ fn joined(lines: &[String], units: usize) -> String {
     for (at, line) in lines.iter().enumerate() {
         let more = text.encode_utf16().count() + line.encode_utf16().count() + 1;
         if more > units.saturating_sub(REST_UNITS) && at > 0 {
-            text.push_str(&format!("\n… and {} more", lines.len() - at));
+            text = format!("{text}\n… and {} more", lines.len() - at);
             break;
         }
         if at > 0 {
@@ -177,10 +177,8 @@ pub fn notice(notice: &Notice, card_url: Option<String>, mentions: &Mentions) ->
     match card_url {
         Some(url) => components.push(Row::of(vec![Component::link(format!("Open {}", notice.request), url)])),
         None if !notice.buttons.is_empty() => {
-            text.push_str(&format!(
-                "\nIts card in the server has the buttons, and so has `/access show id:{}`.",
-                notice.request.0
-            ));
+            let words = "Its card in the server has the buttons, and so has";
+            text = format!("{text}\n{words} `/access show id:{}`.", notice.request.0);
         }
         None => {}
     }

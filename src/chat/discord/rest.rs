@@ -154,9 +154,9 @@ impl Rest {
             if !call.is_answer {
                 timeout_at(end, self.turn()).await.map_err(|_| late())?;
             }
-            let tried = timeout_at(end.min(Instant::now() + TRY_MAX), self.attempt(call, &mut bucket)).await;
+            let outcome = timeout_at(end.min(Instant::now() + TRY_MAX), self.attempt(call, &mut bucket)).await;
             drop(bucket);
-            let error = match tried {
+            let error = match outcome {
                 Ok(Tried::Done(value)) => return Ok(value),
                 Ok(Tried::No(error)) => return Err(error),
                 Ok(Tried::Later { after, everywhere }) => {
@@ -245,9 +245,8 @@ impl Rest {
             bucket.closed_until = number("x-ratelimit-reset-after").map(|secs| Instant::now() + seconds(secs));
         }
         let (retry_after, global) = (number("retry-after"), response.headers().contains_key("x-ratelimit-global"));
-        let body = match limited(response).await {
-            Some(body) => body,
-            None => return Tried::Again(unreachable("its answer broke off")),
+        let Some(body) = limited(response).await else {
+            return Tried::Again(unreachable("its answer broke off"));
         };
         if status.is_success() {
             return Tried::Done(serde_json::from_slice(&body).unwrap_or_default());

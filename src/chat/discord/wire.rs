@@ -101,7 +101,6 @@ pub struct Embed {
     pub footer: Option<Footer>,
 }
 
-#[expect(clippy::ptr_arg, reason = "serde hands the field over like this")]
 fn is_empty(text: &Zeroizing<String>) -> bool {
     text.is_empty()
 }
