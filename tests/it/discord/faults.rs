@@ -174,7 +174,7 @@ async fn what_discord_did_not_sign_is_not_looked_at() {
     assert_eq!(people.calls(&url, &body, -301).await.0, 401);
     assert_eq!(people.calls(&url, &body, 302).await.0, 401);
     let other = hex::encode([7_u8; 64]);
-    let now = people.now();
+    let now = super::People::now();
     for (timestamp, signature) in
         [(now.as_str(), other.as_str()), (&now, ""), ("", &other), (&now, "zz"), ("never", &other)]
     {

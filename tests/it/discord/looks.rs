@@ -310,39 +310,40 @@ async fn what_was_sent_in_a_life_fits_too() {
 /// One picture of all states, in words.
 #[test]
 fn a_card_in_every_state() {
-    let mut text = String::new();
+    let mut text = Vec::new();
     for status in STATES {
         let message =
             serde_json::to_value(render::card(&card(status, "fixing *INC-42* <@&1>", false), None, &mentions()))
                 .unwrap();
         let embed = &message["embeds"][0];
-        text += &format!(
+        text.push(format!(
             "{status:?} #{:06X}\n  {}\n  {}\n",
             embed["color"].as_u64().unwrap(),
             embed["title"].as_str().unwrap(),
             embed["description"].as_str().unwrap()
-        );
+        ));
         if status == Status::Requested {
             for field in embed["fields"].as_array().unwrap() {
-                text += &format!(
+                text.push(format!(
                     "  {}: {}\n",
                     field["name"].as_str().unwrap(),
                     field["value"].as_str().unwrap().replace('\n', " ⏎ ")
-                );
+                ));
             }
-            text += &format!("  {}\n", embed["footer"]["text"].as_str().unwrap());
+            text.push(format!("  {}\n", embed["footer"]["text"].as_str().unwrap()));
         }
         for button in
             message["components"].as_array().unwrap().iter().flat_map(|row| row["components"].as_array().unwrap())
         {
-            text += &format!(
+            text.push(format!(
                 "  [{}] {} ({})\n",
                 button["label"].as_str().unwrap(),
                 button["custom_id"].as_str().unwrap(),
                 button["style"]
-            );
+            ));
         }
     }
+    let text = text.concat();
     insta::assert_snapshot!(text);
 }
 

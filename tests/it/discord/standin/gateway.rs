@@ -85,7 +85,7 @@ impl Connection {
     async fn live(standin: Arc<Standin>, stream: TcpStream) -> Result<(), Over> {
         let mut query = String::new();
         let socket = tokio_tungstenite::accept_hdr_async(stream, |request: &Request, response: Response| {
-            query = request.uri().query().unwrap_or_default().to_owned();
+            request.uri().query().unwrap_or_default().clone_into(&mut query);
             Ok(response)
         });
         let socket = socket.await.map_err(|_| Over)?;
@@ -104,7 +104,7 @@ impl Connection {
     async fn talk(&mut self) -> Result<(), Over> {
         let heartbeat = self.standin.manners.heartbeat;
         self.send(
-            json!({ "op": 10, "d": { "heartbeat_interval": heartbeat.as_millis() as u64 }, "s": null, "t": null }),
+            json!({ "op": 10, "d": { "heartbeat_interval": u64::try_from(heartbeat.as_millis()).unwrap() }, "s": null, "t": null }),
         )
         .await?;
         let mut acts = None;
@@ -129,7 +129,7 @@ impl Connection {
                     let value: Value = match frame.ok_or(Over)?.map_err(|_| Over)? {
                         Message::Text(text) => serde_json::from_str(&text).map_err(|_| Over)?,
                         Message::Close(_) => return Ok(()),
-                        _ => continue,
+                        Message::Binary(_) | Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => continue,
                     };
                     match value["op"].as_u64() {
                         Some(1) => {

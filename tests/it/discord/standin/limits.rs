@@ -1,9 +1,8 @@
 //! What a channel takes, and what all take together.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Duration};
+
+use tokio::time::Instant;
 
 use super::Calls;
 
@@ -36,15 +35,15 @@ impl Limits {
         };
         recent(&mut self.all, Duration::from_secs(1));
         if self.all.len() >= GLOBAL {
-            return Said::Refused { after: Duration::from_secs(1) - (now - self.all[0]), global: true };
+            return Said::Refused { after: Duration::from_secs(1).saturating_sub(now - self.all[0]), global: true };
         }
         let calls = self.routes.entry(route.to_owned()).or_default();
         recent(calls, WINDOW);
         if calls.len() >= most {
-            return Said::Refused { after: WINDOW - (now - calls[0]), global: false };
+            return Said::Refused { after: WINDOW.saturating_sub(now - calls[0]), global: false };
         }
         calls.push_back(now);
         self.all.push_back(now);
-        Said::Taken { left: most - calls.len(), after: WINDOW - (now - calls[0]) }
+        Said::Taken { left: most - calls.len(), after: WINDOW.saturating_sub(now - calls[0]) }
     }
 }

@@ -15,11 +15,11 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use serde_json::Value;
-use tokio::sync::broadcast;
+use tokio::{sync::broadcast, time::Instant};
 
 pub const TOKEN: &str = "MTEyMjMzNDQ1NTY2Nzc4ODAw.standin.only-for-tests-and-nowhere-else";
 pub const APPLICATION: &str = "112233445566778800";

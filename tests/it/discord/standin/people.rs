@@ -1,12 +1,10 @@
 //! People in the guild: what they type and press, over the gateway or over signed HTTP, and what they see of it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use ed25519_dalek::Signer as _;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{ANSWER_WITHIN, APPLICATION, Act, CHANNEL, GUILD, Interaction, Standin, rest};
 
@@ -31,10 +29,10 @@ impl Seen {
     /// Green, blurple, amber or red.
     pub fn tone(&self) -> &'static str {
         match self.messages.first().and_then(|message| message["embeds"][0]["color"].as_u64()) {
-            Some(0x24_80_46) => "done",
-            Some(0x58_65_F2) => "info",
-            Some(0xF0_B2_32) => "refused",
-            Some(0xDA_37_3C) => "fault",
+            Some(0x0024_8046) => "done",
+            Some(0x0058_65F2) => "info",
+            Some(0x00F0_B232) => "refused",
+            Some(0x00DA_373C) => "fault",
             _ => "none",
         }
     }
@@ -120,7 +118,7 @@ impl People {
         json!({
             "id": id, "application_id": APPLICATION, "type": kind, "data": data, "token": format!("aW50ZXJhY3Rpb246.{id}"),
             "version": 1, "guild_id": GUILD, "channel_id": CHANNEL, "locale": "en-US", "guild_locale": "en-US",
-            "app_permissions": "309237664768", "entitlements": [], "context": 0, "attachment_size_limit": 10485760,
+            "app_permissions": "309237664768", "entitlements": [], "context": 0, "attachment_size_limit": 10_485_760,
             "authorizing_integration_owners": { "0": GUILD },
             "guild": { "id": GUILD, "locale": "en-US", "features": [] },
             "channel": { "id": CHANNEL, "type": 0, "name": "approvals", "permissions": "2147483647", "flags": 0,
@@ -133,7 +131,7 @@ impl People {
                 "deaf": false, "mute": false, "nick": null, "avatar": null, "premium_since": null, "pending": false,
                 "communication_disabled_until": null, "flags": 0,
             },
-            "message": card_message(&data_message(kind)),
+            "message": card_message(kind),
         })
     }
 
@@ -188,13 +186,13 @@ impl People {
     }
 
     /// The time as Discord writes it into its headers.
-    pub fn now(&self) -> String {
+    pub fn now() -> String {
         std::time::UNIX_EPOCH.elapsed().unwrap().as_secs().to_string()
     }
 
     /// Signs a body as Discord does, dated so many seconds from now.
     pub fn signs(&self, body: &str, dated: i64) -> (String, String) {
-        let at = (self.now().parse::<i64>().unwrap() + dated).to_string();
+        let at = (Self::now().parse::<i64>().unwrap() + dated).to_string();
         let signature = hex::encode(self.standin.key.sign(format!("{at}{body}").as_bytes()).to_bytes());
         (at, signature)
     }
@@ -247,21 +245,17 @@ impl People {
     }
 }
 
-/// Buttons and forms of ours always hang on a message.
-fn data_message(kind: u64) -> Option<u64> {
-    (kind == 3).then_some(kind)
-}
-
-fn card_message(kind: &Option<u64>) -> Value {
+/// Buttons hang on a message.
+fn card_message(kind: u64) -> Value {
     match kind {
-        None => Value::Null,
-        Some(_) => json!({
+        3 => json!({
             "id": "1440000000000000001", "channel_id": CHANNEL, "type": 0, "content": "", "tts": false, "pinned": false,
             "author": { "id": super::BOT, "username": "countersign", "discriminator": "0", "avatar": null, "bot": true,
                 "global_name": null },
             "timestamp": "2026-11-20T12:00:00.000000+00:00", "edited_timestamp": null, "mention_everyone": false,
             "mentions": [], "mention_roles": [], "attachments": [], "embeds": [], "components": [], "flags": 0,
         }),
+        _ => Value::Null,
     }
 }
 

@@ -98,18 +98,15 @@ fn components(body: &Value) -> Vec<String> {
             if component["type"] == 2 && (label == 0 || label > 80) {
                 wrong.push(format!("a label of {label}"));
             }
-            match (component["style"].as_u64(), component["type"].as_u64()) {
-                (Some(5), Some(2)) => {
-                    if chars(&component["url"]) == 0 || component.get("custom_id").is_some() {
-                        wrong.push("a link without an address, or with an id".into());
-                    }
+            if component["style"] == 5 && component["type"] == 2 {
+                if chars(&component["url"]) == 0 || component.get("custom_id").is_some() {
+                    wrong.push("a link without an address, or with an id".into());
                 }
-                _ => {
-                    let id = component["custom_id"].as_str().unwrap_or_default();
-                    if id.is_empty() || id.chars().count() > 100 || !ids.insert(id.to_owned()) {
-                        wrong.push(format!("a custom_id that is not good, or there twice: {id:?}"));
-                    }
-                }
+                continue;
+            }
+            let id = component["custom_id"].as_str().unwrap_or_default();
+            if id.is_empty() || id.chars().count() > 100 || !ids.insert(id.to_owned()) {
+                wrong.push(format!("a custom_id that is not good, or there twice: {id:?}"));
             }
         }
     }
@@ -128,7 +125,7 @@ pub fn modal(body: &Value) -> Vec<String> {
         let inside = list(row, "components");
         for input in inside {
             let (label, value) = (chars(&input["label"]), chars(&input["value"]));
-            let most = input["max_length"].as_u64().unwrap_or(4_000) as usize;
+            let most = usize::try_from(input["max_length"].as_u64().unwrap_or(4_000)).unwrap();
             if inside.len() != 1 || input["type"] != 4 || label == 0 || label > 45 {
                 wrong.push(format!("an input that Discord does not take: {input}"));
             }
@@ -140,47 +137,50 @@ pub fn modal(body: &Value) -> Vec<String> {
     wrong
 }
 
+/// Names of commands and options are lowercase, and short.
+fn is_name(value: &Value) -> bool {
+    let text = value["name"].as_str().unwrap_or_default();
+    !text.is_empty()
+        && text.len() <= 32
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+}
+
+fn options(of: &Value, depth: usize, total: &mut usize, wrong: &mut Vec<String>) {
+    let inside = list(of, "options");
+    let (mut seen_optional, mut names) = (false, BTreeSet::new());
+    if inside.len() > 25 {
+        wrong.push(format!("{} options", inside.len()));
+    }
+    for option in inside {
+        let what = chars(&option["description"]);
+        *total += chars(&option["name"]) + what;
+        if !is_name(option) || what == 0 || what > 100 || !names.insert(option["name"].to_string()) {
+            wrong.push(format!("an option that Discord does not take: {option}"));
+        }
+        let required = option["required"] == true;
+        if required && seen_optional {
+            wrong.push(format!("a required option after one that is not: {option}"));
+        }
+        seen_optional |= option["type"] != 1 && !required;
+        if option["autocomplete"] == true && option.get("choices").is_some() {
+            wrong.push("choices and autocomplete".into());
+        }
+        if option["type"] == 1 && depth > 0 {
+            wrong.push("a subcommand within one".into());
+        }
+        options(option, depth + 1, total, wrong);
+    }
+}
+
 /// What is wrong with commands to be registered.
 pub fn commands(body: &Value) -> Vec<String> {
     let mut wrong = Vec::new();
-    let name = |value: &Value| {
-        let text = value["name"].as_str().unwrap_or_default();
-        !text.is_empty()
-            && text.len() <= 32
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
-    };
-    fn options(of: &Value, depth: usize, total: &mut usize, name: &dyn Fn(&Value) -> bool, wrong: &mut Vec<String>) {
-        let inside = list(of, "options");
-        let (mut seen_optional, mut names) = (false, BTreeSet::new());
-        if inside.len() > 25 {
-            wrong.push(format!("{} options", inside.len()));
-        }
-        for option in inside {
-            let what = chars(&option["description"]);
-            *total += chars(&option["name"]) + what;
-            if !name(option) || what == 0 || what > 100 || !names.insert(option["name"].to_string()) {
-                wrong.push(format!("an option that Discord does not take: {option}"));
-            }
-            let required = option["required"] == true;
-            if required && seen_optional {
-                wrong.push(format!("a required option after one that is not: {option}"));
-            }
-            seen_optional |= option["type"] != 1 && !required;
-            if option["autocomplete"] == true && option.get("choices").is_some() {
-                wrong.push("choices and autocomplete".into());
-            }
-            if option["type"] == 1 && depth > 0 {
-                wrong.push("a subcommand within one".into());
-            }
-            options(option, depth + 1, total, name, wrong);
-        }
-    }
     for command in body.as_array().map(Vec::as_slice).unwrap_or_default() {
         let mut total = chars(&command["name"]) + chars(&command["description"]);
-        if !name(command) || chars(&command["description"]) == 0 || chars(&command["description"]) > 100 {
+        if !is_name(command) || chars(&command["description"]) == 0 || chars(&command["description"]) > 100 {
             wrong.push(format!("a command that Discord does not take: {}", command["name"]));
         }
-        options(command, 0, &mut total, &name, &mut wrong);
+        options(command, 0, &mut total, &mut wrong);
         if total > 8_000 {
             wrong.push(format!("a command of {total} together"));
         }
