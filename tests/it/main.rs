@@ -13,6 +13,7 @@ mod check;
 mod cli;
 mod crash;
 mod crash_rounds;
+mod discord;
 mod drift;
 mod explain;
 mod faults;
