@@ -43,7 +43,14 @@ impl Life {
         let mut world = self.world.lock();
         let message = format!("m{:x}", world.rng.next());
         let (account, channel) = (account(who), CHANNEL.to_owned());
-        let inbound = Inbound { chat: Chat::Slack, account, channel, message, input: Input::Line(line.to_owned()) };
+        let inbound = Inbound {
+            chat: Chat::Slack,
+            account,
+            channel,
+            message,
+            input: Input::Line(line.to_owned()),
+            evidence: None,
+        };
         let key = world.sends(&inbound);
         drop(world);
         self.process.as_ref().unwrap().submit(inbound, key);
@@ -200,6 +207,7 @@ fn who_waits_for_a_key_when_the_service_stops_is_not_told_that_nothing_was_done(
         text: None,
     };
     let inbound = Inbound {
+        evidence: None,
         chat: Chat::Slack,
         account: account("ana"),
         channel: CHANNEL.into(),
