@@ -7,10 +7,12 @@ mod chats;
 mod check;
 mod demo;
 mod erase;
+mod evidence;
 mod explain;
 mod export;
 mod log;
 mod prove;
+mod providers;
 mod rehearse;
 mod reload;
 mod rotate;
@@ -70,6 +72,8 @@ enum Command {
     Export(export::Args),
     /// Have a running service load its config anew
     Reload(reload::Args),
+    /// List the providers and what each can do; test one against its promises
+    Providers(providers::Args),
     /// End what is overdue by its own mark, without ledger or service
     Sweep(sweep::Args),
     /// Read the ledger
@@ -116,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Prove(args) => prove::main(&args),
         Command::Export(args) => export::main(&args),
         Command::Reload(args) => reload::main(&args),
+        Command::Providers(args) => providers::main(&args),
         Command::Sweep(args) => sweep::main(&args),
         Command::Log(args) => log::main(&args),
         Command::Erase(args) => erase::main(&args),
@@ -177,12 +182,11 @@ fn load(dir: &Path) -> Result<Config, Stop> {
     })
 }
 
-/// What may carry tokens, tickets and bodies into a log, whatever `RUST_LOG` says: libraries that speak for us.
-const DISCREET: [&str; 14] = [
+/// Libraries that write tokens or messages into their logs, even into warnings: they are never heard.
+const NEVER_HEARD: [&str; 3] = ["serenity", "tungstenite", "tokio_tungstenite"];
+/// What may carry tokens, tickets and bodies into a log, whatever `RUST_LOG` says: of these only warnings are heard.
+const DISCREET: [&str; 11] = [
     "slack_morphism",
-    "serenity",
-    "tungstenite",
-    "tokio_tungstenite",
     "hyper",
     "hyper_util",
     "hyper_rustls",
@@ -195,17 +199,18 @@ const DISCREET: [&str; 14] = [
     "ureq_proto",
 ];
 
-/// Logs go to stderr. What a chat library might say of its traffic is never more than a warning.
+/// Logs go to stderr. What libraries might say of the traffic is not among them, whatever `RUST_LOG` says.
 fn start_logging() {
     let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,countersign=info"));
-    let discreet = filter_fn(|metadata| {
+    let fit = filter_fn(|metadata| {
         let root = metadata.target().split("::").next().unwrap_or_default();
-        *metadata.level() <= tracing::Level::WARN || !DISCREET.contains(&root)
+        let discreet = *metadata.level() <= tracing::Level::WARN || !DISCREET.contains(&root);
+        discreet && !NEVER_HEARD.contains(&root)
     });
     let colours = std::io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
     // A second start in one process keeps the first.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(asked.and(discreet))).try_init();
+    let _ = tracing_subscriber::registry().with(lines.with_filter(asked.and(fit))).try_init();
 }
 
 /// The runtime every command that serves runs on.

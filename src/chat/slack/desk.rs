@@ -161,7 +161,7 @@ impl Desk {
         let known = self.channels.named.iter().find(|(_, id)| **id == place.channel);
         let channel = known.map_or(&place.channel, |(name, _)| name).clone();
         let account = self.account(&place.user);
-        self.service.submit(Inbound { chat: Chat::Slack, account, channel, message: key, input }).await
+        self.service.submit(Inbound { chat: Chat::Slack, account, channel, message: key, input, evidence: None }).await
     }
 
     /// Opens a modal that says to wait, while its trigger lives; its id.
