@@ -10,23 +10,29 @@
 //! The contract: `grant` and `revoke` are idempotent on [`Order::external_id`]; revoking what is gone succeeds; a
 //! timeout or an unreadable answer is [`ProviderError::Unknown`], never a failure.
 
+mod admin;
 mod exec;
 mod files;
 pub mod kit;
+mod mark;
 mod marked;
+mod mysql;
+mod noted;
 mod orders;
 mod plugin;
 mod postgres;
 pub mod protocol;
-
 mod quote;
 mod random;
+mod redis;
 mod register;
 mod registry;
 pub mod serve;
 mod settings;
 mod ssh;
+mod statements;
 pub mod throwaway;
+mod tls;
 mod token;
 mod webhook;
 mod words;

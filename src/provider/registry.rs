@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::{
-    Provider, ProviderError, Settings, SettingsProblem, Surroundings, exec,
+    Provider, ProviderError, Settings, SettingsProblem, Surroundings, exec, mysql,
     plugin::Plugin,
-    postgres,
+    postgres, redis,
     settings::{Reader, did_you_mean, listed},
     ssh, token, webhook,
 };
 
 /// The names of the providers in this binary, as they stand in `provider = "…"`.
-pub const NAMES: [&str; 5] = ["exec", "postgres", "ssh", "token", "webhook"];
+pub const NAMES: [&str; 7] = ["exec", "mysql", "postgres", "redis", "ssh", "token", "webhook"];
 /// Longest name of a resource, in bytes: it names a folder.
 const RESOURCE_MAX_BYTES: usize = 64;
 
@@ -32,7 +32,9 @@ pub fn open(
     let mut reader = Reader::new(settings);
     Ok(match name {
         exec::NAME => Arc::new(exec::plugin(resource, exec::read(&mut reader), surroundings)),
+        mysql::NAME => Arc::new(mysql::Mysql::new(resource, mysql::read(&mut reader), surroundings)),
         postgres::NAME => Arc::new(postgres::Postgres::new(resource, postgres::read(&mut reader), surroundings)),
+        redis::NAME => Arc::new(redis::Redis::new(resource, redis::read(&mut reader), surroundings)),
         ssh::NAME => Arc::new(ssh::Ssh::new(resource, ssh::read(&mut reader), surroundings)),
         token::NAME => Arc::new(token::Token::new(resource, token::read(&mut reader), surroundings)),
         webhook::NAME => Arc::new(webhook::plugin(resource, webhook::read(&mut reader), surroundings)?),
@@ -76,7 +78,9 @@ pub fn check_settings(name: &str, settings: &Settings) -> Vec<SettingsProblem> {
     let mut reader = Reader::new(settings);
     match name {
         exec::NAME => drop(exec::read(&mut reader)),
+        mysql::NAME => drop(mysql::read(&mut reader)),
         postgres::NAME => drop(postgres::read(&mut reader)),
+        redis::NAME => drop(redis::read(&mut reader)),
         ssh::NAME => drop(ssh::read(&mut reader)),
         token::NAME => drop(token::read(&mut reader)),
         webhook::NAME => drop(webhook::read(&mut reader)),

@@ -100,6 +100,19 @@ impl<'a> Reader<'a> {
         self.needed_text(key, example)
     }
 
+    /// Where the admin URL is: the name of an environment variable, empty where it is in the file that comes second.
+    pub(super) fn url(&mut self, example: &str) -> (String, Option<String>) {
+        let url_file = self.text("url_file");
+        if url_file.is_none() {
+            return (self.needed_env_name("url_env", example).unwrap_or_default(), None);
+        }
+        let both = self.text("url_env");
+        if both.is_some() {
+            self.problem("url_file", "stands beside `url_env`", "keep the one that holds the URL");
+        }
+        (both.unwrap_or_default(), url_file)
+    }
+
     /// A list of texts that may be left out, but not empty.
     pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
         let value = self.value(key)?;
@@ -135,6 +148,16 @@ impl<'a> Reader<'a> {
         if !self.settings.contains_key(key) {
             self.problem(key, "is missing", format!("add it, for example `{key} = {example}`"));
         }
+    }
+
+    /// A list of texts that must be there.
+    pub(super) fn needed_texts(&mut self, key: &'static str, example: &str) -> Option<Vec<String>> {
+        if !self.settings.contains_key(key) {
+            self.known.push(key);
+            self.problem(key, "is missing", format!("add it, for example `{key} = {example}`"));
+            return None;
+        }
+        self.texts(key)
     }
 
     /// A yes or no that may be left out.

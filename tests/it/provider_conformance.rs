@@ -11,9 +11,10 @@ use serde_json::{Value, json};
 
 use crate::support::{
     door::{Place, TAG, ending_in, map, order, part},
-    jwt,
+    jwt, mariadb,
     plugins::Works,
     postgres::{Server, psql},
+    redis,
     sshd::{self, Sshd},
 };
 
@@ -116,6 +117,30 @@ async fn postgres_keeps_its_promises() {
     let works = |credential: &Credential| psql(&part(credential, "URL"), "SELECT count(*) FROM orders").is_ok();
     keeps_its_promises(provider, (&place, &settings), works).await;
     assert_eq!(server.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'cs\\_%'"), "0");
+}
+
+#[tokio::test]
+async fn mysql_keeps_its_promises() {
+    let server = mariadb::Server::start();
+    let place = Place::new(&[("PROD_MYSQL_URL", &server.bot_url())]);
+    let settings = json!({ "url_env": "PROD_MYSQL_URL", "role": "app_rw" });
+    let provider = place.open("mysql", "prod", &settings);
+    let works = |credential: &Credential| {
+        mariadb::client(&part(credential, "run this"), "SELECT count(*) FROM orders").is_ok()
+    };
+    keeps_its_promises(provider, (&place, &settings), works).await;
+    assert_eq!(server.left(), "");
+}
+
+#[tokio::test]
+async fn redis_keeps_its_promises() {
+    let server = redis::Server::start();
+    let place = Place::new(&[("PROD_REDIS_URL", &server.bot_url())]);
+    let settings = json!({ "url_env": "PROD_REDIS_URL", "rules": ["+@read", "~app:*"] });
+    let provider = place.open("redis", "prod", &settings);
+    let works = |credential: &Credential| redis::client(&part(credential, "run this"), "GET app:1").is_ok();
+    keeps_its_promises(provider, (&place, &settings), works).await;
+    assert_eq!(server.left(), "");
 }
 
 #[tokio::test]
