@@ -106,6 +106,8 @@ fn describe() -> Description {
         ends_sessions: SessionEnd::Yes,
         lists: false,
         shared: false,
+        activity: false,
+        max_ttl_secs: None,
     }
 }
 

@@ -265,7 +265,7 @@ impl State {
         if let Some(at) = request.deadline() {
             self.deadlines.insert((at, id));
         }
-        if let Some(at) = request.next_try() {
+        for at in request.next_looks() {
             self.tries.insert((at, id));
         }
     }
@@ -275,7 +275,7 @@ impl State {
         if let Some(at) = request.deadline() {
             self.deadlines.remove(&(at, id));
         }
-        if let Some(at) = request.next_try() {
+        for at in request.next_looks() {
             self.tries.remove(&(at, id));
         }
     }

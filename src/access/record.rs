@@ -264,14 +264,14 @@ impl Event {
     }
 
     /// Sets the one personal field, if the kind has one.
-    fn fill(&mut self, value: String) {
+    pub(super) fn fill(&mut self, value: String) {
         if let Some((_, field)) = self.personal() {
             *field = Personal::Known(value);
         }
     }
 
     /// Whose words the personal field is, where the event itself names them. The rest belong to the requester.
-    fn author(&self) -> Option<SubjectId> {
+    pub(super) fn author(&self) -> Option<SubjectId> {
         match self {
             Self::SubjectEnrolled { subject, .. } => Some(*subject),
             Self::MessageReceived { from, .. } | Self::MessageRefused { from, .. } => Some(*from),

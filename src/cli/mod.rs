@@ -12,6 +12,7 @@ mod explain;
 mod export;
 mod log;
 mod prove;
+mod providers;
 mod rehearse;
 mod reload;
 mod rotate;
@@ -71,6 +72,8 @@ enum Command {
     Export(export::Args),
     /// Have a running service load its config anew
     Reload(reload::Args),
+    /// List the providers and what each can do; test one against its promises
+    Providers(providers::Args),
     /// End what is overdue by its own mark, without ledger or service
     Sweep(sweep::Args),
     /// Read the ledger
@@ -117,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Prove(args) => prove::main(&args),
         Command::Export(args) => export::main(&args),
         Command::Reload(args) => reload::main(&args),
+        Command::Providers(args) => providers::main(&args),
         Command::Sweep(args) => sweep::main(&args),
         Command::Log(args) => log::main(&args),
         Command::Erase(args) => erase::main(&args),

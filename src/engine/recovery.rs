@@ -141,7 +141,7 @@ pub async fn reopen(writer: &mut Writer) -> Result<(), Fatal> {
                 writer.shared.opened(&ledger);
                 writer.ledger = Some(ledger);
                 writer.state = state;
-                writer.follow_everything();
+                writer.resume().await;
                 return Ok(());
             }
             Some(Err(Fatal::Open(error))) if passes(&error) => {

@@ -98,7 +98,7 @@ impl Service for Handle {
         let queued = self.jobs.try_send(Job::Message { message, reply });
         drop(errand);
         match queued {
-            Ok(()) => answered.await.unwrap_or_else(|_| answer::stopping()),
+            Ok(()) => answered.await.unwrap_or_else(|_| answer::stopped()),
             Err(mpsc::error::TrySendError::Full(_)) => answer::busy(),
             Err(mpsc::error::TrySendError::Closed(_)) => answer::stopping(),
         }

@@ -1,6 +1,7 @@
 //! The core, told as stories: given a log, when a message or a result comes, then these events or this refusal.
 
 mod ahead;
+mod erased;
 mod glass;
 mod life;
 mod longer;
