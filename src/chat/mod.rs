@@ -13,6 +13,7 @@ pub mod draw;
 pub mod grammar;
 pub mod notice;
 pub mod playground;
+pub mod slack;
 pub mod text;
 
 use std::sync::Arc;

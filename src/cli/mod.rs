@@ -33,7 +33,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 use tracing_subscriber::{
-    Layer as _,
+    EnvFilter, Layer as _,
     filter::{FilterExt as _, filter_fn},
     layer::SubscriberExt as _,
     util::SubscriberInitExt as _,
@@ -184,17 +184,33 @@ fn load(dir: &Path) -> Result<Config, Stop> {
 
 /// Libraries that write tokens or messages into their logs, even into warnings: they are never heard.
 const NEVER_HEARD: [&str; 3] = ["serenity", "tungstenite", "tokio_tungstenite"];
+/// What may carry tokens, tickets and bodies into a log, whatever `RUST_LOG` says: of these only warnings are heard.
+const DISCREET: [&str; 11] = [
+    "slack_morphism",
+    "hyper",
+    "hyper_util",
+    "hyper_rustls",
+    "h2",
+    "reqwest",
+    "rustls",
+    "tower",
+    "tower_http",
+    "ureq",
+    "ureq_proto",
+];
 
-/// Logs go to stderr. What a chat library might say of its traffic is not among them, whatever `RUST_LOG` says.
+/// Logs go to stderr. What libraries might say of the traffic is not among them, whatever `RUST_LOG` says.
 fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,countersign=info"));
-    let of = |target: &str, library: &str| target.split("::").next() == Some(library);
-    let fit = filter_fn(move |metadata| !NEVER_HEARD.iter().any(|library| of(metadata.target(), library)));
-    let layer =
-        tracing_subscriber::fmt::layer().with_ansi(std::io::stderr().is_terminal()).with_writer(std::io::stderr);
+    let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,countersign=info"));
+    let fit = filter_fn(|metadata| {
+        let root = metadata.target().split("::").next().unwrap_or_default();
+        let discreet = *metadata.level() <= tracing::Level::WARN || !DISCREET.contains(&root);
+        discreet && !NEVER_HEARD.contains(&root)
+    });
+    let colours = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
     // A second start in one process keeps the first.
-    let _ = tracing_subscriber::registry().with(layer.with_filter(filter.and(fit))).try_init();
+    let _ = tracing_subscriber::registry().with(lines.with_filter(asked.and(fit))).try_init();
 }
 
 /// The runtime every command that serves runs on.

@@ -15,8 +15,8 @@ pub fn main(args: &Args) -> Outcome {
     let config = args.config.load()?;
     let server = &config.server;
     if server.playground_channel.is_none() && server.slack.channels.is_none() && server.discord.channels.is_none() {
-        let words = "no chat is configured: give `[slack]` or `[discord]` a `channel` in countersign.toml, or add a \
-                     `[playground]` table";
+        let words = "no chat is configured: add a `[slack]`, `[discord]` or `[playground]` table with a `channel` to \
+                     countersign.toml";
         return Err(Stop::Finding(words.to_owned()));
     }
     block_on(async {

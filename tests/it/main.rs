@@ -44,6 +44,7 @@ mod restart;
 mod secrets;
 mod self_approval;
 mod sim;
+mod slack;
 mod story;
 mod support;
 mod sweep;
