@@ -72,7 +72,7 @@ impl Inner {
         let account = if self.rng.permille(10) { "U-mallory".to_owned() } else { account(&who) };
         let chat = *self.rng.pick(&CHATS);
         let message = format!("m{:x}", self.rng.next());
-        Inbound { chat, account, channel: CHANNEL.into(), message, input }
+        Inbound { chat, account, channel: CHANNEL.into(), message, input, evidence: None }
     }
 
     fn anybody(&mut self) -> String {
