@@ -46,6 +46,14 @@ pub fn stopping() -> Reply {
     reply(Tone::Fault, vec![plain("Countersign is stopping. Nothing was done; try again in a minute.")])
 }
 
+/// The service went down over it.
+#[must_use]
+pub fn stopped() -> Reply {
+    let words = "Countersign stopped before it could answer. Look in a minute whether it is there, and send it again if \
+                 it isn't.";
+    reply(Tone::Fault, vec![plain(words)])
+}
+
 /// The same message once more.
 #[must_use]
 pub fn again(state: &State, seen: &Seen) -> Reply {
@@ -338,7 +346,7 @@ pub fn no_credential(request: RequestId, words: &str) -> Reply {
 }
 
 /// A text with `code` in backticks as a line.
-fn marked(text: &str) -> Line {
+pub(super) fn marked(text: &str) -> Line {
     text.split('`')
         .enumerate()
         .filter(|(_, part)| !part.is_empty())

@@ -134,6 +134,22 @@ impl<'a> Reader<'a> {
         None
     }
 
+    /// A table that may be left out.
+    pub(super) fn table(&mut self, key: &'static str) -> Option<&'a Settings> {
+        let value = self.value(key)?;
+        if value.as_object().is_none() {
+            self.wrong_type(key, value, "a table");
+        }
+        value.as_object()
+    }
+
+    /// Notes that a key that has to be there isn't.
+    pub(super) fn need(&mut self, key: &'static str, example: &str) {
+        if !self.settings.contains_key(key) {
+            self.problem(key, "is missing", format!("add it, for example `{key} = {example}`"));
+        }
+    }
+
     /// A list of texts that must be there.
     pub(super) fn needed_texts(&mut self, key: &'static str, example: &str) -> Option<Vec<String>> {
         if !self.settings.contains_key(key) {
@@ -213,8 +229,8 @@ pub(super) fn listed(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// A URL with a password in it, or a private key.
-fn holds_secret(text: &str) -> bool {
+/// Whether it is a URL with a password in it, or a private key.
+pub(super) fn holds_secret(text: &str) -> bool {
     let password_in_url = text
         .split_once("://")
         .and_then(|(_, rest)| rest.split(['/', '?', '#']).next())
@@ -223,7 +239,7 @@ fn holds_secret(text: &str) -> bool {
     password_in_url || text.contains("PRIVATE KEY-----")
 }
 
-fn is_env_name(text: &str) -> bool {
+pub(super) fn is_env_name(text: &str) -> bool {
     let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
     first && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

@@ -181,7 +181,7 @@ fn unknown_providers_and_unfit_names_are_refused() {
     assert_eq!(open("postgress", "prod"), "there is no provider `postgress`; did you mean `postgres`?");
     assert_eq!(
         open("oracle", "prod"),
-        "there is no provider `oracle`; known are `mysql`, `postgres`, `redis`, `ssh`, `token`"
+        "there is no provider `oracle`; known are `exec`, `mysql`, `postgres`, `redis`, `ssh`, `token`, `webhook`"
     );
     assert_eq!(
         told("tokn", &json!({}))[0],
@@ -190,7 +190,7 @@ fn unknown_providers_and_unfit_names_are_refused() {
     for resource in ["", "..", ".hidden", "a/b", "../etc", "a b", "Zoë", &"x".repeat(65)] {
         assert!(open("ssh", resource).contains("can't name a folder"), "{resource}");
     }
-    assert_eq!(provider::NAMES, ["mysql", "postgres", "redis", "ssh", "token"]);
+    assert_eq!(provider::NAMES, ["exec", "mysql", "postgres", "redis", "ssh", "token", "webhook"]);
 }
 
 #[test]

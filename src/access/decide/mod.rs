@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::{
     Action, Actor, Command, Event, Moment, Phase, Posted, Question, Refusal, Request, RequestId, Right, Span, State,
-    Verdict,
+    SubjectId, Verdict,
     drift::{looked, shut},
     settle::order,
 };
@@ -157,6 +157,11 @@ impl<'a> Desk<'a> {
     /// Whether the request is this person's own, by id or by name.
     fn owns(self, request: &Request) -> bool {
         request.requester == self.actor.subject || self.state.name(request.requester) == self.actor.name
+    }
+
+    /// Whether this person is surely not the one with this id.
+    fn surely_differs(self, from: SubjectId) -> bool {
+        self.state.surely_differ(self.actor.subject, from)
     }
 
     fn own(self, request: &'a Request) -> Result<&'a Request, Refusal> {

@@ -158,6 +158,8 @@ impl Provider for Mysql {
             ends_sessions: SessionEnd::Yes,
             lists: true,
             shared: false,
+            activity: false,
+            max_ttl_secs: None,
         }
     }
 

@@ -184,6 +184,8 @@ impl Provider for Postgres {
             ends_sessions: SessionEnd::Yes,
             lists: true,
             shared: false,
+            activity: false,
+            max_ttl_secs: None,
         }
     }
 

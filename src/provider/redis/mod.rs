@@ -217,6 +217,8 @@ impl Provider for Redis {
             ends_sessions: SessionEnd::Yes,
             lists: true,
             shared: false,
+            activity: false,
+            max_ttl_secs: None,
         }
     }
 

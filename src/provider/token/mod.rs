@@ -108,6 +108,8 @@ impl Provider for Token {
             ends_sessions: SessionEnd::No,
             lists: true,
             shared: false,
+            activity: false,
+            max_ttl_secs: None,
         }
     }
 

@@ -7,6 +7,7 @@ pub mod door;
 pub mod jwt;
 pub mod life;
 pub mod mariadb;
+pub mod plugins;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
