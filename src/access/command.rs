@@ -19,6 +19,8 @@ pub struct Message {
     pub via: Via,
     /// The words, exactly as they came.
     pub text: String,
+    /// What the platform signed, if it signs: when, its signature in hex, and the signed bytes, a line each.
+    pub evidence: Option<String>,
     /// What they mean, or why they mean nothing.
     pub action: Result<Action, super::Refusal>,
 }

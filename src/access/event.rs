@@ -75,6 +75,9 @@ pub enum Event {
         /// The words, exactly as they came.
         #[serde(skip)]
         text: Personal,
+        /// What the platform signed, if it signs: when, its signature in hex, and the signed bytes, a line each.
+        #[serde(skip)]
+        evidence: Option<Personal>,
     },
     /// It was refused, and nothing followed.
     #[serde(rename = "message.refused")]

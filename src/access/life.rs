@@ -208,7 +208,7 @@ impl Request {
             | Event::AccessRequested { .. } => false,
         };
         if telling {
-            self.history.push(Happening { seq: *seq, at: *time, event: event.clone() });
+            self.history.push(Happening { seq: *seq, at: *time, event: event.clone(), chat: None });
         }
     }
 

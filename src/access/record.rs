@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use super::{Event, Personal, RequestId, SubjectId};
 
+/// The name of what a platform signed.
+pub const EVIDENCE: &str = "evidence";
+
 /// An event as the ledger takes it: the public body, and the personal fields to be sealed beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -163,6 +166,9 @@ impl Event {
                 .ok_or_else(|| wrong("a personal field belongs to nobody"))?;
             personal.push(PersonalField { subject, name: name.into(), value: value.clone() });
         }
+        if let Self::MessageReceived { from, evidence: Some(Personal::Known(value)), .. } = self {
+            personal.push(PersonalField { subject: *from, name: EVIDENCE.into(), value: value.clone() });
+        }
         Ok(Record { kind, body, personal, erased: false })
     }
 
@@ -193,11 +199,16 @@ impl Event {
             kind: kind.clone(),
             why: e.to_string(),
         })?;
-        if record.personal.is_empty() && !record.erased {
+        let has_own = record.personal.iter().any(|field| field.name != EVIDENCE);
+        if !has_own && !record.erased {
             event.fill(String::new());
         }
         for field in record.personal {
-            if event.personal().is_some_and(|(name, _)| name == field.name) {
+            if field.name == EVIDENCE
+                && let Self::MessageReceived { evidence, .. } = &mut event
+            {
+                *evidence = Some(Personal::Known(field.value));
+            } else if event.personal().is_some_and(|(name, _)| name == field.name) {
                 event.fill(field.value);
             } else {
                 return Err(NotAnEvent { seq, kind, why: format!("it has no field `{}`", field.name) });

@@ -193,6 +193,8 @@ pub struct Happening {
     pub at: DateTime<Utc>,
     /// What.
     pub event: Event,
+    /// On which platform somebody said it, if somebody did.
+    pub chat: Option<Chat>,
 }
 
 /// Where a card stands.
@@ -298,6 +300,8 @@ pub struct Seen {
     pub message: u64,
     /// When it came.
     pub at: DateTime<Utc>,
+    /// On which platform.
+    pub chat: Chat,
     /// Why it was refused, if it was, and the index of the entry that says so.
     pub refused: Option<(u64, String)>,
     /// Which request it was about.

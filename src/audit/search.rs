@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::{
-    access::SubjectId,
+    access::{EVIDENCE, SubjectId},
     ledger::{Disclosed, Entry},
 };
 
@@ -61,6 +61,8 @@ pub fn told(entry: &Entry, names: &Names) -> String {
     let mut text = String::new();
     for disclosed in &entry.disclosed {
         match disclosed {
+            // It is said in the text already, and may hold what lets one answer in our name for a quarter of an hour.
+            Disclosed::Open(open) if open.name == EVIDENCE => text.push_str(" (signed by the platform)"),
             Disclosed::Open(open) => text.extend([" ", &open.name, "=", &format!("{:?}", open.value)]),
             Disclosed::Erased { .. } => text.push_str(" (erased)"),
         }

@@ -346,7 +346,7 @@ pub fn no_credential(request: RequestId, words: &str) -> Reply {
 }
 
 /// A text with `code` in backticks as a line.
-fn marked(text: &str) -> Line {
+pub(super) fn marked(text: &str) -> Line {
     text.split('`')
         .enumerate()
         .filter(|(_, part)| !part.is_empty())

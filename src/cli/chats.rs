@@ -12,8 +12,12 @@ use secrecy::SecretString;
 use super::{Stop, service::Live};
 use crate::{
     access::Chat,
-    chat::{Adapter, Channels, Mentions, Service},
-    config,
+    chat::{
+        Adapter, Channels, Mentions, Service,
+        discord::{self, Discord},
+    },
+    config::{self, chats::DiscordMode},
+    engine::clock::Clock,
 };
 
 /// The environment, as secrets.
@@ -22,6 +26,7 @@ pub type Env = BTreeMap<String, SecretString>;
 /// The platforms that are set up.
 pub struct Chats {
     adapters: Vec<Arc<dyn Adapter>>,
+    discord: Option<Arc<Discord>>,
 }
 
 impl Chats {
@@ -29,8 +34,10 @@ impl Chats {
     ///
     /// # Errors
     /// A secret that is missing, or a platform that can't be set up so.
-    pub fn new(_live: &Live, _env: &Env) -> Result<Self, Stop> {
-        Ok(Self { adapters: Vec::new() })
+    pub fn new(live: &Live, env: &Env, clock: &Arc<dyn Clock>) -> Result<Self, Stop> {
+        let discord = discord(live, env, clock)?;
+        let adapters = discord.iter().map(|discord| Arc::clone(discord) as Arc<dyn Adapter>).collect();
+        Ok(Self { adapters, discord })
     }
 
     /// What the engine posts to.
@@ -39,15 +46,48 @@ impl Chats {
     }
 
     /// Where the platforms call us, for those that do.
-    pub fn router(&self, _service: &Arc<dyn Service>) -> Router {
-        Router::new()
+    pub fn router(&self, service: &Arc<dyn Service>) -> Router {
+        self.discord.iter().fold(Router::new(), |router, discord| router.merge(discord.router(Arc::clone(service))))
     }
 
     /// Starts to listen to those that we call.
-    pub fn listen(&self, _service: &Arc<dyn Service>) {}
+    pub fn listen(&self, service: &Arc<dyn Service>) {
+        if let Some(discord) = &self.discord {
+            discord.listen(Arc::clone(service));
+        }
+    }
 
     /// Stops listening.
-    pub async fn stop(&self) {}
+    pub async fn stop(&self) {
+        if let Some(discord) = &self.discord {
+            discord.stop().await;
+        }
+    }
+}
+
+/// Discord, if cards go there.
+fn discord(live: &Live, env: &Env, clock: &Arc<dyn Clock>) -> Result<Option<Arc<Discord>>, Stop> {
+    let config = live.now();
+    let of = &config.server.discord;
+    let Some(named) = &of.channels else { return Ok(None) };
+    let token = secret(of.bot_token_file.as_ref(), env, "DISCORD_BOT_TOKEN");
+    let clock = Arc::clone(clock);
+    let settings = discord::Settings {
+        mode: match of.mode {
+            DiscordMode::Gateway => discord::Mode::Gateway,
+            DiscordMode::Http => discord::Mode::Http,
+        },
+        api_url: of.api_url.clone().unwrap_or_else(|| "https://discord.com".to_owned()),
+        token: token.map_err(|words| Stop::Finding(format!("Discord can't be used: {words}")))?,
+        guild: of.guild_id.clone().unwrap_or_default(),
+        application: of.application_id.clone().unwrap_or_default(),
+        public_key: of.public_key,
+        channels: channels(named, config::chats::is_discord_id),
+        ping: of.ping_role.clone(),
+        mentions: mentions(live, Chat::Discord),
+        clock: Arc::new(move || clock.now()),
+    };
+    Discord::new(settings).map(Some).map_err(|error| Stop::Finding(format!("Discord can't be used: {error}")))
 }
 
 /// A secret: from a file if the config names one, else from the environment.

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use super::{Outcome, Stop};
 use crate::{
-    access::Event,
+    access::{EVIDENCE, Event},
     audit::{Names, told},
-    ledger::history,
+    ledger::{Disclosed, Entry, history},
 };
 
 /// Read the ledger
@@ -27,6 +27,9 @@ pub struct Args {
     /// The lines as they are hashed, one JSON object a line
     #[arg(long)]
     json: bool,
+    /// What a platform signed of them, one JSON object a line: for others to check with the platform's key
+    #[arg(long, conflicts_with = "json")]
+    evidence: bool,
 }
 
 pub fn main(args: &Args) -> Outcome {
@@ -40,7 +43,14 @@ pub fn main(args: &Args) -> Outcome {
         if !words.iter().all(|word| haystack.contains(word)) {
             return;
         }
-        let text = if args.json { String::from_utf8_lossy(&entry.line).into_owned() } else { text };
+        let text = match (args.json, args.evidence) {
+            (true, _) => String::from_utf8_lossy(&entry.line).into_owned(),
+            (false, true) => match signed(&entry) {
+                Some(signed) => signed,
+                None => return,
+            },
+            (false, false) => text,
+        };
         match args.last {
             None => show(text),
             Some(most) => {
@@ -54,4 +64,17 @@ pub fn main(args: &Args) -> Outcome {
     .map_err(|error| Stop::Finding(error.to_string()))?;
     found.into_iter().for_each(show);
     Ok(())
+}
+
+/// What a platform signed of an entry, if it signed it and its author was not erased.
+fn signed(entry: &Entry) -> Option<String> {
+    let evidence = entry.disclosed.iter().find_map(|disclosed| match disclosed {
+        Disclosed::Open(open) if open.name == EVIDENCE => Some(&open.value),
+        Disclosed::Open(_) | Disclosed::Erased { .. } => None,
+    })?;
+    let mut lines = evidence.splitn(3, '\n');
+    let (timestamp, signature, body) = (lines.next()?, lines.next()?, lines.next()?);
+    let signed =
+        serde_json::json!({ "entry": entry.seq, "timestamp": timestamp, "signature": signature, "body": body });
+    Some(signed.to_string())
 }

@@ -71,7 +71,7 @@ impl Writer {
     }
 
     fn message(&mut self, batch: &mut Batch, mut message: Message, reply: oneshot::Sender<Reply>) {
-        batch.text_bytes += message.text.len();
+        batch.text_bytes += message.text.len() + message.evidence.as_ref().map_or(0, String::len);
         if let Ok(Action::Show { request }) = message.action
             && self.lanes.is_busy(&self.lane_of(request))
         {

@@ -142,12 +142,7 @@ impl Writer {
         TimeDelta::from_std(self.setup.clock.sweep_every()).unwrap_or(TimeDelta::MAX)
     }
 
-    fn list(
-        &self,
-        name: &str,
-        (resource, target): (String, Target),
-        ledger: (Arc<dyn Log>, Arc<BTreeSet<RequestId>>),
-    ) {
+    fn list(&self, name: &str, (resource, target): (String, Target), ledger: (Arc<dyn Log>, Arc<BTreeSet<RequestId>>)) {
         let (setup, places, to_self) = (Arc::clone(&self.setup), self.sweeps.places(name), self.to_self.clone());
         let (asked, log_tag, errand) = (self.state.size(), self.state.log_tag().to_owned(), self.shared.errand());
         tokio::spawn(async move {
@@ -186,7 +181,11 @@ impl Writer {
             Err((_, error)) => {
                 let every = self.sweep_every();
                 if self.sweeps.missed(name, batch.now, every) {
-                    tracing::warn!(resource, error, "the target can't be looked at; tried again, every five minutes in the end");
+                    tracing::warn!(
+                        resource,
+                        error,
+                        "the target can't be looked at; tried again, every five minutes in the end"
+                    );
                 }
                 return;
             }

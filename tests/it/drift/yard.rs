@@ -181,6 +181,8 @@ impl Provider for Keeper {
             ends_sessions: SessionEnd::Yes,
             lists: true,
             shared: self.yard.shared,
+            activity: false,
+            max_ttl_secs: None,
         }
     }
 

@@ -351,6 +351,8 @@ impl Provider for SimProvider {
             ends_sessions: SessionEnd::Yes,
             lists: !is_blind(&self.target),
             shared: is_shared(&self.target),
+            activity: false,
+            max_ttl_secs: None,
         }
     }
 
