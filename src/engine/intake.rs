@@ -120,8 +120,7 @@ impl Writer {
                 self.command(batch, &Command::Issued { request, attempt, outcome: outcome(&result) });
             }
             Call::Revoke => {
-                let outcome =
-                    spared.map_or_else(|| outcome(&result), |kept_for| ProviderOutcome::Spared { kept_for });
+                let outcome = spared.map_or_else(|| outcome(&result), |kept_for| ProviderOutcome::Spared { kept_for });
                 self.command(batch, &Command::Closed { request, outcome });
             }
             Call::Credential(n) => self.credential(batch, request, n, result, waiting),

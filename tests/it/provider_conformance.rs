@@ -125,9 +125,8 @@ async fn mysql_keeps_its_promises() {
     let place = Place::new(&[("PROD_MYSQL_URL", &server.bot_url())]);
     let settings = json!({ "url_env": "PROD_MYSQL_URL", "role": "app_rw" });
     let provider = place.open("mysql", "prod", &settings);
-    let works = |credential: &Credential| {
-        mariadb::client(&part(credential, "run this"), "SELECT count(*) FROM orders").is_ok()
-    };
+    let works =
+        |credential: &Credential| mariadb::client(&part(credential, "run this"), "SELECT count(*) FROM orders").is_ok();
     keeps_its_promises(provider, (&place, &settings), works).await;
     assert_eq!(server.left(), "");
 }

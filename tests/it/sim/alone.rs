@@ -43,7 +43,14 @@ impl Life {
         let mut world = self.world.lock();
         let message = format!("m{:x}", world.rng.next());
         let (account, channel) = (account(who), CHANNEL.to_owned());
-        let inbound = Inbound { chat: Chat::Slack, account, channel, message, input: Input::Line(line.to_owned()) };
+        let inbound = Inbound {
+            chat: Chat::Slack,
+            account,
+            channel,
+            message,
+            input: Input::Line(line.to_owned()),
+            evidence: None,
+        };
         let key = world.sends(&inbound);
         drop(world);
         self.process.as_ref().unwrap().submit(inbound, key);
@@ -205,6 +212,7 @@ fn who_waits_for_a_key_when_the_service_stops_is_not_told_that_nothing_was_done(
         channel: CHANNEL.into(),
         message: "show".into(),
         input: press,
+        evidence: None,
     };
     let key = life.world.lock().sends(&inbound);
     life.process.as_ref().unwrap().submit(inbound, key);
