@@ -110,7 +110,7 @@ impl<S: Store + 'static> Writer<S> {
     /// Lets readers see the newest head.
     fn announce(&self, newest: Option<&Committed>) -> Option<(u64, Arc<str>)> {
         let done = newest?;
-        let note: Arc<str> = done.head.as_str().into();
+        let note = Arc::clone(&done.head);
         let time = self.core.tip.time.to_utc();
         self.shared.head.send_replace(Head { size: done.size, root: done.root, note: Arc::clone(&note), time });
         Some((done.size, note))
