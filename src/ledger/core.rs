@@ -35,6 +35,14 @@ pub(crate) struct Job {
     pub drafts: Vec<Ready>,
 }
 
+impl Job {
+    /// How many bytes its bodies and disclosures have.
+    pub fn bytes(&self) -> usize {
+        let values = |draft: &Ready| draft.disclosures.iter().map(|one| one.value.len()).sum::<usize>();
+        self.drafts.iter().map(|draft| draft.body.len() + values(draft)).sum()
+    }
+}
+
 /// A log that can be appended to.
 pub(crate) struct Core<S> {
     pub store: S,
@@ -51,7 +59,7 @@ struct Stage {
     prev: Hash,
     time: Micros,
     /// The last time that was written out: most entries of a batch have the same.
-    written: Option<(Micros, String)>,
+    written: Option<(Micros, Arc<str>)>,
     frame: Builder,
     leaves: Vec<Hash>,
     /// The entries of the ledger's own kinds.
@@ -61,14 +69,17 @@ struct Stage {
 }
 
 impl Stage {
-    fn after(tip: &Tip) -> Self {
+    fn after(tip: &Tip, jobs: &[Job]) -> Self {
+        let entries = jobs.iter().map(|job| job.drafts.len()).sum();
+        // A line is the body and some words around it; the head comes after the last.
+        let room = jobs.iter().map(Job::bytes).sum::<usize>() + entries * 320 + 512;
         Self {
             size: tip.size(),
             prev: tip.prev,
             time: tip.time,
             written: None,
-            frame: Builder::new(tip.size()),
-            leaves: Vec::new(),
+            frame: Builder::new(tip.size(), room),
+            leaves: Vec::with_capacity(entries),
             own: Vec::new(),
             keys: BTreeMap::new(),
             erased: BTreeSet::new(),
@@ -76,11 +87,11 @@ impl Stage {
     }
 
     /// Writes the present time out, if it can be.
-    fn time_text(&mut self) -> Option<&str> {
+    fn time_text(&mut self) -> Option<Arc<str>> {
         if self.written.as_ref().is_none_or(|(time, _)| *time != self.time) {
-            self.written = Some((self.time, self.time.text()?));
+            self.written = Some((self.time, self.time.text()?.into()));
         }
-        self.written.as_ref().map(|(_, text)| text.as_str())
+        self.written.as_ref().map(|(_, text)| Arc::clone(text))
     }
 }
 
@@ -143,7 +154,7 @@ impl<S: Store> Core<S> {
         if let Some(why) = &self.failed {
             return all_failed(count, why);
         }
-        let mut stage = Stage::after(&self.tip);
+        let mut stage = Stage::after(&self.tip, &jobs);
         let places: Vec<_> = jobs.into_iter().map(|job| self.stage(job, &mut stage)).collect();
         if stage.leaves.is_empty() {
             let nothing = || Err(AppendError::Refused { draft: 0, why: Refused::BatchSize });
@@ -231,7 +242,7 @@ impl<S: Store> Core<S> {
         }
         digests.sort_unstable();
         let (seq, prev) = (stage.size, stage.prev);
-        let time = stage.time_text().ok_or_else(|| refused(Refused::Time))?.to_owned();
+        let time = stage.time_text().ok_or_else(|| refused(Refused::Time))?;
         let parts = Parts { digests: &digests, body: &body, kind: &kind, prev: &prev, seq, time: &time };
         let place = stage.frame.entry(|out| line::write(parts, out), &sealed);
         let line = stage.frame.at(place);
@@ -267,15 +278,13 @@ impl<S: Store> Core<S> {
         if !keys.is_empty() {
             self.store.put_keys(&keys)?;
         }
-        let (mut tree, mut nodes) = (self.tip.tree.clone(), Vec::new());
+        let (mut tree, mut nodes) = (self.tip.tree.clone(), Vec::with_capacity(2 * leaves.len()));
         leaves.iter().for_each(|leaf| tree.push(*leaf, |node| nodes.push(node)));
         let origin = self.signers.first().map(|signer| signer.verifier().name().to_owned()).unwrap_or_default();
         let head = Checkpoint { origin, size: stage.size, root: tree.root() };
         let note: Arc<str> = sign(&head, &self.signers).into();
-        let (frame, shape) = stage
-            .frame
-            .finish(&note)
-            .ok_or_else(|| StoreError::Failed("the batch is too large for a frame".into()))?;
+        let (frame, shape) =
+            stage.frame.finish(&note).ok_or_else(|| StoreError::Failed("the batch is too large for a frame".into()))?;
         let commit = Commit { frame, shape, head: Arc::clone(&note), last: stage.prev, nodes };
         self.store.append(self.tip.size(), commit)?;
         self.tip.advance(tree, stage.prev, stage.time, &stage.own, self.knows);

@@ -147,10 +147,11 @@ pub struct Mark {
 }
 
 impl Builder {
-    /// A frame whose first entry will have that index.
+    /// A frame whose first entry will have that index, with room for about so many bytes of entries.
     #[must_use]
-    pub fn new(first: u64) -> Self {
-        let mut bytes = vec![0; FRAME_HEADER_BYTES];
+    pub fn new(first: u64, room: usize) -> Self {
+        let mut bytes = Vec::with_capacity(ENTRIES_AT + room.min(FRAME_MAX_BYTES));
+        bytes.resize(FRAME_HEADER_BYTES, 0);
         bytes.extend_from_slice(&first.to_le_bytes());
         bytes.extend_from_slice(&[0; 4]);
         Self { bytes, shape: Shape { first, ..Shape::default() } }
@@ -238,7 +239,7 @@ fn put_length(bytes: &mut [u8], at: usize, n: usize) {
 /// The bytes of a frame, header and payload; `None` when it is over [`FRAME_MAX_BYTES`].
 #[must_use]
 pub fn encode(batch: &Batch) -> Option<Vec<u8>> {
-    let mut frame = Builder::new(batch.first);
+    let mut frame = Builder::new(batch.first, 0);
     for record in &batch.records {
         frame.entry(|bytes| bytes.extend_from_slice(&record.line), &record.sealed);
     }
@@ -397,7 +398,7 @@ mod tests {
     #[test]
     fn what_is_taken_back_leaves_no_trace() {
         let sealed = [Sealed { subject: SubjectId([1; 16]), bytes: vec![1; 30] }];
-        let mut frame = Builder::new(7);
+        let mut frame = Builder::new(7, 0);
         frame.entry(|bytes| bytes.extend_from_slice(b"one"), &[]);
         let mark = frame.mark();
         let line = frame.entry(|bytes| bytes.extend_from_slice(b"two"), &sealed);

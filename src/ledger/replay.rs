@@ -129,10 +129,8 @@ impl Replay {
             })
             .collect();
         for raws in good.chunks(WAVE_FRAMES) {
-            let batches: Vec<BatchRef<'_>> = raws
-                .iter()
-                .map_while(|(place, raw)| Some(BatchRef { place: *place, ..raw.decode()? }))
-                .collect();
+            let batches: Vec<BatchRef<'_>> =
+                raws.iter().map_while(|(place, raw)| Some(BatchRef { place: *place, ..raw.decode()? })).collect();
             self.size = batches.last().map_or(self.size, |last| last.first + last.records.len() as u64);
             if wave(&batches).is_err() {
                 return Ok(None);

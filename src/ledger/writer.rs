@@ -35,13 +35,6 @@ pub(crate) enum Command {
     Rotate(Box<ed25519_dalek::SigningKey>, Micros, Answer),
 }
 
-impl Job {
-    fn bytes(&self) -> usize {
-        let values = |draft: &super::draft::Ready| draft.disclosures.iter().map(|one| one.value.len()).sum::<usize>();
-        self.drafts.iter().map(|draft| draft.body.len() + values(draft)).sum()
-    }
-}
-
 pub(crate) struct Writer<S> {
     pub core: Core<S>,
     pub shared: Arc<Shared>,
