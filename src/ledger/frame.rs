@@ -317,6 +317,8 @@ pub fn decode_payload(payload: &[u8]) -> Option<BatchRef<'_>> {
     for _ in 0..entries {
         records.push(rest.record()?);
     }
+    // Whoever adds the two then needs no care.
+    first.checked_add(records.len() as u64)?;
     let head = std::str::from_utf8(rest.sized()?).ok()?;
     rest.0.is_empty().then_some(BatchRef { place: Place::default(), first, records, head })
 }
@@ -417,5 +419,14 @@ mod tests {
         payload.extend_from_slice(&u32::MAX.to_le_bytes());
         let raw = Raw { size: [0; 4], crc: 0, payload: &payload };
         assert!(raw.decode().is_none());
+        // More entries than there are numbers left: found by the fuzzer.
+        let one = |first| Batch { first, records: vec![Record::default()], head: "head".into() };
+        let payload = |first: u64| {
+            let mut payload = encode(&one(0)).unwrap().split_off(FRAME_HEADER_BYTES);
+            payload[..8].copy_from_slice(&first.to_le_bytes());
+            payload
+        };
+        assert!(decode_payload(&payload(u64::MAX)).is_none());
+        assert!(decode_payload(&payload(u64::MAX - 1)).is_some());
     }
 }
