@@ -124,8 +124,14 @@ impl House {
     async fn says(&mut self, who: &str, input: Input) {
         self.messages += 1;
         let message = self.messages.to_string();
-        let inbound =
-            Inbound { chat: Chat::Playground, account: who.into(), channel: "approvals".into(), message, input };
+        let inbound = Inbound {
+            chat: Chat::Playground,
+            account: who.into(),
+            channel: "approvals".into(),
+            message,
+            input,
+            evidence: None,
+        };
         black_box(self.engine.handle.submit(inbound).await);
     }
 

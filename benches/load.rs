@@ -106,6 +106,8 @@ fn describe() -> Description {
         ends_sessions: SessionEnd::Yes,
         lists: false,
         shared: false,
+        activity: false,
+        max_ttl_secs: None,
     }
 }
 
@@ -160,7 +162,8 @@ struct Day {
 impl Day {
     async fn says(&self, who: String, input: Input) -> (Reply, Duration) {
         let message = self.messages.fetch_add(1, Ordering::Relaxed).to_string();
-        let inbound = Inbound { chat: Chat::Slack, account: who, channel: "approvals".into(), message, input };
+        let inbound =
+            Inbound { chat: Chat::Slack, account: who, channel: "approvals".into(), message, input, evidence: None };
         let started = Instant::now();
         let reply = self.handle.submit(inbound).await;
         (reply, started.elapsed())

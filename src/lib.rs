@@ -12,7 +12,7 @@
 //! | [`config`] | `bot-config/` to typed values, every error at once | `access`, `policy`, `provider` |
 //! | [`chat`] | the command grammar, the cards, and one adapter a platform | `access` |
 //! | [`provider`] | the plugin trait and one file a provider | `access` |
-//! | [`audit`] | reports over the ledger | `access` |
+//! | [`audit`] | reports and searches over the ledger | `access`, `ledger` |
 //! | [`web`] | the HTTP server: public ledger, provider documents, health | `access`, `ledger` |
 //! | [`engine`] | the one writer, recovery, deadlines, the running of effects | all of the above |
 //! | [`rehearse`] | stories: a chat transcript played against a config, with a clock and providers of its own | all of the above |

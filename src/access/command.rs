@@ -19,6 +19,8 @@ pub struct Message {
     pub via: Via,
     /// The words, exactly as they came.
     pub text: String,
+    /// What the platform signed, if it signs: when, its signature in hex, and the signed bytes, a line each.
+    pub evidence: Option<String>,
     /// What they mean, or why they mean nothing.
     pub action: Result<Action, super::Refusal>,
 }
@@ -137,6 +139,11 @@ pub enum Action {
     Show {
         /// Which.
         request: RequestId,
+    },
+    /// To search the ledger, as far as one may read it.
+    Log {
+        /// What for: entries that have all of these words.
+        words: Vec<String>,
     },
     /// To read about one request.
     Read {

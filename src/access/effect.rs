@@ -163,6 +163,28 @@ fn of_phase(request: &Request, now: DateTime<Utc>) -> Vec<(Notice, SubjectId)> {
     }
 }
 
+impl Request {
+    /// When something is to be done for it that no entry says: its provider is to be asked again to shut the door, or
+    /// people are to be told that it can't.
+    pub(super) fn next_looks(&self) -> impl Iterator<Item = DateTime<Utc>> + use<> {
+        let told_at = match &self.phase {
+            Phase::Ending { since, .. } => Some(*since + TimeDelta::seconds(STUCK_TOLD_AFTER_SECS)),
+            Phase::Pending
+            | Phase::Approved { .. }
+            | Phase::Ordered { .. }
+            | Phase::Deferred { .. }
+            | Phase::Live { .. }
+            | Phase::Ended { .. }
+            | Phase::Denied
+            | Phase::Cancelled
+            | Phase::Lapsed
+            | Phase::Failed
+            | Phase::Extended => None,
+        };
+        self.next_try().into_iter().chain(told_at)
+    }
+}
+
 /// Everybody who answered for it, and the holder.
 fn answerable(request: &Request) -> impl Iterator<Item = SubjectId> {
     request.approvals.iter().map(|decision| decision.by).chain([request.requester])

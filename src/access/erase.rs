@@ -1,8 +1,38 @@
 //! Making unreadable what belonged to somebody who was erased.
 
-use super::{Event, Personal, SubjectId};
+use super::{Event, Personal, Request, State, SubjectId};
+
+impl State {
+    /// Whether somebody had an id and was erased.
+    #[must_use]
+    pub fn was_erased(&self, subject: SubjectId) -> bool {
+        self.subjects.get(&subject).is_some_and(|subject| subject.name.known().is_none())
+    }
+
+    /// Whether two ids are surely two people's. Whoever was erased has another id when they come again: only who had
+    /// an id already when they were erased is surely somebody else.
+    #[must_use]
+    pub fn surely_differ(&self, one: SubjectId, other: SubjectId) -> bool {
+        let entries = |id| self.subjects.get(&id).map(|subject| subject.entries.as_slice()).unwrap_or_default();
+        // Whoever is not in the ledger yet comes after everybody.
+        let came = |id| entries(id).first().copied().unwrap_or(u64::MAX);
+        let gone = |id| entries(id).last().copied().filter(|_| self.was_erased(id));
+        let before = |one, other| gone(other).is_none_or(|gone| came(one) < gone);
+        one != other && before(one, other) && before(other, one)
+    }
+}
 
 impl Event {
+    /// The same without the words of somebody who was erased: nothing can be sealed for them any more.
+    #[must_use]
+    pub fn hushed(mut self, state: &State) -> Self {
+        let of_request = || self.request().and_then(|id| state.request(id)).map(|request: &Request| request.requester);
+        if self.author().or_else(of_request).is_some_and(|whose| state.was_erased(whose)) {
+            self.fill(String::new());
+        }
+        self
+    }
+
     /// Makes unreadable what belongs to somebody who was erased. `own` says whether the request is theirs.
     pub(super) fn forget(&mut self, subject: SubjectId, own: bool) {
         match self {
@@ -57,6 +87,7 @@ impl Event {
             | Self::DigestMade { .. }
             | Self::DriftFound { .. }
             | Self::DriftClosed { .. }
+            | Self::LogRead { .. }
             | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => {}

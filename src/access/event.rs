@@ -75,6 +75,9 @@ pub enum Event {
         /// The words, exactly as they came.
         #[serde(skip)]
         text: Personal,
+        /// What the platform signed, if it signs: when, its signature in hex, and the signed bytes, a line each.
+        #[serde(skip)]
+        evidence: Option<Personal>,
     },
     /// It was refused, and nothing followed.
     #[serde(rename = "message.refused")]
@@ -434,6 +437,16 @@ pub enum Event {
         /// The request it was made for, if the ledger has it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<RequestId>,
+    },
+    /// Somebody searches the ledger.
+    #[serde(rename = "log.read")]
+    LogRead {
+        /// The message's index; what is looked for stands there.
+        message: u64,
+        /// Who.
+        by: SubjectId,
+        /// Whether they may read all of it, or only what concerns them.
+        whole: bool,
     },
     /// Something that concerns a whole channel stands there.
     #[serde(rename = "bulletin.posted")]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
-    Call, Drift, Event, Finding, Happening, Personal, Phase, Refusal, Request, RequestId, State, Stored,
+    Call, Chat, Drift, Event, Finding, Happening, Personal, Phase, Refusal, Request, RequestId, State, Stored,
     drift::marked,
     state::{Bulletin, FINISHED_KEPT_MAX, Preapproval, SEEN_KEPT_SECS, Seen, Stray, Subject, Topic},
 };
@@ -34,7 +34,7 @@ impl State {
                 self.subjects.insert(*subject, Subject { entries: vec![*seq], sort: *sort, name: name.clone() });
             }
             Event::SubjectErased { subject } => self.forget(*subject, *seq),
-            Event::MessageReceived { key, .. } => self.remember(key, *seq, *time),
+            Event::MessageReceived { key, chat, .. } => self.remember(key, *seq, (*time, *chat)),
             Event::MessageRefused { message, words, code, .. } => {
                 self.note_seen(*message, |seen| seen.refused = Some((*seq, words.text().to_owned())));
                 if code == Refusal::RULES_BROKEN {
@@ -76,7 +76,7 @@ impl State {
                 }
             }
             // Drift that no request is behind was handled above.
-            Event::Heartbeat {} | Event::DriftFound { .. } | Event::DriftClosed { .. } => {}
+            Event::Heartbeat {} | Event::LogRead { .. } | Event::DriftFound { .. } | Event::DriftClosed { .. } => {}
             // Those are about a request that exists, and were handled above.
             Event::RequestApproved { .. }
             | Event::RequestAutoapproved { .. }
@@ -155,7 +155,11 @@ impl State {
             return;
         };
         let id = RequestId(stored.seq);
-        self.note_seen(*message, |seen| seen.request = Some(id));
+        let chat = self.note_seen(*message, |seen| {
+            seen.request = Some(id);
+            seen.chat
+        });
+        let entries = chat.map(|_| *message).into_iter().chain([stored.seq]).collect();
         self.requests.insert(
             id,
             Request {
@@ -187,8 +191,8 @@ impl State {
                 unsure: false,
                 credentials: 0,
                 not_after: None,
-                entries: vec![stored.seq],
-                history: vec![Happening { seq: stored.seq, at: stored.time, event: stored.event.clone() }],
+                entries,
+                history: vec![Happening { seq: stored.seq, at: stored.time, event: stored.event.clone(), chat }],
                 cards: BTreeMap::new(),
                 told: BTreeSet::new(),
             },
@@ -203,10 +207,20 @@ impl State {
 
     /// Folds an entry into the request it is about.
     fn touch(&mut self, id: RequestId, stored: &Stored) {
-        if let Some(message) = message_of(&stored.event) {
-            self.note_seen(message, |seen| seen.request = Some(id));
-        }
+        let said = message_of(&stored.event).and_then(|message| {
+            let noted = self.note_seen(message, |seen| {
+                seen.request = Some(id);
+                seen.chat
+            });
+            Some((message, noted?))
+        });
         self.change(id, stored);
+        if let (Some((message, chat)), Some(request)) = (said, self.requests.get_mut(&id))
+            && let Some(last) = request.history.last_mut().filter(|last| last.seq == stored.seq)
+        {
+            last.chat = Some(chat);
+            request.entries.push(message);
+        }
         if let Event::GrantExtended { base, .. } = &stored.event {
             self.change(*base, stored);
         }
@@ -251,7 +265,7 @@ impl State {
         if let Some(at) = request.deadline() {
             self.deadlines.insert((at, id));
         }
-        if let Some(at) = request.next_try() {
+        for at in request.next_looks() {
             self.tries.insert((at, id));
         }
     }
@@ -261,13 +275,13 @@ impl State {
         if let Some(at) = request.deadline() {
             self.deadlines.remove(&(at, id));
         }
-        if let Some(at) = request.next_try() {
+        for at in request.next_looks() {
             self.tries.remove(&(at, id));
         }
     }
 
-    fn remember(&mut self, key: &str, message: u64, at: DateTime<Utc>) {
-        self.seen.insert(key.to_owned(), Seen { message, at, refused: None, request: None });
+    fn remember(&mut self, key: &str, message: u64, (at, chat): (DateTime<Utc>, Chat)) {
+        self.seen.insert(key.to_owned(), Seen { message, at, chat, refused: None, request: None });
         self.seen_by_time.insert((at, key.to_owned()));
         self.forget_seen(at);
     }
@@ -287,7 +301,7 @@ impl State {
     }
 
     /// The message an event answers stands shortly before it, so the newest keys are looked at first.
-    fn note_seen(&mut self, message: u64, note: impl FnOnce(&mut Seen)) {
+    fn note_seen<T>(&mut self, message: u64, note: impl FnOnce(&mut Seen) -> T) -> Option<T> {
         let key = self
             .seen_by_time
             .iter()
@@ -295,9 +309,7 @@ impl State {
             .map(|(_, key)| key)
             .find(|key| self.seen.get(*key).is_some_and(|seen| seen.message == message))
             .cloned();
-        if let Some(seen) = key.and_then(|key| self.seen.get_mut(&key)) {
-            note(seen);
-        }
+        key.and_then(|key| self.seen.get_mut(&key)).map(note)
     }
 
     fn forget(&mut self, subject: super::SubjectId, seq: u64) {
@@ -345,6 +357,7 @@ fn message_of(event: &Event) -> Option<u64> {
         | Event::DigestMade { .. }
         | Event::DriftFound { .. }
         | Event::DriftClosed { .. }
+        | Event::LogRead { .. }
         | Event::BulletinPosted { .. }
         | Event::GrantOrdered { .. }
         | Event::GrantIssued { .. }

@@ -48,6 +48,7 @@ pub fn hear(state: &State, moment: Moment<'_>, message: &Message) -> Heard {
         via: message.via,
         key: message.key.clone(),
         text: Personal::Known(message.text.clone()),
+        evidence: message.evidence.clone().map(Personal::Known),
     });
     let outcome = match (&principal, &message.action) {
         (None, _) => Err(Refusal::Stranger),
@@ -95,6 +96,7 @@ fn about(action: &Action) -> Option<RequestId> {
         | Action::BreakGlass { .. }
         | Action::Extend { .. }
         | Action::Allow { .. }
+        | Action::Log { .. }
         | Action::Mine
         | Action::List
         | Action::Verify

@@ -203,11 +203,12 @@ impl Request {
             | Event::PreapprovalWithdrawn { .. }
             | Event::RulesLoaded { .. }
             | Event::DigestMade { .. }
+            | Event::LogRead { .. }
             | Event::BulletinPosted { .. }
             | Event::AccessRequested { .. } => false,
         };
         if telling {
-            self.history.push(Happening { seq: *seq, at: *time, event: event.clone() });
+            self.history.push(Happening { seq: *seq, at: *time, event: event.clone(), chat: None });
         }
     }
 

@@ -35,7 +35,7 @@ pub use hear::{Answer, Heard, hear};
 pub use ids::{Chat, RequestId, SubjectId};
 pub use moment::{Fresh, Moment};
 pub use parts::{Call, Cause, Drift, FailureClass, Finding, Manner, Personal, Sort, Target};
-pub use record::{NotAnEvent, PersonalField, Record};
+pub use record::{EVIDENCE, NotAnEvent, PersonalField, Record};
 pub use refusal::Refusal;
 pub use rules::{PolicyId, Question, Refreshing, Resource, Right, Rules, Verdict};
 pub use settle::settle;

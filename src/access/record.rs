@@ -4,6 +4,9 @@ use serde_json::{Map, Value};
 
 use super::{Event, Personal, RequestId, SubjectId};
 
+/// The name of what a platform signed.
+pub const EVIDENCE: &str = "evidence";
+
 /// An event as the ledger takes it: the public body, and the personal fields to be sealed beside it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -42,7 +45,7 @@ pub struct NotAnEvent {
 
 impl Event {
     /// The kinds that this module writes and reads, besides the ledger's own.
-    pub const KINDS: [&'static str; 35] = [
+    pub const KINDS: [&'static str; 36] = [
         "service.started",
         "clock.jumped",
         "subject.enrolled",
@@ -75,6 +78,7 @@ impl Event {
         "digest.made",
         "drift.found",
         "drift.closed",
+        "log.read",
         "bulletin.posted",
         "card.posted",
         "notice.sent",
@@ -126,6 +130,7 @@ impl Event {
             | Self::PreapprovalWithdrawn { .. }
             | Self::RulesLoaded { .. }
             | Self::DigestMade { .. }
+            | Self::LogRead { .. }
             | Self::BulletinPosted { .. }
             | Self::AccessRequested { .. } => None,
         }
@@ -161,6 +166,9 @@ impl Event {
                 .ok_or_else(|| wrong("a personal field belongs to nobody"))?;
             personal.push(PersonalField { subject, name: name.into(), value: value.clone() });
         }
+        if let Self::MessageReceived { from, evidence: Some(Personal::Known(value)), .. } = self {
+            personal.push(PersonalField { subject: *from, name: EVIDENCE.into(), value: value.clone() });
+        }
         Ok(Record { kind, body, personal, erased: false })
     }
 
@@ -191,11 +199,16 @@ impl Event {
             kind: kind.clone(),
             why: e.to_string(),
         })?;
-        if record.personal.is_empty() && !record.erased {
+        let has_own = record.personal.iter().any(|field| field.name != EVIDENCE);
+        if !has_own && !record.erased {
             event.fill(String::new());
         }
         for field in record.personal {
-            if event.personal().is_some_and(|(name, _)| name == field.name) {
+            if field.name == EVIDENCE
+                && let Self::MessageReceived { evidence, .. } = &mut event
+            {
+                *evidence = Some(Personal::Known(field.value));
+            } else if event.personal().is_some_and(|(name, _)| name == field.name) {
                 event.fill(field.value);
             } else {
                 return Err(NotAnEvent { seq, kind, why: format!("it has no field `{}`", field.name) });
@@ -243,6 +256,7 @@ impl Event {
             | Self::DigestMade { .. }
             | Self::DriftFound { .. }
             | Self::DriftClosed { .. }
+            | Self::LogRead { .. }
             | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => None,
@@ -250,14 +264,14 @@ impl Event {
     }
 
     /// Sets the one personal field, if the kind has one.
-    fn fill(&mut self, value: String) {
+    pub(super) fn fill(&mut self, value: String) {
         if let Some((_, field)) = self.personal() {
             *field = Personal::Known(value);
         }
     }
 
     /// Whose words the personal field is, where the event itself names them. The rest belong to the requester.
-    fn author(&self) -> Option<SubjectId> {
+    pub(super) fn author(&self) -> Option<SubjectId> {
         match self {
             Self::SubjectEnrolled { subject, .. } => Some(*subject),
             Self::MessageReceived { from, .. } | Self::MessageRefused { from, .. } => Some(*from),
@@ -294,6 +308,7 @@ impl Event {
             | Self::DigestMade { .. }
             | Self::DriftFound { .. }
             | Self::DriftClosed { .. }
+            | Self::LogRead { .. }
             | Self::BulletinPosted { .. }
             | Self::CardPosted { .. }
             | Self::NoticeSent { .. } => None,

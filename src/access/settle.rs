@@ -146,8 +146,22 @@ fn failed(request: &Request, words: &str) -> Event {
 pub(super) fn order(state: &State, request: &Request, now: DateTime<Utc>) -> Option<Event> {
     let span = request.granted_span().delta();
     let (of, not_after) = if let Some(base) = request.manner.extends {
-        let Phase::Live { not_after } = state.request(base)?.phase else { return None };
-        (base, not_after + span)
+        match state.request(base)?.phase {
+            // What is due to end by now is ended, in the same round.
+            Phase::Live { not_after } if not_after > now => (base, not_after + span),
+            Phase::Live { .. }
+            | Phase::Pending
+            | Phase::Approved { .. }
+            | Phase::Ordered { .. }
+            | Phase::Deferred { .. }
+            | Phase::Ending { .. }
+            | Phase::Ended { .. }
+            | Phase::Denied
+            | Phase::Cancelled
+            | Phase::Lapsed
+            | Phase::Failed
+            | Phase::Extended => return None,
+        }
     } else {
         // Targets know whole seconds. Rounding down never makes a grant longer than asked, except that a grant of one
         // second would be none at all.

@@ -193,6 +193,8 @@ pub struct Happening {
     pub at: DateTime<Utc>,
     /// What.
     pub event: Event,
+    /// On which platform somebody said it, if somebody did.
+    pub chat: Option<Chat>,
 }
 
 /// Where a card stands.
@@ -298,6 +300,8 @@ pub struct Seen {
     pub message: u64,
     /// When it came.
     pub at: DateTime<Utc>,
+    /// On which platform.
+    pub chat: Chat,
     /// Why it was refused, if it was, and the index of the entry that says so.
     pub refused: Option<(u64, String)>,
     /// Which request it was about.
@@ -335,7 +339,7 @@ pub struct State {
     pub(super) open: BTreeSet<RequestId>,
     /// When a request leaves its phase by itself, by time.
     pub(super) deadlines: BTreeSet<(DateTime<Utc>, RequestId)>,
-    /// When a provider is asked again to shut a door, by time.
+    /// When a provider is asked again to shut a door, and when people are told that it can't, by time.
     pub(super) tries: BTreeSet<(DateTime<Utc>, RequestId)>,
     /// Finished requests, oldest first, by the entry that finished them.
     pub(super) finished: BTreeSet<(u64, RequestId)>,
@@ -391,6 +395,11 @@ impl State {
         self.subjects.get(&subject).map_or("(unknown)", |subject| subject.name.text())
     }
 
+    /// All who are in the ledger, by id, with their names.
+    pub fn everybody(&self) -> impl Iterator<Item = (SubjectId, &str)> {
+        self.subjects.iter().map(|(id, subject)| (*id, subject.name.text()))
+    }
+
     /// The person with this principal name, if they are in the ledger.
     #[must_use]
     pub fn subject(&self, name: &str) -> Option<SubjectId> {
@@ -437,6 +446,12 @@ impl State {
         self.loaded.last().map(|(_, files)| files)
     }
 
+    /// The entry that says which rules were loaded last.
+    #[must_use]
+    pub fn last_loading(&self) -> Option<u64> {
+        self.loaded.last().map(|(seq, _)| *seq)
+    }
+
     /// When the newest report was due; when the log was opened, if there was none yet.
     #[must_use]
     pub fn last_digest(&self) -> Option<DateTime<Utc>> {
@@ -476,7 +491,8 @@ impl State {
         self.deadlines.iter().take_while(move |(at, _)| *at <= now).filter_map(|(_, id)| self.requests.get(id))
     }
 
-    /// Requests whose provider is to be asked again between two moments, the first excluded.
+    /// Requests whose provider is to be asked again, or whose people are to be told that it can't shut the door, between
+    /// two moments, the first excluded.
     pub fn tries(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> impl Iterator<Item = RequestId> {
         let from = Bound::Excluded((after, RequestId(u64::MAX)));
         self.tries.range((from, Bound::Included((until, RequestId(u64::MAX))))).map(|(_, id)| *id)

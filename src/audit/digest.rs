@@ -150,6 +150,7 @@ impl Digest {
             | Event::RulesLoaded { .. }
             | Event::DigestMade { .. }
             | Event::DriftClosed { .. }
+            | Event::LogRead { .. }
             | Event::BulletinPosted { .. }
             | Event::CardPosted { .. }
             | Event::NoticeSent { .. } => {}

@@ -12,6 +12,8 @@ use crate::access::{Action, Phase, Refusal, Request, RequestId, Seen, State, Sub
 
 /// Lists are cut here, and say so.
 const LISTED_MAX: usize = 25;
+/// So much of an entry is shown.
+const LOG_TEXT_CHARS_MAX: usize = 240;
 
 fn reply(tone: Tone, lines: Vec<Line>) -> Reply {
     Reply { tone, lines, secret: Vec::new(), keep_input: tone == Tone::Refused || tone == Tone::Fault }
@@ -42,6 +44,14 @@ pub fn busy() -> Reply {
 #[must_use]
 pub fn stopping() -> Reply {
     reply(Tone::Fault, vec![plain("Countersign is stopping. Nothing was done; try again in a minute.")])
+}
+
+/// The service went down over it.
+#[must_use]
+pub fn stopped() -> Reply {
+    let words = "Countersign stopped before it could answer. Look in a minute whether it is there, and send it again if \
+                 it isn't.";
+    reply(Tone::Fault, vec![plain(words)])
 }
 
 /// The same message once more.
@@ -126,6 +136,7 @@ pub fn done(state: &State, action: &Action, about: Option<RequestId>) -> Reply {
         Action::Allow { .. }
         | Action::Show { .. }
         | Action::Read { .. }
+        | Action::Log { .. }
         | Action::Mine
         | Action::List
         | Action::Verify
@@ -260,6 +271,48 @@ pub fn verified(well: bool, findings: &[String], head: &str) -> Reply {
     reply(if well { Tone::Info } else { Tone::Fault }, lines)
 }
 
+/// An entry of the ledger, found by its words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogLine {
+    /// Its index.
+    pub seq: u64,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Its kind.
+    pub kind: String,
+    /// What it says.
+    pub text: String,
+}
+
+/// What was found in the ledger, newest first, looking back to the entry `from`; `whole` if the asker may read all of it.
+#[must_use]
+pub fn log(found: Vec<LogLine>, from: u64, whole: bool) -> Reply {
+    let mut lines: Vec<Line> = Vec::new();
+    if found.is_empty() {
+        lines.push(plain("Nothing was found."));
+    }
+    for LogLine { seq, at, kind, text } in found {
+        let mut said: String = text.chars().take(LOG_TEXT_CHARS_MAX).collect();
+        if said.len() < text.len() {
+            said.push('…');
+        }
+        lines.push(vec![
+            Span::Code(seq.to_string()),
+            Span::Text(" ".into()),
+            Span::Time(at),
+            Span::Text(" ".into()),
+            Span::Strong(kind),
+            Span::Text(format!(" {said}")),
+        ]);
+    }
+    let whose = if whole { "" } else { " You see what you wrote and what is about your requests." };
+    let back = if from == 0 { "its beginning".to_owned() } else { format!("entry {from}") };
+    lines.push(marked(&format!(
+        "Looked at from the newest entry back to {back}.{whose} `countersign log` on the machine itself has it all."
+    )));
+    reply(Tone::Info, lines)
+}
+
 /// A credential, for the one pair of eyes it is for.
 #[must_use]
 pub fn credential(
@@ -293,7 +346,7 @@ pub fn no_credential(request: RequestId, words: &str) -> Reply {
 }
 
 /// A text with `code` in backticks as a line.
-fn marked(text: &str) -> Line {
+pub(super) fn marked(text: &str) -> Line {
     text.split('`')
         .enumerate()
         .filter(|(_, part)| !part.is_empty())

@@ -6,7 +6,7 @@ use super::{
     card::{Button, Card, Field, Line, Span, Status, Step},
     plain,
 };
-use crate::access::{self, Call, Cause, Drift, Event, Finding, Happening, Phase, Request, State, SubjectId};
+use crate::access::{self, Call, Cause, Chat, Drift, Event, Finding, Happening, Phase, Request, State, SubjectId};
 
 /// The leaf hash is shown by its first digits.
 pub const PROOF_CHARS: usize = 8;
@@ -36,7 +36,22 @@ pub fn card(state: &State, request: &Request) -> Card {
 }
 
 fn drawn(state: &State, request: &Request, step: &Happening) -> Step {
-    Step { seq: step.seq, at: step.at, line: happened(state, request, &step.event) }
+    let mut line = happened(state, request, &step.event);
+    if let Some(place) = step.chat.and_then(place) {
+        // Behind whoever said it, unless the sentence begins with them.
+        let who = line.iter().position(|span| matches!(span, Span::Person(_))).filter(|at| *at > 0);
+        line.insert(who.map_or(line.len(), |at| at + 1), Span::Text(format!(" in {place}")));
+    }
+    Step { seq: step.seq, at: step.at, line }
+}
+
+/// Where something was said, by the platform's name; in the playground there is nowhere else.
+fn place(chat: Chat) -> Option<&'static str> {
+    match chat {
+        Chat::Slack => Some("Slack"),
+        Chat::Discord => Some("Discord"),
+        Chat::Playground => None,
+    }
 }
 
 fn title(request: &Request) -> String {
@@ -306,6 +321,7 @@ pub(super) fn happened(state: &State, request: &Request, event: &Event) -> Line 
         | Event::PreapprovalWithdrawn { .. }
         | Event::RulesLoaded { .. }
         | Event::DigestMade { .. }
+        | Event::LogRead { .. }
         | Event::BulletinPosted { .. }
         | Event::CardPosted { .. }
         | Event::NoticeSent { .. } => plain(""),

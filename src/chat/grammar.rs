@@ -7,7 +7,7 @@ use crate::access::{Action, DurationError, Finding, Refusal, RequestId, Span, St
 use super::{Input, card::Button};
 
 /// The words, each with how it is used and what it does: the help, and the source of "did you mean".
-pub const WORDS: [(&str, &str, &str); 15] = [
+pub const WORDS: [(&str, &str, &str); 16] = [
     (
         "request",
         "`/access [request] <resource> <duration> [from <time>] <reason>`",
@@ -44,6 +44,11 @@ pub const WORDS: [(&str, &str, &str); 15] = [
         "allow",
         "`/access allow <person> <resource> <duration> [within <duration>] <reason>`",
         "approves ahead what somebody may ask for, within 8h if you say nothing else",
+    ),
+    (
+        "log",
+        "`/access log [words]`",
+        "the newest entries of the ledger that have all of these words, as far as you may read",
     ),
     ("verify", "`/access verify`", "the signed head of the ledger, and whether the chain holds"),
     ("help", "`/access help`", "this"),
@@ -139,6 +144,7 @@ fn line_of(line: &str) -> Result<Action, Refusal> {
         "request" => request(rest),
         "mine" => alone("mine", rest, Action::Mine),
         "list" => alone("list", rest, Action::List),
+        "log" => Ok(Action::Log { words: rest.split_whitespace().map(str::to_owned).collect() }),
         "verify" => alone("verify", rest, Action::Verify),
         "show" => id("show", rest).and_then(|(request, rest)| alone("show", rest, Action::Read { request })),
         "done" => id("done", rest).and_then(|(request, rest)| alone("done", rest, Action::Done { request })),

@@ -8,10 +8,12 @@ pub mod answer;
 pub mod bulletin;
 pub mod card;
 mod channels;
+pub mod discord;
 pub mod draw;
 pub mod grammar;
 pub mod notice;
 pub mod playground;
+pub mod slack;
 pub mod text;
 
 use std::sync::Arc;
@@ -36,6 +38,19 @@ pub struct Inbound {
     pub message: String,
     /// What was done.
     pub input: Input,
+    /// The platform's signature over it, if it came with one.
+    pub evidence: Option<Evidence>,
+}
+
+/// What a platform signed, exactly as it came: others can check that it delivered this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// When it was signed, as the platform writes it.
+    pub timestamp: String,
+    /// The signature, in hex.
+    pub signature: String,
+    /// The signed bytes, which are text.
+    pub body: String,
 }
 
 /// What was done in a chat.
@@ -52,6 +67,18 @@ pub enum Input {
         /// What was written in the form behind the button, if it has one (a deny's reason, a comment).
         text: Option<String>,
     },
+}
+
+impl Input {
+    /// What was done, in the words that are recorded.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match self {
+            Self::Line(line) => line.clone(),
+            Self::Press { request, button, text: Some(text) } => format!("{} {}: {text}", button.word(), request.0),
+            Self::Press { request, button, text: None } => format!("{} {}", button.word(), request.0),
+        }
+    }
 }
 
 /// The answer to the one person who typed or pressed; nobody else sees it.

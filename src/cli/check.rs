@@ -53,7 +53,15 @@ pub fn main(args: &Args) -> Outcome {
         for name in resources {
             let Some(resource) = config.facts.resource(name) else { continue };
             let findings = match doors.open(name, &resource.target) {
-                Ok(provider) => provider.check().await.unwrap_or_else(|error| vec![error.to_string()]),
+                Ok(provider) => {
+                    let mut findings = provider.check().await.unwrap_or_else(|error| vec![error.to_string()]);
+                    let most = provider.describe().max_ttl_secs.map(i64::from);
+                    let longest = resource.max_duration;
+                    findings.extend(most.filter(|most| longest.delta().num_seconds() > *most).map(|most| {
+                        format!("it takes no grant that is longer than {most} s, and `max_duration` is {longest}")
+                    }));
+                    findings
+                }
                 Err(error) => vec![error.to_string()],
             };
             println!(

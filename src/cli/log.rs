@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use super::{Outcome, Stop};
 use crate::{
-    access::Event,
+    access::{EVIDENCE, Event},
+    audit::{Names, told},
     ledger::{Disclosed, Entry, history},
 };
 
@@ -26,6 +27,9 @@ pub struct Args {
     /// The lines as they are hashed, one JSON object a line
     #[arg(long)]
     json: bool,
+    /// What a platform signed of them, one JSON object a line: for others to check with the platform's key
+    #[arg(long, conflicts_with = "json")]
+    evidence: bool,
 }
 
 pub fn main(args: &Args) -> Outcome {
@@ -33,12 +37,20 @@ pub fn main(args: &Args) -> Outcome {
     let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
     let show = |text: String| println!("{text}");
     history::entries(&args.ledger, Event::knows, |entry| {
-        let text = told(&entry);
+        let (at, words_of) = (entry.time.format("%Y-%m-%d %H:%M:%S"), told(&entry, &Names::new()));
+        let text = format!("{:>6}  {at}  {:<20} {words_of}", entry.seq, entry.kind);
         let haystack = text.to_lowercase();
         if !words.iter().all(|word| haystack.contains(word)) {
             return;
         }
-        let text = if args.json { String::from_utf8_lossy(&entry.line).into_owned() } else { text };
+        let text = match (args.json, args.evidence) {
+            (true, _) => String::from_utf8_lossy(&entry.line).into_owned(),
+            (false, true) => match signed(&entry) {
+                Some(signed) => signed,
+                None => return,
+            },
+            (false, false) => text,
+        };
         match args.last {
             None => show(text),
             Some(most) => {
@@ -54,18 +66,15 @@ pub fn main(args: &Args) -> Outcome {
     Ok(())
 }
 
-/// An entry in a line: index, time, kind, body, and what can be read of the personal data.
-fn told(entry: &Entry) -> String {
-    let mut text = format!("{:>6}  {}  {:<20}", entry.seq, entry.time.format("%Y-%m-%d %H:%M:%S"), entry.kind);
-    for (key, value) in &entry.body {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        text.extend([" ", key, "=", &value]);
-    }
-    for disclosed in &entry.disclosed {
-        match disclosed {
-            Disclosed::Open(open) => text.extend([" ", &open.name, "=", &format!("{:?}", open.value)]),
-            Disclosed::Erased { .. } => text.push_str(" (erased)"),
-        }
-    }
-    text
+/// What a platform signed of an entry, if it signed it and its author was not erased.
+fn signed(entry: &Entry) -> Option<String> {
+    let evidence = entry.disclosed.iter().find_map(|disclosed| match disclosed {
+        Disclosed::Open(open) if open.name == EVIDENCE => Some(&open.value),
+        Disclosed::Open(_) | Disclosed::Erased { .. } => None,
+    })?;
+    let mut lines = evidence.splitn(3, '\n');
+    let (timestamp, signature, body) = (lines.next()?, lines.next()?, lines.next()?);
+    let signed =
+        serde_json::json!({ "entry": entry.seq, "timestamp": timestamp, "signature": signature, "body": body });
+    Some(signed.to_string())
 }

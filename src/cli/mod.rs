@@ -7,10 +7,12 @@ mod chats;
 mod check;
 mod demo;
 mod erase;
+mod evidence;
 mod explain;
 mod export;
 mod log;
 mod prove;
+mod providers;
 mod rehearse;
 mod reload;
 mod rotate;
@@ -30,6 +32,12 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::{
+    EnvFilter, Layer as _,
+    filter::{FilterExt as _, filter_fn},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 use crate::config::{self, Config, PROBLEMS_TOLD_MAX};
 
@@ -64,6 +72,8 @@ enum Command {
     Export(export::Args),
     /// Have a running service load its config anew
     Reload(reload::Args),
+    /// List the providers and what each can do; test one against its promises
+    Providers(providers::Args),
     /// End what is overdue by its own mark, without ledger or service
     Sweep(sweep::Args),
     /// Read the ledger
@@ -110,6 +120,7 @@ pub fn main() -> ExitCode {
         Command::Prove(args) => prove::main(&args),
         Command::Export(args) => export::main(&args),
         Command::Reload(args) => reload::main(&args),
+        Command::Providers(args) => providers::main(&args),
         Command::Sweep(args) => sweep::main(&args),
         Command::Log(args) => log::main(&args),
         Command::Erase(args) => erase::main(&args),
@@ -171,14 +182,35 @@ fn load(dir: &Path) -> Result<Config, Stop> {
     })
 }
 
-/// Logs go to stderr. What a chat library might say of its traffic is never more than a warning.
+/// Libraries that write tokens or messages into their logs, even into warnings: they are never heard.
+const NEVER_HEARD: [&str; 3] = ["serenity", "tungstenite", "tokio_tungstenite"];
+/// What may carry tokens, tickets and bodies into a log, whatever `RUST_LOG` says: of these only warnings are heard.
+const DISCREET: [&str; 11] = [
+    "slack_morphism",
+    "hyper",
+    "hyper_util",
+    "hyper_rustls",
+    "h2",
+    "reqwest",
+    "rustls",
+    "tower",
+    "tower_http",
+    "ureq",
+    "ureq_proto",
+];
+
+/// Logs go to stderr. What libraries might say of the traffic is not among them, whatever `RUST_LOG` says.
 fn start_logging() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,countersign=info"));
-    // A second start in one process keeps the first.
+    let asked = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn,countersign=info"));
+    let fit = filter_fn(|metadata| {
+        let root = metadata.target().split("::").next().unwrap_or_default();
+        let discreet = *metadata.level() <= tracing::Level::WARN || !DISCREET.contains(&root);
+        discreet && !NEVER_HEARD.contains(&root)
+    });
     let colours = std::io::stderr().is_terminal();
-    let _ =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr).try_init();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(colours).with_writer(std::io::stderr);
+    // A second start in one process keeps the first.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(asked.and(fit))).try_init();
 }
 
 /// The runtime every command that serves runs on.

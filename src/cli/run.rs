@@ -13,8 +13,10 @@ pub struct Args {
 pub fn main(args: &Args) -> Outcome {
     start_logging();
     let config = args.config.load()?;
-    if config.server.playground_channel.is_none() {
-        let words = "no chat is configured: add a `[playground]` table to countersign.toml";
+    let server = &config.server;
+    if server.playground_channel.is_none() && server.slack.channels.is_none() && server.discord.channels.is_none() {
+        let words = "no chat is configured: add a `[slack]`, `[discord]` or `[playground]` table with a `channel` to \
+                     countersign.toml";
         return Err(Stop::Finding(words.to_owned()));
     }
     block_on(async {

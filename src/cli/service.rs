@@ -198,7 +198,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let shelf = Shelf::of(&surroundings.data);
     let doors = doors(&live, &surroundings, &clock);
     let page = Arc::new(page(config, &clock));
-    let chats = Chats::new(&live, &surroundings.env)?;
+    let chats = Chats::new(&live, &surroundings.env, &clock)?;
     let mut adapters = chats.adapters();
     if on_page {
         adapters.push(Arc::clone(&page) as Arc<dyn Adapter>);

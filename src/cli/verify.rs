@@ -8,7 +8,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Outcome, Stop};
+use super::{Outcome, Stop, evidence};
 use crate::{
     access::Event,
     ledger::{
@@ -39,6 +39,10 @@ pub struct Args {
     /// The log's first verifier key, if you have pinned it; needed for a proof
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
+    /// The public key of your Discord application, 64 hex digits: checks that Discord signed what came over HTTP. Needs
+    /// a ledger's folder with its `keys/`
+    #[arg(long, value_name = "HEX")]
+    discord_key: Option<String>,
     /// Write the report as JSON
     #[arg(long)]
     json: bool,
@@ -62,17 +66,29 @@ pub fn main(args: &Args) -> Outcome {
         verify(Path::new(&args.path), options).map_err(|error| Stop::Finding(error.to_string()))
     };
     bar.finish_and_clear();
-    tell(&report?, args.json)
+    let report = report?;
+    let signed = match &args.discord_key {
+        Some(key) if report.holds() => Some(evidence::check(Path::new(&args.path), key)?),
+        Some(_) | None => None,
+    };
+    tell(&report, signed.as_ref(), args.json)
 }
 
-fn tell(report: &Report, json: bool) -> Outcome {
+fn tell(report: &Report, signed: Option<&evidence::Signed>, json: bool) -> Outcome {
     if json {
-        println!("{}", serde_json::to_string_pretty(report)?);
+        let mut whole = serde_json::to_value(report)?;
+        if let (Some(signed), Some(whole)) = (signed, whole.as_object_mut()) {
+            whole.insert("discord".to_owned(), serde_json::to_value(signed)?);
+        }
+        println!("{}", serde_json::to_string_pretty(&whole)?);
     } else {
         println!("{report}");
+        if let Some(signed) = signed {
+            println!("{signed}");
+        }
     }
-    match report.found().len() {
-        _ if report.holds() => Ok(()),
+    match report.found().len() + signed.map_or(0, |signed| signed.faults.len()) {
+        0 if report.holds() => Ok(()),
         1 => Err(Stop::Finding("1 fault".into())),
         many => Err(Stop::Finding(format!("{many} faults"))),
     }

@@ -29,6 +29,9 @@ const POST_AGAIN_LONGEST_MS: u64 = 60_000;
 const CARD_LANES_MAX: usize = 50_000;
 /// So many of the newest requests are drawn anew on a platform that forgets its messages.
 const REDRAWN_AT_START: usize = 200;
+/// So many of the last to be finished are drawn anew on any platform: a process that ended may have left their cards as
+/// they were before.
+const REVISED_AT_START: usize = 50;
 
 /// What it takes to do something again later.
 pub type Later<'a> = (&'a dyn Clock, &'a mpsc::Sender<Job>);
@@ -48,8 +51,8 @@ pub type Telling = (RequestId, Notice, SubjectId);
 /// What is under way outside.
 #[derive(Default)]
 pub struct Lanes {
-    /// Lanes on which a provider is at work, and who waits for its key.
-    busy: HashMap<Lane, Option<oneshot::Sender<Reply>>>,
+    /// Lanes on which a provider is at work.
+    busy: HashMap<Lane, Busy>,
     /// Requests that wait for a lane.
     waiting: HashMap<Lane, BTreeSet<RequestId>>,
     /// Lanes that were or became busy while a target is being listed, by listing.
@@ -61,11 +64,21 @@ pub struct Lanes {
     telling_failures: HashMap<RequestId, u32>,
 }
 
+/// What a provider is at work for.
+struct Busy {
+    /// The request, unless it removes something extra.
+    request: Option<RequestId>,
+    /// Who waits for its key.
+    waiting: Option<oneshot::Sender<Reply>>,
+}
+
 #[derive(Default)]
 struct CardLane {
     busy: bool,
     /// What the message looks like now, as far as this process has drawn it: the card's hash, good for this process.
     drawn: Option<u64>,
+    /// What this process has drawn last, which the ledger does not know if its entry was lost.
+    standing: Option<Standing>,
     failures: u32,
 }
 
@@ -75,12 +88,17 @@ impl Lanes {
         self.busy.contains_key(lane)
     }
 
-    /// A provider is at work from now on.
-    pub fn occupy(&mut self, lane: &Lane, waiting: Option<oneshot::Sender<Reply>>) {
+    /// Whether a provider is at work for a request, or its answer was not looked at yet.
+    pub fn is_busy_for(&self, lane: &Lane, request: RequestId) -> bool {
+        self.busy.get(lane).is_some_and(|busy| busy.request == Some(request))
+    }
+
+    /// A provider is at work from now on: for a request, unless it removes something extra.
+    pub fn occupy(&mut self, lane: &Lane, request: Option<RequestId>, waiting: Option<oneshot::Sender<Reply>>) {
         for lanes in self.during.values_mut() {
             lanes.insert(lane.clone());
         }
-        self.busy.insert(lane.clone(), waiting);
+        self.busy.insert(lane.clone(), Busy { request, waiting });
     }
 
     /// A target is being listed from now on; false if it is already.
@@ -104,7 +122,7 @@ impl Lanes {
 
     /// The provider is done: who waits for its key, if it was for a key, and which requests wait for the lane.
     pub fn free(&mut self, lane: &Lane) -> (Option<oneshot::Sender<Reply>>, BTreeSet<RequestId>) {
-        (self.busy.remove(lane).flatten(), self.waiting.remove(lane).unwrap_or_default())
+        (self.busy.remove(lane).and_then(|busy| busy.waiting), self.waiting.remove(lane).unwrap_or_default())
     }
 
     /// A card was drawn, or not. What stands there if it was.
@@ -121,6 +139,7 @@ impl Lanes {
         match result {
             Ok(standing) => {
                 lane.drawn = Some(look(card));
+                lane.standing = Some(standing.clone());
                 lane.failures = 0;
                 Some(standing)
             }
@@ -200,8 +219,12 @@ impl Writer {
         self.draw(id);
     }
 
-    /// At start: everything that is open, and on a platform that forgets what was posted, the newest of the rest.
+    /// When the ledger was opened: everything that is open, and the cards of what was finished last; on a platform that
+    /// forgets what was posted, those of the newest.
     pub(super) fn follow_everything(&mut self) {
+        if self.ledger.is_none() {
+            return;
+        }
         // Those that are over may still have somebody to be told.
         let now = self.now();
         let wanting = |request: &&Request| !request.over() || !effects_of(request, now).is_empty();
@@ -214,6 +237,13 @@ impl Writer {
                 self.draw(id);
                 self.remind(id);
             }
+        }
+        let finished = self.state.requests().filter(|request| request.over());
+        let mut latest: Vec<(Option<u64>, RequestId)> =
+            finished.map(|request| (request.entries.last().copied(), request.id)).collect();
+        latest.sort_unstable();
+        for (_, id) in latest.into_iter().rev().take(REVISED_AT_START) {
+            self.draw(id);
         }
         for id in open {
             self.follow(id);
@@ -237,7 +267,7 @@ impl Writer {
         let spared = call == Call::Revoke
             && matches!(lane, Lane::Shared(..))
             && self.state.shares(request.requester, &target, Some(id));
-        self.lanes.occupy(&lane, waiting);
+        self.lanes.occupy(&lane, Some(id), waiting);
         let doors = Arc::clone(&self.setup.doors);
         let deadline = self.setup.clock.pause(PROVIDER_DEADLINE);
         let (to_self, errand) = (self.to_self.clone(), self.shared.errand());
@@ -269,11 +299,12 @@ impl Writer {
         for (adapter, channel) in places(&self.setup.adapters, request) {
             let place = Posted { chat: adapter.chat(), channel: channel.clone() };
             let lane = self.lanes.cards.entry((id, place.clone())).or_default();
-            if lane.busy || lane.drawn == Some(look) {
+            let recorded = request.cards.get(&place).cloned();
+            if lane.busy || lane.drawn == Some(look) && lane.standing == recorded {
                 continue;
             }
             lane.busy = true;
-            let posted = request.cards.get(&place).cloned();
+            let posted = lane.standing.clone().or(recorded);
             let (adapter, card, to_self) = (Arc::clone(adapter), card.clone(), self.to_self.clone());
             let errand = self.shared.errand();
             tokio::spawn(async move {

@@ -9,7 +9,7 @@ use super::{
     writer::{Batch, Writer},
 };
 use crate::{
-    access::{self, Action, Answer, Command, Message, Posted, ProviderOutcome, Refusal, RequestId, hear},
+    access::{self, Action, Answer, Command, Event, Message, Posted, ProviderOutcome, Refusal, RequestId, hear},
     chat::{Reply, answer},
     provider::Credential,
 };
@@ -71,13 +71,18 @@ impl Writer {
     }
 
     fn message(&mut self, batch: &mut Batch, mut message: Message, reply: oneshot::Sender<Reply>) {
-        batch.text_bytes += message.text.len();
+        batch.text_bytes += message.text.len() + message.evidence.as_ref().map_or(0, String::len);
         if let Ok(Action::Show { request }) = message.action
             && self.lanes.is_busy(&self.lane_of(request))
         {
             message.action = Err(Refusal::Busy(request));
         }
         let heard = hear(&self.state, batch.moment(), &message);
+        // Whose entries alone may be read, if not all.
+        let read = heard.events.iter().find_map(|event| {
+            let Event::LogRead { message, by, whole } = event else { return None };
+            Some((*message, (!whole).then_some(*by)))
+        });
         for event in heard.events {
             self.fold(batch, event);
         }
@@ -85,6 +90,10 @@ impl Writer {
             Answer::Refused(refusal) => Owed::Ready(answer::refused(&refusal)),
             Answer::Again(seen) => Owed::Again(seen),
             Answer::Done(about) => match (message.action, about) {
+                (Ok(Action::Log { words }), _) => match read {
+                    Some((before, own)) => Owed::Search { words, before, own },
+                    None => Owed::Ready(answer::busy()),
+                },
                 (Ok(Action::Show { .. }), Some(request)) => Owed::Credential { request },
                 (Ok(action), about) => Owed::Read { action, about, who: heard.who },
                 (Err(refusal), _) => Owed::Ready(answer::refused(&refusal)),

@@ -129,6 +129,15 @@ pub enum Owed {
         /// Who asks.
         who: Option<String>,
     },
+    /// What is found in the ledger.
+    Search {
+        /// For these words.
+        words: Vec<String>,
+        /// Before this entry, which is the search itself.
+        before: u64,
+        /// Whose entries alone, if not all.
+        own: Option<SubjectId>,
+    },
     /// What was said when the message came first.
     Again(crate::access::Seen),
     /// The key that a provider is about to cut.

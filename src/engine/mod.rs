@@ -15,6 +15,7 @@ mod posts;
 mod recovery;
 mod rest;
 pub mod rulebook;
+mod search;
 mod service;
 mod shared;
 mod sweep;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot};
 
-pub use service::Handle;
+pub use service::{Handle, message_key, recorded_words};
 pub use shared::Shared;
 pub use writer::DRAIN_MAX;
 

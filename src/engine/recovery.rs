@@ -52,7 +52,7 @@ struct Kept {
 }
 
 /// The version of [`Kept`], and of what the core folds: a snapshot of another version is not used.
-const KEPT_VERSION: u32 = 3;
+const KEPT_VERSION: u32 = 4;
 
 /// The state for a snapshot.
 pub fn kept(state: &State) -> Option<Vec<u8>> {
@@ -70,16 +70,21 @@ fn resume(ledger: &dyn Log, mut state: State, size: u64, bytes: &[u8]) -> Option
     Some(state)
 }
 
+/// The message that asks for something stands no more entries before it: only whoever says it is enrolled between them.
+const MESSAGE_BEFORE_MAX: u64 = 4;
+
 /// One request, folded from the entries that are about it, up to its end. Blocks, for as long as it lived.
 pub fn request(ledger: &dyn Log, id: RequestId) -> Option<Request> {
     let mut state = State::default();
-    for entry in ledger.entries(id.0, ledger.size()).ok()? {
+    // Where it was asked is said by the message, which stands shortly before.
+    for entry in ledger.entries(id.0.saturating_sub(MESSAGE_BEFORE_MAX), ledger.size()).ok()? {
         let stored = codec::stored(entry.ok()?).ok()?;
         let own = stored.seq == id.0;
         if own && !matches!(stored.event, Event::AccessRequested { .. }) {
             return None;
         }
-        if own || stored.event.concerns(id) {
+        let is_message = matches!(stored.event, Event::MessageReceived { .. });
+        if own || is_message || stored.event.concerns(id) {
             state.evolve(&stored);
         }
         if state.request(id).is_some_and(Request::over) {
@@ -136,7 +141,7 @@ pub async fn reopen(writer: &mut Writer) -> Result<(), Fatal> {
                 writer.shared.opened(&ledger);
                 writer.ledger = Some(ledger);
                 writer.state = state;
-                writer.follow_everything();
+                writer.resume().await;
                 return Ok(());
             }
             Some(Err(Fatal::Open(error))) if passes(&error) => {

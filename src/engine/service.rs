@@ -36,19 +36,12 @@ impl Handle {
 
     /// The message as the core takes it.
     fn message(&self, inbound: Inbound) -> Message {
-        let Inbound { chat, account, channel, message, input } = inbound;
-        let (via, text, input) = match input {
-            Input::Line(line) => {
-                let tidy = text::tidy(&line).into_owned();
-                (Via::Line, line, Input::Line(tidy))
-            }
+        let Inbound { chat, account, channel, message, input, evidence } = inbound;
+        let (via, text) = (via(&input), input.words());
+        let input = match input {
+            Input::Line(line) => Input::Line(text::tidy(&line).into_owned()),
             Input::Press { request, button, text } => {
-                let words = match &text {
-                    Some(text) => format!("{} {}: {text}", button.word(), request.0),
-                    None => format!("{} {}", button.word(), request.0),
-                };
-                let text = text.map(|text| text::tidy(&text).into_owned());
-                (Via::Press, words, Input::Press { request, button, text })
+                Input::Press { request, button, text: text.map(|text| text::tidy(&text).into_owned()) }
             }
         };
         let mut action = grammar::read(&input);
@@ -57,19 +50,36 @@ impl Handle {
         {
             *plan = self.setup.doors.plan(resource, &known.target);
         }
-        let mut hash = Sha256::new();
-        for part in [chat.word(), &account, &message] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        let key = hex::encode(hash.finalize()).chars().take(KEY_HEX_DIGITS).collect();
-        Message { chat, account, channel, key, via, text: recorded(text), action }
+        let key = message_key(chat, &account, &message);
+        let evidence = evidence.map(|signed| format!("{}\n{}\n{}", signed.timestamp, signed.signature, signed.body));
+        Message { chat, account, channel, key, via, text: recorded_words(text), evidence, action }
+    }
+}
+
+/// What names a message in the ledger.
+#[must_use]
+pub fn message_key(chat: Chat, account: &str, message: &str) -> String {
+    let mut hash = Sha256::new();
+    for part in [chat.word(), account, message] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex::encode(hash.finalize()).chars().take(KEY_HEX_DIGITS).collect()
+}
+
+/// Typed or pressed.
+#[must_use]
+pub fn via(input: &Input) -> Via {
+    match input {
+        Input::Line(_) => Via::Line,
+        Input::Press { .. } => Via::Press,
     }
 }
 
 /// The words as they are recorded: whole, unless they are longer than anything a person would write; then their start,
 /// their length and their hash, so that the rest can still be held against it.
-fn recorded(text: String) -> String {
+#[must_use]
+pub fn recorded_words(text: String) -> String {
     if text.len() <= TEXT_RECORDED_BYTES_MAX {
         return text;
     }
@@ -88,7 +98,7 @@ impl Service for Handle {
         let queued = self.jobs.try_send(Job::Message { message, reply });
         drop(errand);
         match queued {
-            Ok(()) => answered.await.unwrap_or_else(|_| answer::stopping()),
+            Ok(()) => answered.await.unwrap_or_else(|_| answer::stopped()),
             Err(mpsc::error::TrySendError::Full(_)) => answer::busy(),
             Err(mpsc::error::TrySendError::Closed(_)) => answer::stopping(),
         }

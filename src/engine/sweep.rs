@@ -3,7 +3,7 @@
 //! left alone.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -25,6 +25,10 @@ use crate::{
 
 /// So many targets are listed at once.
 const LISTINGS_AT_ONCE: usize = 8;
+/// And so many of those that could not be listed the last time, so that they hold nobody else up.
+const AWAY_AT_ONCE: usize = 2;
+/// The longest pause before a target that can't be listed is asked again, in seconds; it doubles from one sweep each time.
+const AWAY_LONGEST_SECS: i64 = 300;
 /// A target that lists more than this is not believed.
 const LISTED_MAX: usize = 10_000;
 /// So many requests that are out of memory are looked up for one listing; the rest waits for the next.
@@ -35,17 +39,49 @@ pub struct Sweeps {
     /// When the next one is due.
     due: DateTime<Utc>,
     /// Targets that could not be listed the last time.
-    away: HashSet<String>,
+    away: HashMap<String, Away>,
     /// What is extra and is to be removed once it is recorded: by the entry that says so.
     to_shut: Vec<(u64, Order, Lane)>,
     places: Arc<Semaphore>,
+    places_of_away: Arc<Semaphore>,
+}
+
+/// A target that could not be listed.
+struct Away {
+    /// How often in a row.
+    failures: u32,
+    /// When it is asked again.
+    again: DateTime<Utc>,
 }
 
 impl Sweeps {
     /// The first one is due at `now`.
     pub fn new(now: DateTime<Utc>) -> Self {
-        let places = Arc::new(Semaphore::new(LISTINGS_AT_ONCE));
-        Self { due: now, away: HashSet::new(), to_shut: Vec::new(), places }
+        let places = |many| Arc::new(Semaphore::new(many));
+        let (away, to_shut) = (HashMap::new(), Vec::new());
+        Self { due: now, away, to_shut, places: places(LISTINGS_AT_ONCE), places_of_away: places(AWAY_AT_ONCE) }
+    }
+
+    /// Whether a target is to be asked at `now`.
+    fn asks(&self, name: &str, now: DateTime<Utc>) -> bool {
+        self.away.get(name).is_none_or(|away| away.again <= now)
+    }
+
+    /// Where a target waits for its turn.
+    fn places(&self, name: &str) -> Arc<Semaphore> {
+        Arc::clone(if self.away.contains_key(name) { &self.places_of_away } else { &self.places })
+    }
+
+    /// A target could not be listed. Whether it could before.
+    fn missed(&mut self, name: String, now: DateTime<Utc>, every: TimeDelta) -> bool {
+        let away = self.away.entry(name).or_insert(Away { failures: 0, again: now });
+        away.failures = away.failures.saturating_add(1);
+        let doublings = away.failures.saturating_sub(1).min(16);
+        let longest = TimeDelta::seconds(AWAY_LONGEST_SECS).max(every);
+        let pause = every.checked_mul(1 << doublings).unwrap_or(longest).min(longest);
+        // The sweep that is due by then asks it.
+        away.again = now.checked_add_signed(pause - every / 2).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        away.failures == 1
     }
 
     /// When the next one is due.
@@ -83,8 +119,7 @@ impl Writer {
         let Some(ledger) = self.ledger.clone().filter(|_| now >= self.sweeps.due && self.stopping.is_none()) else {
             return;
         };
-        let every = TimeDelta::from_std(self.setup.clock.sweep_every()).unwrap_or(TimeDelta::MAX);
-        self.sweeps.due = now.checked_add_signed(every).unwrap_or(DateTime::<Utc>::MAX_UTC);
+        self.sweeps.due = now.checked_add_signed(self.sweep_every()).unwrap_or(DateTime::<Utc>::MAX_UTC);
         let rules = self.setup.book.rules();
         let configured = rules.resource_names().into_iter().filter_map(|name| {
             let target = rules.resource(&name)?.target;
@@ -95,15 +130,20 @@ impl Writer {
         let all: BTreeMap<String, (String, Target)> =
             configured.chain(granted).chain(strays).map(|target| (name(&target.0, &target.1), target)).collect();
         let known: Arc<BTreeSet<RequestId>> = Arc::new(self.state.requests().map(|request| request.id).collect());
+        self.sweeps.away.retain(|name, _| all.contains_key(name));
         for (name, (resource, target)) in all {
-            if self.lanes.listing(&name) {
-                self.list(resource, target, (Arc::clone(&ledger), Arc::clone(&known)));
+            if self.sweeps.asks(&name, now) && self.lanes.listing(&name) {
+                self.list(&name, (resource, target), (Arc::clone(&ledger), Arc::clone(&known)));
             }
         }
     }
 
-    fn list(&self, resource: String, target: Target, ledger: (Arc<dyn Log>, Arc<BTreeSet<RequestId>>)) {
-        let (setup, places, to_self) = (Arc::clone(&self.setup), Arc::clone(&self.sweeps.places), self.to_self.clone());
+    fn sweep_every(&self) -> TimeDelta {
+        TimeDelta::from_std(self.setup.clock.sweep_every()).unwrap_or(TimeDelta::MAX)
+    }
+
+    fn list(&self, name: &str, (resource, target): (String, Target), ledger: (Arc<dyn Log>, Arc<BTreeSet<RequestId>>)) {
+        let (setup, places, to_self) = (Arc::clone(&self.setup), self.sweeps.places(name), self.to_self.clone());
         let (asked, log_tag, errand) = (self.state.size(), self.state.log_tag().to_owned(), self.shared.errand());
         tokio::spawn(async move {
             let _errand = errand;
@@ -139,13 +179,18 @@ impl Writer {
             // A provider that can't see is asked again: it is another one after a restart of the target, or none.
             Ok(None) => return,
             Err((_, error)) => {
-                if self.sweeps.away.insert(name) {
-                    tracing::warn!(resource, error, "the target can't be looked at; tried again every minute");
+                let every = self.sweep_every();
+                if self.sweeps.missed(name, batch.now, every) {
+                    tracing::warn!(
+                        resource,
+                        error,
+                        "the target can't be looked at; tried again, every five minutes in the end"
+                    );
                 }
                 return;
             }
         };
-        if self.sweeps.away.remove(&name) {
+        if self.sweeps.away.remove(&name).is_some() {
             tracing::info!(resource, "the target can be looked at again");
         }
         if seen.foreign > 0 {
@@ -193,7 +238,7 @@ impl Writer {
                 continue;
             }
             let target = stray.target.clone();
-            self.lanes.occupy(&lane, None);
+            self.lanes.occupy(&lane, None, None);
             let doors = Arc::clone(&self.setup.doors);
             let late = self.setup.clock.pause(PROVIDER_DEADLINE);
             let (to_self, errand) = (self.to_self.clone(), self.shared.errand());

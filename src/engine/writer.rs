@@ -68,6 +68,10 @@ pub struct Writer {
     pub(super) broken: Option<OpenError>,
     /// The size at which the state was last kept for the next start.
     kept: u64,
+    /// The size of the ledger when this process opened it first.
+    began: u64,
+    /// Whether the ledger was opened, and what follows from it has not been looked at yet.
+    unfollowed: bool,
 }
 
 /// What is decided together and becomes durable together.
@@ -100,7 +104,7 @@ impl Writer {
         to_self: mpsc::Sender<Job>,
     ) -> Self {
         let followed = setup.clock.now();
-        let kept = ledger.snapshot().map_or(0, |(size, _)| size);
+        let (kept, began) = (ledger.snapshot().map_or(0, |(size, _)| size), ledger.size());
         check_history(&setup, &ledger, &to_self);
         Self {
             setup,
@@ -120,6 +124,8 @@ impl Writer {
             asked_for_rest: Vec::new(),
             broken: None,
             kept,
+            began,
+            unfollowed: true,
         }
     }
 
@@ -128,20 +134,12 @@ impl Writer {
     /// # Errors
     /// [`Fatal`]: the ledger can't be trusted any more. Nothing was answered that is not in it.
     pub async fn run(mut self) -> Result<(), Fatal> {
-        let files = self.setup.book.now().files.clone();
-        let widened = self.widened(files.clone()).await;
-        self.held.push_back(Job::Command(Command::Started { version: self.setup.version.clone(), files, widened }));
-        // Nobody waits any more for the answers to the orders that are out. They are ordered anew, before anything else
-        // is done, so that every call to a provider from now on has its own entry.
-        let out = self.state.open().filter(|request| matches!(request.phase, Phase::Ordered { .. }));
-        let anew: Vec<Job> = out.map(|request| Job::Command(Command::OrderAnew { request: request.id })).collect();
-        self.held.extend(anew);
-        while !self.held.is_empty() && self.stopping.is_none() {
-            self.work(None).await?;
-        }
-        self.follow_everything();
-        self.sweep();
+        self.resume().await;
         while self.stopping.is_none() {
+            if self.held.is_empty() && std::mem::take(&mut self.unfollowed) {
+                self.follow_everything();
+                self.sweep();
+            }
             let job = if self.held.is_empty() { self.wait().await } else { None };
             self.work(job).await?;
             self.follow_tries();
@@ -151,6 +149,24 @@ impl Writer {
         self.keep(1).await;
         self.shut().await;
         Ok(())
+    }
+
+    /// What comes first after the ledger was opened: that this process started, if that is not in it yet, and the orders
+    /// that are out. Nobody waits any more for their answers, so they are ordered anew, before anything else is done, and
+    /// every call to a provider from then on has its own entry.
+    pub(super) async fn resume(&mut self) {
+        self.unfollowed = true;
+        let out = self.state.open().filter(|request| matches!(request.phase, Phase::Ordered { .. }));
+        let unheard = out.filter(|request| !self.lanes.is_busy_for(&self.lane_of(request.id), request.id));
+        let anew = unheard.map(|request| Job::Command(Command::OrderAnew { request: request.id }));
+        let mut first: VecDeque<Job> = anew.collect();
+        if self.state.last_loading().is_none_or(|seq| seq < self.began) {
+            let files = self.setup.book.now().files.clone();
+            let widened = self.widened(files.clone()).await;
+            first.push_front(Job::Command(Command::Started { version: self.setup.version.clone(), files, widened }));
+        }
+        first.append(&mut self.held);
+        self.held = first;
     }
 
     /// In how many ways these files let people do more than those that were loaded last.
@@ -266,7 +282,7 @@ impl Writer {
 
     /// Puts an event into the batch and folds it into the state that the rest of the batch is decided on.
     pub(super) fn fold(&mut self, batch: &mut Batch, event: Event) {
-        let seq = self.state.size();
+        let (seq, event) = (self.state.size(), event.hushed(&self.state));
         match codec::draft(&self.state, &event) {
             Ok(draft) => batch.drafts.push(draft),
             Err(error) => {
@@ -343,15 +359,15 @@ impl Writer {
                         // Whoever has gone away needs no answer.
                         let _ = reply.send(answer::ledger_down());
                     }
-                    for (_, _, done) in loads {
-                        let _ = done.send(Err(error.clone()));
-                    }
-                    return recovery::reopen(self).await;
+                    recovery::reopen(self).await?;
+                    self.load_after_all(loads, &error);
+                    return Ok(());
                 }
             }
         }
         for (seq, book, done) in loads {
             self.setup.book.put(book);
+            // Whoever asked may have gone away.
             let _ = done.send(Ok(seq));
         }
         for (reply, owed) in owed {
@@ -369,10 +385,25 @@ impl Writer {
         Ok(())
     }
 
+    /// Rules whose entry could not be written hold all the same, if the entry is there now that the ledger was opened
+    /// again: what it says is so.
+    fn load_after_all(&mut self, loads: Vec<(u64, Arc<Book>, Loaded)>, error: &str) {
+        for (seq, book, done) in loads {
+            let there = self.ledger.is_some() && self.state.loaded(seq).is_some_and(|(files, _)| *files == book.files);
+            let result = if there { Ok(seq) } else { Err(error.to_owned()) };
+            if there {
+                self.setup.book.put(book);
+            }
+            // Whoever asked may have gone away.
+            let _ = done.send(result);
+        }
+    }
+
     fn pay(&mut self, reply: oneshot::Sender<Reply>, owed: Owed) {
         let answer = match owed {
             Owed::Ready(reply) => reply,
             Owed::Again(seen) => answer::again(&self.state, &seen),
+            Owed::Search { words, before, own } => return self.search((&words, before), own, reply),
             Owed::Credential { request } => return self.cut_key(request, reply),
             Owed::Cut { request, credential: Credential { n, not_after, parts, .. } } => {
                 let parts = parts.into_iter().map(|part| (part.label, part.text)).collect();
@@ -404,7 +435,8 @@ impl Writer {
                 Some(request) => answer::one(&self.state, request),
                 None => answer::refused(&Refusal::NoRequest(*request)),
             },
-            Action::Request { .. }
+            Action::Log { .. }
+            | Action::Request { .. }
             | Action::BreakGlass { .. }
             | Action::Extend { .. }
             | Action::Allow { .. }

@@ -67,6 +67,15 @@ impl Folder {
         written().map_err(|e| self.fault("write", name, &e))
     }
 
+    /// Puts one file in the place of another: after a crash it is the old one or the new one, whole.
+    pub(super) fn rename(&self, from: &str, to: &str, _held: &Lock) -> Result<(), ProviderError> {
+        let renamed = || {
+            fs::rename(self.path(from), self.path(to))?;
+            File::open(&self.0)?.sync_all()
+        };
+        renamed().map_err(|e| self.fault("replace", to, &e))
+    }
+
     /// The file as JSON, or the default if there is none.
     pub(super) fn read_json<T: DeserializeOwned + Default>(&self, name: &str) -> Result<T, ProviderError> {
         let Some(bytes) = self.read(name)? else { return Ok(T::default()) };

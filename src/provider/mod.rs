@@ -7,19 +7,32 @@
 //! The contract: `grant` and `revoke` are idempotent on [`Order::external_id`]; revoking what is gone succeeds; a
 //! timeout or an unreadable answer is [`ProviderError::Unknown`], never a failure.
 
+mod admin;
+mod exec;
 mod files;
+pub mod kit;
+mod mark;
 mod marked;
+mod mysql;
+mod noted;
 mod orders;
+mod plugin;
 mod postgres;
-
+pub mod protocol;
 mod quote;
 mod random;
+mod redis;
 mod register;
 mod registry;
+pub mod serve;
 mod settings;
 mod ssh;
+mod statements;
 pub mod throwaway;
+mod tls;
 mod token;
+mod webhook;
+mod words;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +47,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 /// The settings of a target, as they stand in `[resource.<provider>]`: JSON with strings, integers, booleans, arrays
 /// and objects only. Never a secret.
@@ -53,21 +67,32 @@ pub struct Description {
     /// Whether one person's grants share one object, for example a membership in a group: it is then removed with the
     /// last of them.
     pub shared: bool,
+    /// Whether [`Provider::activity`] tells what was done with a grant.
+    pub activity: bool,
+    /// The longest grant it takes, in seconds, if it has a limit of its own.
+    pub max_ttl_secs: Option<u32>,
 }
 
 /// The second lock: how the target itself ends an access.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum NativeExpiry {
     /// The target knows no end: only our revocation closes the door.
+    #[default]
     None,
     /// The target refuses at `not_after` to the second.
     Exact,
+    /// The target refuses at `not_after`, but never sooner than so many seconds after it was opened.
+    #[serde(rename = "floor_secs")]
+    Floor(u32),
 }
 
 /// What happens to a session that is open when the grant ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SessionEnd {
     /// It lives on until its holder leaves.
+    #[default]
     No,
     /// It is cut, whenever the grant ends.
     Yes,
@@ -137,6 +162,24 @@ pub struct Item {
     pub not_after: Option<DateTime<Utc>>,
 }
 
+/// Something that was done with a grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deed {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// What, in the target's words: a statement, an API call. Never a secret.
+    pub what: String,
+}
+
+/// What was done with a grant since somebody last asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Activity {
+    /// Oldest first.
+    pub deeds: Vec<Deed>,
+    /// What to ask with the next time; `None` if there is nothing that it could be asked from.
+    pub next: Option<String>,
+}
+
 /// A document a provider offers to everybody, for example a JWKS: served under `/providers/<resource>/<name>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicDocument {
@@ -181,6 +224,10 @@ pub trait Provider: Send + Sync {
     /// All that bears a mark of ours, of any log and any resource, as the target alone tells it; each is fit to be
     /// revoked through this target. `None` if the target keeps no such objects: what was given out ends by itself.
     async fn marked(&self) -> Result<Option<Marks>, ProviderError> {
+        Ok(None)
+    }
+    /// What was done with a grant, after the point that an earlier answer named. `None` if it can't tell.
+    async fn activity(&self, _order: &Order, _after: Option<&str>) -> Result<Option<Activity>, ProviderError> {
         Ok(None)
     }
     /// A document for everybody, by its name; `None` if there is none of that name.

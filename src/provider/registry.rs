@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::{
-    Provider, ProviderError, Settings, SettingsProblem, Surroundings, postgres,
+    Provider, ProviderError, Settings, SettingsProblem, Surroundings, exec, mysql,
+    plugin::Plugin,
+    postgres, redis,
     settings::{Reader, did_you_mean, listed},
-    ssh, token,
+    ssh, token, webhook,
 };
 
 /// The names of the providers in this binary, as they stand in `provider = "…"`.
-pub const NAMES: [&str; 3] = ["postgres", "ssh", "token"];
+pub const NAMES: [&str; 7] = ["exec", "mysql", "postgres", "redis", "ssh", "token", "webhook"];
 /// Longest name of a resource, in bytes: it names a folder.
 const RESOURCE_MAX_BYTES: usize = 64;
 
@@ -26,6 +28,37 @@ pub fn open(
     settings: &Settings,
     surroundings: &Surroundings,
 ) -> Result<Arc<dyn Provider>, ProviderError> {
+    fit(name, resource, settings)?;
+    let mut reader = Reader::new(settings);
+    Ok(match name {
+        exec::NAME => Arc::new(exec::plugin(resource, exec::read(&mut reader), surroundings)),
+        mysql::NAME => Arc::new(mysql::Mysql::new(resource, mysql::read(&mut reader), surroundings)),
+        postgres::NAME => Arc::new(postgres::Postgres::new(resource, postgres::read(&mut reader), surroundings)),
+        redis::NAME => Arc::new(redis::Redis::new(resource, redis::read(&mut reader), surroundings)),
+        ssh::NAME => Arc::new(ssh::Ssh::new(resource, ssh::read(&mut reader), surroundings)),
+        token::NAME => Arc::new(token::Token::new(resource, token::read(&mut reader), surroundings)),
+        webhook::NAME => Arc::new(webhook::plugin(resource, webhook::read(&mut reader), surroundings)?),
+        _ => return Err(ProviderError::Permanent(unknown(name).0)),
+    })
+}
+
+/// The same, spoken to through the plugins' protocol whatever it is.
+pub(super) fn plugin(
+    name: &str,
+    resource: &str,
+    settings: &Settings,
+    surroundings: &Surroundings,
+) -> Result<Plugin, ProviderError> {
+    fit(name, resource, settings)?;
+    let mut reader = Reader::new(settings);
+    match name {
+        exec::NAME => Ok(exec::plugin(resource, exec::read(&mut reader), surroundings)),
+        webhook::NAME => webhook::plugin(resource, webhook::read(&mut reader), surroundings),
+        _ => Ok(Plugin::served(resource, open(name, resource, settings, surroundings)?, surroundings)),
+    }
+}
+
+fn fit(name: &str, resource: &str, settings: &Settings) -> Result<(), ProviderError> {
     let problems = check_settings(name, settings);
     if !problems.is_empty() {
         return Err(ProviderError::Permanent(sentence(name, &problems)));
@@ -35,13 +68,7 @@ pub fn open(
             "the resource's name can't name a folder; use letters, digits, `.`, `_` and `-`, at most {RESOURCE_MAX_BYTES}"
         )));
     }
-    let mut reader = Reader::new(settings);
-    Ok(match name {
-        postgres::NAME => Arc::new(postgres::Postgres::new(resource, postgres::read(&mut reader), surroundings)),
-        ssh::NAME => Arc::new(ssh::Ssh::new(resource, ssh::read(&mut reader), surroundings)),
-        token::NAME => Arc::new(token::Token::new(resource, token::read(&mut reader), surroundings)),
-        _ => return Err(ProviderError::Permanent(unknown(name).0)),
-    })
+    Ok(())
 }
 
 /// Everything that is wrong with the settings of provider `name`, all at once; empty if they are fit for [`open`].
@@ -50,9 +77,13 @@ pub fn open(
 pub fn check_settings(name: &str, settings: &Settings) -> Vec<SettingsProblem> {
     let mut reader = Reader::new(settings);
     match name {
+        exec::NAME => drop(exec::read(&mut reader)),
+        mysql::NAME => drop(mysql::read(&mut reader)),
         postgres::NAME => drop(postgres::read(&mut reader)),
+        redis::NAME => drop(redis::read(&mut reader)),
         ssh::NAME => drop(ssh::read(&mut reader)),
         token::NAME => drop(token::read(&mut reader)),
+        webhook::NAME => drop(webhook::read(&mut reader)),
         _ => {
             let (words, hint) = unknown(name);
             return vec![SettingsProblem { key: None, words, hint: Some(hint) }];

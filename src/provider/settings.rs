@@ -100,6 +100,19 @@ impl<'a> Reader<'a> {
         self.needed_text(key, example)
     }
 
+    /// Where the admin URL is: the name of an environment variable, empty where it is in the file that comes second.
+    pub(super) fn url(&mut self, example: &str) -> (String, Option<String>) {
+        let url_file = self.text("url_file");
+        if url_file.is_none() {
+            return (self.needed_env_name("url_env", example).unwrap_or_default(), None);
+        }
+        let both = self.text("url_env");
+        if both.is_some() {
+            self.problem("url_file", "stands beside `url_env`", "keep the one that holds the URL");
+        }
+        (both.unwrap_or_default(), url_file)
+    }
+
     /// A list of texts that may be left out, but not empty.
     pub(super) fn texts(&mut self, key: &'static str) -> Option<Vec<String>> {
         let value = self.value(key)?;
@@ -119,6 +132,32 @@ impl<'a> Reader<'a> {
             None => self.wrong_type(key, value, "a list of texts"),
         }
         None
+    }
+
+    /// A table that may be left out.
+    pub(super) fn table(&mut self, key: &'static str) -> Option<&'a Settings> {
+        let value = self.value(key)?;
+        if value.as_object().is_none() {
+            self.wrong_type(key, value, "a table");
+        }
+        value.as_object()
+    }
+
+    /// Notes that a key that has to be there isn't.
+    pub(super) fn need(&mut self, key: &'static str, example: &str) {
+        if !self.settings.contains_key(key) {
+            self.problem(key, "is missing", format!("add it, for example `{key} = {example}`"));
+        }
+    }
+
+    /// A list of texts that must be there.
+    pub(super) fn needed_texts(&mut self, key: &'static str, example: &str) -> Option<Vec<String>> {
+        if !self.settings.contains_key(key) {
+            self.known.push(key);
+            self.problem(key, "is missing", format!("add it, for example `{key} = {example}`"));
+            return None;
+        }
+        self.texts(key)
     }
 
     /// A yes or no that may be left out.
@@ -190,8 +229,8 @@ pub(super) fn listed(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-/// A URL with a password in it, or a private key.
-fn holds_secret(text: &str) -> bool {
+/// Whether it is a URL with a password in it, or a private key.
+pub(super) fn holds_secret(text: &str) -> bool {
     let password_in_url = text
         .split_once("://")
         .and_then(|(_, rest)| rest.split(['/', '?', '#']).next())
@@ -200,7 +239,7 @@ fn holds_secret(text: &str) -> bool {
     password_in_url || text.contains("PRIVATE KEY-----")
 }
 
-fn is_env_name(text: &str) -> bool {
+pub(super) fn is_env_name(text: &str) -> bool {
     let first = text.bytes().next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
     first && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

@@ -231,7 +231,8 @@ impl Player {
             });
         };
         let channel = who.channel.clone().unwrap_or_else(|| self.stage.channel());
-        let inbound = Inbound { chat: who.chat, account, channel, message: format!("line-{line}"), input };
+        let message = format!("line-{line}");
+        let inbound = Inbound { chat: who.chat, account, channel, message, input, evidence: None };
         self.deliver(&who.name, inbound).await
     }
 

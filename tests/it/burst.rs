@@ -57,6 +57,7 @@ async fn nothing_is_lost_between_two_batches() {
             channel: "approvals".into(),
             message: message.to_string(),
             input: Input::Line("mine".into()),
+            evidence: None,
         };
         tokio::spawn(async move { handle.submit(inbound).await.tone })
     };

@@ -53,6 +53,7 @@ fn help_names_every_command_and_each_shows_an_example() {
       prove       Write the proof that an entry is in the ledger (c2sp.org/tlog-proof@v1)
       export      Write a ledger out in the C2SP tlog-tiles layout, with `log.jsonl`
       reload      Have a running service load its config anew
+      providers   List the providers and what each can do; test one against its promises
       sweep       End what is overdue by its own mark, without ledger or service
       log         Read the ledger
       erase       Make all that the ledger holds of a person unreadable; every proof stays valid
@@ -63,9 +64,20 @@ fn help_names_every_command_and_each_shows_an_example() {
       -h, --help     Print help
       -V, --version  Print version
     ");
-    for command in
-        ["demo", "run", "check", "rehearse", "verify", "prove", "export", "log", "erase", "rotate-key", "sweep"]
-    {
+    for command in [
+        "demo",
+        "run",
+        "check",
+        "rehearse",
+        "verify",
+        "prove",
+        "export",
+        "log",
+        "erase",
+        "rotate-key",
+        "sweep",
+        "providers",
+    ] {
         let (code, said, _) = countersign(&[command, "--help"]);
         assert_eq!(code, 0);
         assert!(said.contains(&format!("Example: countersign {command}")), "{said}");

@@ -416,7 +416,7 @@ impl State {
 
 fn inbound(by: &str, message: String, input: Input) -> Inbound {
     let chat = countersign::access::Chat::Playground;
-    Inbound { chat, account: by.to_owned(), channel: "approvals".to_owned(), message, input }
+    Inbound { chat, account: by.to_owned(), channel: "approvals".to_owned(), message, input, evidence: None }
 }
 
 fn done(line: Line) -> Reply {

@@ -3,18 +3,37 @@
 use std::sync::Arc;
 
 use chrono::TimeDelta;
-use countersign::provider::{NativeExpiry, Provider, ProviderError};
-use serde_json::json;
+use countersign::provider::{
+    Credential, NativeExpiry, Provider, ProviderError,
+    kit::{Options, Subject},
+};
+use serde_json::{Value, json};
 
 use crate::support::{
-    door::{Place, TAG, ending_in, order, part},
-    jwt,
+    door::{Place, TAG, ending_in, map, order, part},
+    jwt, mariadb,
+    plugins::Works,
     postgres::{Server, psql},
+    redis,
     sshd::{self, Sshd},
 };
 
-/// The promises that look the same at every door. `works` tells whether a credential opens it.
-async fn keeps_its_promises(provider: Arc<dyn Provider>, works: impl Fn(&countersign::provider::Credential) -> bool) {
+/// The promises that look the same at every door, to those who hold the provider in their hands and to those who speak
+/// to it as to a plugin. `works` tells whether a credential opens it.
+async fn keeps_its_promises(
+    provider: Arc<dyn Provider>,
+    (place, settings): (&Place, &Value),
+    works: impl Fn(&Credential) -> bool + Send + Sync + 'static,
+) {
+    keeps_them_in_hand(Arc::clone(&provider), &works).await;
+    let around = place.surroundings();
+    let subject = Subject::new(provider.describe().name, "prod", &map(settings), &around).unwrap();
+    let report = subject.examine(&Options { probe: Some(Arc::new(Works(works))), ..Options::default() }).await;
+    assert_eq!(report.broken().collect::<Vec<_>>(), Vec::<&str>::new());
+    assert!(report.promises.len() >= 15 && report.asked > 50, "{report:?}");
+}
+
+async fn keeps_them_in_hand(provider: Arc<dyn Provider>, works: &impl Fn(&Credential) -> bool) {
     let first = order("prod", 4821);
     let second = order("prod", 4822);
     let ids = async || -> Vec<String> {
@@ -93,20 +112,45 @@ async fn keeps_its_promises(provider: Arc<dyn Provider>, works: impl Fn(&counter
 async fn postgres_keeps_its_promises() {
     let server = Server::start();
     let place = Place::new(&[("PROD_DB_URL", &server.bot_url())]);
-    let provider = place.open("postgres", "prod", &json!({ "url_env": "PROD_DB_URL", "role": "app_rw" }));
-    keeps_its_promises(provider, |credential| psql(&part(credential, "URL"), "SELECT count(*) FROM orders").is_ok())
-        .await;
+    let settings = json!({ "url_env": "PROD_DB_URL", "role": "app_rw" });
+    let provider = place.open("postgres", "prod", &settings);
+    let works = |credential: &Credential| psql(&part(credential, "URL"), "SELECT count(*) FROM orders").is_ok();
+    keeps_its_promises(provider, (&place, &settings), works).await;
     assert_eq!(server.sql("SELECT count(*) FROM pg_roles WHERE rolname LIKE 'cs\\_%'"), "0");
+}
+
+#[tokio::test]
+async fn mysql_keeps_its_promises() {
+    let server = mariadb::Server::start();
+    let place = Place::new(&[("PROD_MYSQL_URL", &server.bot_url())]);
+    let settings = json!({ "url_env": "PROD_MYSQL_URL", "role": "app_rw" });
+    let provider = place.open("mysql", "prod", &settings);
+    let works =
+        |credential: &Credential| mariadb::client(&part(credential, "run this"), "SELECT count(*) FROM orders").is_ok();
+    keeps_its_promises(provider, (&place, &settings), works).await;
+    assert_eq!(server.left(), "");
+}
+
+#[tokio::test]
+async fn redis_keeps_its_promises() {
+    let server = redis::Server::start();
+    let place = Place::new(&[("PROD_REDIS_URL", &server.bot_url())]);
+    let settings = json!({ "url_env": "PROD_REDIS_URL", "rules": ["+@read", "~app:*"] });
+    let provider = place.open("redis", "prod", &settings);
+    let works = |credential: &Credential| redis::client(&part(credential, "run this"), "GET app:1").is_ok();
+    keeps_its_promises(provider, (&place, &settings), works).await;
+    assert_eq!(server.left(), "");
 }
 
 #[tokio::test]
 async fn ssh_keeps_its_promises() {
     let place = Place::new(&[]);
-    let provider = place.open("ssh", "prod", &json!({ "principals": ["deploy"] }));
+    let settings = json!({ "principals": ["deploy"] });
+    let provider = place.open("ssh", "prod", &settings);
     let ca = provider.public("ca.pub").await.unwrap().body;
     provider.public("krl").await.unwrap();
     let sshd = Sshd::start(&ca, &place.dir.path().join("prod/revoked.krl"), "deploy");
-    keeps_its_promises(provider, |credential| {
+    keeps_its_promises(provider, (&place, &settings), move |credential| {
         let dir = tempfile::tempdir().unwrap();
         let identity = sshd::save(&dir, "id", &part(credential, "private key"));
         sshd::save(&dir, "id-cert.pub", &part(credential, "certificate"));
@@ -118,10 +162,10 @@ async fn ssh_keeps_its_promises() {
 #[tokio::test(flavor = "multi_thread")]
 async fn token_keeps_its_promises() {
     let place = Place::new(&[]);
-    let provider =
-        place.open("token", "prod", &json!({ "issuer": "https://access.example.com", "audience": "prod-api" }));
+    let settings = json!({ "issuer": "https://access.example.com", "audience": "prod-api" });
+    let provider = place.open("token", "prod", &settings);
     let documents = Arc::clone(&provider);
-    keeps_its_promises(provider, move |credential| {
+    keeps_its_promises(provider, (&place, &settings), move |credential| {
         let document = |name: &'static str| {
             let provider = Arc::clone(&documents);
             let handle = tokio::runtime::Handle::current();

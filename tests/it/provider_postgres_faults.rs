@@ -11,6 +11,7 @@ use serde_json::json;
 use tokio::time::{Duration, Instant};
 
 use crate::support::{
+    certs,
     door::{Place, TAG, order, part},
     postgres::{self, Server, psql},
     process::run,
@@ -126,37 +127,7 @@ async fn a_locked_role_is_tried_again() {
 async fn tls_is_verified_or_there_is_no_connection() {
     let keys = postgres::folder();
     let file = |name: &str| keys.path().join(name).display().to_string();
-    let openssl = |arguments: &[&str]| {
-        let fixed =
-            ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"];
-        run(Command::new("openssl").args(fixed).args(arguments));
-    };
-    for name in ["ca", "other"] {
-        openssl(&[
-            "-keyout",
-            &file(&format!("{name}.key")),
-            "-out",
-            &file(&format!("{name}.crt")),
-            "-subj",
-            "/CN=test CA",
-        ]);
-    }
-    openssl(&[
-        "-CA",
-        &file("ca.crt"),
-        "-CAkey",
-        &file("ca.key"),
-        "-keyout",
-        &file("server.key"),
-        "-out",
-        &file("server.crt"),
-        "-subj",
-        "/CN=server",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-        "-addext",
-        "basicConstraints=critical,CA:FALSE",
-    ]);
+    certs::make(keys.path());
     // The bot gets in by TLS only.
     fs::write(
         file("hba"),

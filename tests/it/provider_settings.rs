@@ -25,6 +25,28 @@ fn good_settings_have_no_problems() {
                 "database": "orders", "ca_file": "/etc/ssl/rds.pem",
             }),
         ),
+        (
+            "postgres",
+            json!({
+                "url_env": "X", "creation_statements": ["CREATE ROLE \"{{name}}\" PASSWORD '{{password}}';\nGRANT a TO {{name}}"],
+                "revocation_statements": ["REVOKE a FROM \"{{name}}\" -- {{expiration}}"],
+            }),
+        ),
+        ("mysql", json!({ "url_env": "X", "role": "app_rw" })),
+        (
+            "mysql",
+            json!({
+                "url_file": "/run/x", "creation_statements": ["CREATE USER '{{name}}'@'10.%'"], "user_host": "10.%",
+                "schema": "ops", "connection_limit": 9, "host": "db.example.com", "port": 3307, "database": "orders",
+                "ca_file": "/etc/ssl/rds.pem",
+            }),
+        ),
+        ("redis", json!({ "url_env": "X", "rules": ["+@read", "-keys", "~app:*", "%R~news", "&news:*"] })),
+        (
+            "redis",
+            json!({ "url_file": "/run/x", "rules": ["allkeys", "+@all"], "database": 3, "host": "h", "port": 1 }),
+        ),
+        ("token", json!({ "rotate_days": 30 })),
         ("ssh", json!({})),
         (
             "ssh",
@@ -95,6 +117,41 @@ fn every_mistake_is_told_at_once() {
 }
 
 #[test]
+fn every_mistake_of_the_databases_is_told_at_once() {
+    assert_eq!(
+        told("postgres", &json!({ "url_env": "X", "creation_statements": ["CREATE ROLE x", "GRANT {{role}} TO y"] })),
+        [
+            "creation_statements: has a place `{{role}}` that nothing is known for (known are `{{name}}`, `{{password}}` and \
+             `{{expiration}}`)",
+            "creation_statements: never names whom it is about (put `{{name}}` where the name of the login belongs)",
+        ]
+    );
+    assert_eq!(
+        told(
+            "mysql",
+            &json!({ "url_env": "X", "user_host": "' OR 1", "connection_limit": 101, "role": "r".repeat(33) })
+        ),
+        [
+            "user_host: is no host (write a name, an address or a pattern such as `10.0.%`)",
+            "role: is longer than 32 bytes (the server has no longer names)",
+            "connection_limit: is out of range (choose a number from 1 to 100)",
+        ]
+    );
+    let wrong = told("redis", &json!({ "url_env": "X", "rules": ["nopass", "+acl|setuser"] }));
+    assert_eq!(wrong.len(), 2);
+    assert!(wrong[0].starts_with("rules: has an entry that is no rule of what may be done (write commands such as"));
+    assert!(wrong[1].starts_with("rules: has an entry that would let a holder lift their own end (leave out `acl`"));
+    assert_eq!(
+        told("redis", &json!({ "url_env": "X" })),
+        ["rules: is missing (add it, for example `rules = [\"+@read\", \"~app:*\"]`)"]
+    );
+    assert_eq!(
+        told("token", &json!({ "key_file": "/run/k", "rotate_days": 30 })),
+        ["rotate_days: stands beside `key_file` (a key of your own is replaced by you: put another in its file)"]
+    );
+}
+
+#[test]
 fn a_secret_is_seen_and_not_repeated() {
     for settings in [
         json!({ "url_env": "https://bot:hunter2@host/x", "role": "r" }),
@@ -122,7 +179,10 @@ fn unknown_providers_and_unfit_names_are_refused() {
         other => panic!("{:?}", other.err()),
     };
     assert_eq!(open("postgress", "prod"), "there is no provider `postgress`; did you mean `postgres`?");
-    assert_eq!(open("oracle", "prod"), "there is no provider `oracle`; known are `postgres`, `ssh`, `token`");
+    assert_eq!(
+        open("oracle", "prod"),
+        "there is no provider `oracle`; known are `exec`, `mysql`, `postgres`, `redis`, `ssh`, `token`, `webhook`"
+    );
     assert_eq!(
         told("tokn", &json!({}))[0],
         "-: there is no provider `tokn`; did you mean `token`? (did you mean `token`?)"
@@ -130,7 +190,7 @@ fn unknown_providers_and_unfit_names_are_refused() {
     for resource in ["", "..", ".hidden", "a/b", "../etc", "a b", "Zoë", &"x".repeat(65)] {
         assert!(open("ssh", resource).contains("can't name a folder"), "{resource}");
     }
-    assert_eq!(provider::NAMES, ["postgres", "ssh", "token"]);
+    assert_eq!(provider::NAMES, ["exec", "mysql", "postgres", "redis", "ssh", "token", "webhook"]);
 }
 
 #[test]

@@ -146,6 +146,95 @@ async fn the_key_survives_and_can_be_the_operators() {
     }
 }
 
+/// Keys in a key set, by their ids.
+async fn kids(provider: &dyn Provider) -> Vec<String> {
+    let set: Value = serde_json::from_str(&document(provider, "jwks.json").await).unwrap();
+    set["keys"].as_array().unwrap().iter().map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn another_key_signs_in_time_and_the_old_one_stays_until_its_last_token_is_over() {
+    let place = Place::new(&[]);
+    let start = now();
+    let clock = Arc::new(Mutex::new(start));
+    let read = Arc::clone(&clock);
+    let surroundings = Surroundings { now: Arc::new(move || *read.lock().unwrap()), ..place.surroundings() };
+    let provider = provider::open("token", "prod-api", &map(&json!({ "rotate_days": 30 })), &surroundings).unwrap();
+    let moved_to = |days: i64, minutes: i64| {
+        *clock.lock().unwrap() = start + TimeDelta::days(days) + TimeDelta::minutes(minutes);
+    };
+    let first = kids(provider.as_ref()).await;
+    assert_eq!(first.len(), 2, "the one that signs and the next");
+    let by = async |number: u64, minutes: i64| {
+        let mut order = order("prod-api", number);
+        order.not_after = *clock.lock().unwrap() + TimeDelta::minutes(minutes);
+        provider.grant(&order).await.unwrap();
+        of(&provider.credential(&order, 1).await.unwrap())
+    };
+    // The last token of the first key is cut just before the turn and ends an hour after it.
+    moved_to(29, 23 * 60 + 59);
+    let last_of_first = by(1, 61).await;
+    assert_eq!(kids(provider.as_ref()).await, first);
+    moved_to(30, 0);
+    let second = kids(provider.as_ref()).await;
+    assert_eq!(
+        (second.len(), &second[0], &second[2]),
+        (3, &first[1], &first[0]),
+        "the next signs, the old one is published"
+    );
+    let first_of_second = by(2, 30).await;
+    // Whoever kept the set of the first day knows the key of the second token, and today's set knows both.
+    let jwks = document(&*provider, "jwks.json").await;
+    for token in [&last_of_first, &first_of_second] {
+        let kid = kid_of(token);
+        assert!(jwks.contains(&kid) && first.contains(&kid), "{kid}");
+    }
+    assert_ne!(kid_of(&last_of_first), kid_of(&first_of_second));
+    // As long as it may be shown, its key is there; then it goes.
+    moved_to(30, 60);
+    assert_eq!(kids(provider.as_ref()).await, second);
+    moved_to(30, 62);
+    assert_eq!(kids(provider.as_ref()).await, second[..2]);
+    // Another instance, as after a restart, has the same.
+    let again = provider::open("token", "prod-api", &map(&json!({ "rotate_days": 30 })), &surroundings).unwrap();
+    assert_eq!(kids(again.as_ref()).await, second[..2]);
+    // Killed after the turn and before the next one is made: it is made then.
+    fs::remove_file(place.dir.path().join("prod-api/jwt_next.pem")).unwrap();
+    let healed = kids(again.as_ref()).await;
+    assert_eq!((healed.len(), &healed[0]), (2, &second[0]));
+    for name in ["jwt_key.pem", "jwt_next.pem", "jwt_keys.json"] {
+        let mode = fs::metadata(place.dir.path().join("prod-api").join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+fn kid_of(token: &str) -> String {
+    use base64::Engine as _;
+    let header = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
+    serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_key_of_the_operators_is_replaced_by_them_and_the_old_one_stays_published() {
+    let place = Place::new(&[]);
+    let own = place.dir.path().join("own.pem");
+    let make = || run(Command::new("openssl").args(["genpkey", "-algorithm", "ed25519", "-out"]).arg(&own));
+    make();
+    let provider = place.open("token", "prod-api", &json!({ "key_file": own }));
+    let order = order("prod-api", 1);
+    provider.grant(&order).await.unwrap();
+    let before = of(&provider.credential(&order, 1).await.unwrap());
+    let first = kids(provider.as_ref()).await;
+    assert_eq!(first.len(), 1);
+    make();
+    let second = kids(provider.as_ref()).await;
+    assert_eq!((second.len(), &second[1]), (2, &first[0]));
+    let jwks = document(&*provider, "jwks.json").await;
+    believed(&before, &jwks, "prod-api", "countersign").unwrap();
+    let after = of(&provider.credential(&order, 2).await.unwrap());
+    believed(&after, &jwks, "prod-api", "countersign").unwrap();
+}
+
 #[tokio::test]
 async fn a_hostile_name_stays_a_name() {
     let place = Place::new(&[]);

@@ -173,8 +173,10 @@ fn kept_secrets(dir: &Path) -> Vec<Secret> {
     ];
     let ca = providers.join("prod-host/ca_key");
     secrets.push(Secret::new("the key of the CA", &openssh_secret(&fs::read_to_string(&ca).unwrap())).kept_in(ca));
-    let jwt = providers.join("prod-api/jwt_key.pem");
-    secrets.push(Secret::new("the key of the tokens", &seed(&jwt)).kept_in(jwt));
+    for name in ["jwt_key.pem", "jwt_next.pem"] {
+        let jwt = providers.join("prod-api").join(name);
+        secrets.push(Secret::new("a key of the tokens", &seed(&jwt)).kept_in(jwt));
+    }
     for sealing in files(&ledger.join("keys")) {
         secrets.push(Secret::new("a sealing key", &sealing.bytes).kept_in(PathBuf::from(sealing.place)));
     }

@@ -9,7 +9,8 @@ mod words;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Action, Actor, Command, Event, Moment, Phase, Posted, Refusal, Request, RequestId, State, Verdict,
+    Action, Actor, Command, Event, Moment, Phase, Posted, Question, Refusal, Request, RequestId, Right, Span, State,
+    SubjectId, Verdict,
     drift::{looked, shut},
     settle::order,
 };
@@ -126,11 +127,23 @@ impl<'a> Desk<'a> {
             Action::Revoke { request, reason } => self.revoke(*request, reason),
             Action::Review { request, finding, notes } => self.review(self.find(*request)?, *finding, notes),
             Action::Show { request } => self.show(self.find(*request)?),
+            Action::Log { .. } => self.read_log().map(|event| vec![event]),
             // One that is finished for long is read from the ledger.
             Action::Read { request } if request.0 < self.state.size() => Ok(Vec::new()),
             Action::Read { request } => Err(Refusal::NoRequest(*request)),
             Action::Mine | Action::List | Action::Verify | Action::Help => Ok(Vec::new()),
         }
+    }
+
+    /// Who may not read all of the ledger may read what concerns them.
+    fn read_log(self) -> Result<Event, Refusal> {
+        let question = Question::of(self.actor, Right::ReadLog, "", Span::hours(1), self.now());
+        let whole = match self.moment.rules.judge(&question) {
+            Verdict::Yes(_) => true,
+            Verdict::No { .. } => false,
+            Verdict::Broken { words, .. } => return Err(Refusal::RulesBroken(words)),
+        };
+        Ok(Event::LogRead { message: self.message, by: self.actor.subject, whole })
     }
 
     fn now(self) -> DateTime<Utc> {
@@ -144,6 +157,11 @@ impl<'a> Desk<'a> {
     /// Whether the request is this person's own, by id or by name.
     fn owns(self, request: &Request) -> bool {
         request.requester == self.actor.subject || self.state.name(request.requester) == self.actor.name
+    }
+
+    /// Whether this person is surely not the one with this id.
+    fn surely_differs(self, from: SubjectId) -> bool {
+        self.state.surely_differ(self.actor.subject, from)
     }
 
     fn own(self, request: &'a Request) -> Result<&'a Request, Refusal> {

@@ -25,6 +25,13 @@ impl Desk<'_> {
         if request.approvals.iter().any(|decision| decision.by == self.actor.subject) {
             return Err(Refusal::DecidedAlready(request.id));
         }
+        if request.approvals.iter().any(|decision| !self.surely_differs(decision.by)) {
+            return Err(Refusal::Words(format!(
+                "{} was approved by somebody who was erased, and nobody can tell any more that it was not you. Somebody \
+                 who was here before has to approve it",
+                request.id
+            )));
+        }
         Ok(vec![Event::RequestApproved {
             request: request.id,
             message: self.message,
@@ -78,6 +85,12 @@ impl Desk<'_> {
                 whom(self.moment.rules, &question)
             )));
         }
+        if !self.surely_differs(request.requester) {
+            return Err(Refusal::Words(format!(
+                "{id} was of somebody who was erased, and nobody can tell any more that it was not you. Somebody who was \
+                 here before has to review it"
+            )));
+        }
         let policies = allowed(self.moment.rules.judge(&question))?;
         if let Some(review) = &request.review {
             let by = self.state.name(review.by);
@@ -112,6 +125,9 @@ impl Desk<'_> {
         if request.phase != Phase::Pending {
             return Err(self.wrong_phase(request));
         }
+        if !self.surely_differs(request.requester) {
+            return Err(gone(request));
+        }
         let Some(terms) = request.leaf.clone() else { return Err(Refusal::NoRequest(request.id)) };
         Ok((terms, allowed(self.moment.rules.judge(&question))?))
     }
@@ -127,11 +143,15 @@ impl Desk<'_> {
     }
 }
 
+fn gone(request: &Request) -> Refusal {
+    Refusal::Rules(format!("{} can't be decided any more: who asked for it was erased", request.id))
+}
+
 /// Whether the request could still be asked by whom it was, for the span of the question, under the rules of this
 /// moment.
 fn still_allowed(state: &State, moment: Moment<'_>, request: &Request, question: &Question<'_>) -> Result<(), Refusal> {
-    let gone = || Refusal::Rules(format!("{} can't be decided any more: who asked for it was erased", request.id));
-    let requester = state.subjects.get(&request.requester).and_then(|subject| subject.name.known()).ok_or_else(gone)?;
+    let name = state.subjects.get(&request.requester).and_then(|subject| subject.name.known());
+    let requester = name.ok_or_else(|| gone(request))?;
     let resource =
         moment.rules.resource(&request.resource).ok_or_else(|| no_resource(moment.rules, &request.resource))?;
     if question.span > resource.max_duration {

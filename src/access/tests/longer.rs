@@ -51,6 +51,22 @@ fn what_is_given_back_is_not_made_longer() {
     is!(world.says("cas", approve(more)), @"refused: #10 lapsed without a decision, so there is nothing left to do. `/access show 10` tells more");
 }
 
+/// An order that is due again when what it is to extend ends is not given any more.
+#[test]
+fn no_more_time_is_ordered_for_what_ends_in_the_same_moment() {
+    let mut world = World::new();
+    let base = world.live();
+    world.says("ana", extend(base, 900));
+    let more = world.newest();
+    world.after(1799);
+    world.says("cas", approve(more));
+    is!(world.command(&issued(more, 1, failed(FailureClass::Retry))), @r#"grant.deferred {"attempt":1,"request":10,"retry_at":"2026-11-20T09:30:00Z"}"#);
+    is!(world.after(1), @r#"
+    grant.ending {"cause":"expired","request":3}
+    grant.failed {"attempt":1,"request":10}
+    "#);
+}
+
 /// The provider was told to hold the door open for longer, and its answer comes after the end.
 #[test]
 fn an_answer_that_comes_too_late_makes_nothing_longer() {

@@ -1,6 +1,7 @@
 //! The core, told as stories: given a log, when a message or a result comes, then these events or this refusal.
 
 mod ahead;
+mod erased;
 mod glass;
 mod life;
 mod longer;
@@ -213,6 +214,7 @@ impl World {
             key: key.into(),
             via: Via::Line,
             text: "as typed".into(),
+            evidence: None,
             action: Ok(action),
         };
         let heard = hear(&self.state, self.moment(), &message);
@@ -288,7 +290,16 @@ impl World {
     pub fn tries(&mut self, chat: Chat, account: &str, action: Action) -> &'static str {
         let key = format!("{:032x}", u128::MAX);
         let (channel, text) = ("approvals".into(), String::new());
-        let message = Message { chat, account: account.into(), channel, key, via: Via::Line, text, action: Ok(action) };
+        let message = Message {
+            chat,
+            account: account.into(),
+            channel,
+            key,
+            via: Via::Line,
+            text,
+            evidence: None,
+            action: Ok(action),
+        };
         match hear(&self.state, self.moment(), &message).answer {
             Answer::Done(_) => "+",
             Answer::Refused(refusal) => refusal.code(),

@@ -250,7 +250,8 @@ impl Desk {
         }
         let channel = self.view(view).channel(&self.playground);
         let account = person.name.clone();
-        let reply = self.service.submit(Inbound { chat: Chat::Playground, account, channel, message, input }).await;
+        let inbound = Inbound { chat: Chat::Playground, account, channel, message, input, evidence: None };
+        let reply = self.service.submit(inbound).await;
         self.playground.poke();
         Some(reply)
     }

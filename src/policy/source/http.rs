@@ -17,7 +17,12 @@ pub fn get(who: &str, url: &str, token: Option<(&str, &SecretString)>, accept: &
         .timeout_global(Some(Duration::from_millis(DEADLINE_MILLIS)))
         .max_redirects(0)
         .http_status_as_error(false)
-        .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")));
+        // Discord's form, which it insists on; the others take any.
+        .user_agent(concat!(
+            "DiscordBot (https://countersign.example.com, ",
+            env!("CARGO_PKG_VERSION"),
+            ") countersign"
+        ));
     if local {
         config = config.proxy(None);
     }

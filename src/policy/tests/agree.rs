@@ -146,6 +146,7 @@ impl Log {
             key: format!("{size:032x}"),
             via: Via::Line,
             text: "as typed".into(),
+            evidence: None,
             action: Ok(action),
         };
         let heard = hear(&self.0, moment(size), &message);

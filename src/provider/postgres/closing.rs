@@ -4,9 +4,9 @@
 use postgres_protocol::escape::escape_identifier;
 
 use super::{
-    super::ProviderError,
+    super::{ProviderError, mark::Mark, statements},
     faults::{Sent, fault, has_dependents, is_absent, is_forbidden},
-    mark, rights,
+    rights,
     session::{Address, Session, column},
 };
 
@@ -16,19 +16,21 @@ const END_WAIT_MILLIS: i64 = 1500;
 const ROUNDS_MAX: usize = 3;
 
 /// Removes the role `id`, its sessions and its traces. `known` are the numbers that our roles of this name had: a role
-/// with neither one of them nor our mark is somebody else's.
+/// with neither one of them nor our mark is somebody else's. `wishes` are the operator's statements; whatever becomes of
+/// them, the role is ended and seen gone.
 pub(super) async fn close(
     session: &Session,
     address: &Address,
     id: &str,
     profile: &str,
     known: &[u32],
+    wishes: &[String],
 ) -> Result<(), ProviderError> {
     const ROLE: &str = "SELECT oid, coalesce(shobj_description(oid, 'pg_authid'), '') FROM pg_roles WHERE rolname = $1";
     let found = session.rows(ROLE, &[&id]).await?;
     let Some(role) = found.first() else { return Ok(()) };
     let oid: u32 = column(role, 0)?;
-    if !known.contains(&oid) && !mark::is_of_role(column(role, 1)?, id) {
+    if !known.contains(&oid) && Mark::of(column(role, 1)?, id).is_none() {
         return Err(not_ours(id));
     }
     let name = escape_identifier(id);
@@ -38,6 +40,12 @@ pub(super) async fn close(
         Err(e) => return Err(explained(session, &e, profile).await),
     }
     end_sessions(session, oid, profile).await?;
+    for (number, sql) in (1..).zip(wishes) {
+        if let Err(error) = session.change(sql).await {
+            let error = statements::about("revocation_statements", number, error);
+            tracing::warn!(id, %error, "the role is ended all the same");
+        }
+    }
     match session.try_change(&format!("DROP ROLE IF EXISTS {name}")).await {
         Ok(()) => {}
         Err(e) if has_dependents(&e) => {

@@ -14,7 +14,7 @@
 
 mod closing;
 mod faults;
-mod mark;
+mod opening;
 mod rights;
 mod session;
 mod settings;
@@ -23,19 +23,21 @@ use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use postgres_protocol::escape::{escape_identifier, escape_literal};
-use secrecy::{ExposeSecret, SecretString};
+use postgres_protocol::escape::escape_identifier;
 use tokio::sync::Semaphore;
-use zeroize::Zeroizing;
 
 use super::{
     Credential, CredentialPart, Description, Item, Marked, Marks, NativeExpiry, Order, Provider, ProviderError,
-    PublicDocument, SessionEnd, Surroundings, blocking,
+    PublicDocument, SessionEnd, Surroundings,
+    admin::AdminUrl,
+    blocking,
     files::Folder,
-    orders::{self, checked, not_over, written},
-    quote::shell,
-    random,
+    mark::Mark,
+    orders::{self, checked, not_over},
+    quote::{exports, percent, shell},
+    statements::{self, Values},
 };
+use opening::Opening;
 use session::{Address, CALL_LIMIT_SECS, Session, column};
 use settings::PostgresSettings;
 pub(super) use settings::read;
@@ -44,8 +46,6 @@ pub(super) use settings::read;
 pub(super) const NAME: &str = "postgres";
 /// Which role numbers our roles had: a session is attributed by it when its role is gone.
 const REGISTER: &str = "roles.json";
-/// Length of a password, in characters of 5.95 bits.
-const PASSWORD_CHARS: usize = 32;
 
 /// Role numbers by external id.
 type Numbers = BTreeMap<String, Vec<u32>>;
@@ -54,7 +54,7 @@ type Numbers = BTreeMap<String, Vec<u32>>;
 pub(super) struct Postgres {
     resource: String,
     settings: PostgresSettings,
-    url: Option<SecretString>,
+    url: AdminUrl,
     folder: Folder,
     now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
     places: Arc<Semaphore>,
@@ -62,7 +62,7 @@ pub(super) struct Postgres {
 
 impl Postgres {
     pub(super) fn new(resource: &str, settings: PostgresSettings, surroundings: &Surroundings) -> Self {
-        let url = surroundings.env.get(&settings.url_env).filter(|url| !url.expose_secret().is_empty()).cloned();
+        let url = AdminUrl::new(&settings.url_env, settings.url_file.as_ref(), surroundings);
         Self {
             resource: resource.to_owned(),
             settings,
@@ -74,19 +74,8 @@ impl Postgres {
     }
 
     fn address(&self) -> Result<Address, ProviderError> {
-        if let Some(file) = &self.settings.url_file {
-            // Read anew each time: whoever puts another password into it need not restart anything.
-            let url = std::fs::read_to_string(file)
-                .map_err(|error| ProviderError::Permanent(format!("`url_file` {file} can't be read: {error}")))?;
-            return Address::read("url_file", &url.trim().to_owned().into(), self.settings.ca_file.as_deref());
-        }
-        let url_env = &self.settings.url_env;
-        let url = self.url.as_ref().ok_or_else(|| {
-            ProviderError::Permanent(format!(
-                "the environment variable `{url_env}` is not set: put the admin URL into it"
-            ))
-        })?;
-        Address::read(url_env, url, self.settings.ca_file.as_deref())
+        let (name, url) = self.url.get()?;
+        Address::read(name, &url, self.settings.ca_file.as_deref())
     }
 
     /// Makes one call over a connection of its own. What is late may have been done.
@@ -122,75 +111,22 @@ impl Postgres {
         blocking(move || folder.read_json(REGISTER)).await
     }
 
-    /// Makes the role or sets its end anew; gives its number.
-    async fn open(&self, session: &Session, order: &Order) -> Result<u32, ProviderError> {
-        let id = &order.external_id;
-        let profile = &self.settings.role;
-        let found = session
-            .row(
-                "SELECT (SELECT oid FROM pg_roles WHERE rolname = $1), EXISTS (SELECT 1 FROM pg_roles WHERE rolname = $2), \
-                 coalesce((SELECT shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = $1), '')",
-                &[id, profile],
-            )
-            .await?;
-        let number: Option<u32> = column(&found, 0)?;
-        if !column::<bool>(&found, 1)? {
-            return Err(ProviderError::Permanent(rights::no_profile(profile)));
+    /// What the operator wants done besides, before the role is dropped.
+    fn revocation(&self, order: &Order) -> Result<Vec<String>, ProviderError> {
+        if order.resource != self.resource {
+            return Ok(Vec::new());
         }
-        let (name, role) = (escape_identifier(id), escape_identifier(profile));
-        let (end, limit) = (escape_literal(&written(order.not_after)), self.settings.connection_limit);
-        let sql = if number.is_none() {
-            format!(
-                "CREATE ROLE {name} LOGIN NOINHERIT PASSWORD NULL VALID UNTIL {end} CONNECTION LIMIT {limit} IN ROLE {role};"
-            )
-        } else {
-            if !mark::is_of_role(column(&found, 2)?, id) {
-                return Err(closing::not_ours(id));
-            }
-            format!(
-                "ALTER ROLE {name} LOGIN NOINHERIT VALID UNTIL {end} CONNECTION LIMIT {limit}; GRANT {role} TO {name};"
-            )
-        };
-        let sql = format!(
-            "{sql} ALTER ROLE {name} SET role = {}; COMMENT ON ROLE {name} IS {}",
-            escape_literal(profile),
-            escape_literal(&mark::mark(order, &self.resource)),
-        );
-        if let Err(e) = session.try_change(&sql).await {
-            return Err(closing::explained(session, &e, profile).await);
-        }
-        let number = closing::oid_of(session, id).await;
-        number.ok().flatten().ok_or_else(|| ProviderError::Unknown(format!("the role {name} is gone again")))
+        let expiration = statements::expiration(order.not_after);
+        self.settings.revocation.filled(&Values { name: &order.external_id, password: "", expiration: &expiration })
     }
 
-    /// Sets a new password; gives it.
-    async fn cut(&self, session: &Session, order: &Order) -> Result<Zeroizing<String>, ProviderError> {
-        let id = &order.external_id;
-        let name = escape_identifier(id);
-        let open = session.rows("SELECT 1 FROM pg_roles WHERE rolname = $1 AND rolcanlogin", &[id]).await?;
-        if open.is_empty() {
-            return Err(ProviderError::Permanent(format!(
-                "there is no role {name} to log in with: the grant is not open"
-            )));
-        }
-        let password = random::base62(PASSWORD_CHARS)?;
-        let verifier = postgres_protocol::password::scram_sha_256(password.as_bytes());
-        let sql = format!(
-            "ALTER ROLE {name} PASSWORD {} VALID UNTIL {}",
-            escape_literal(&verifier),
-            escape_literal(&written(order.not_after)),
-        );
-        match session.try_change(&sql).await {
-            Ok(()) => Ok(password),
-            Err(e) => Err(closing::explained(session, &e, &self.settings.role).await),
-        }
-    }
-
-    /// Who gets what the role owns when it is dropped: the profile it was made for. A role of another resource on this
-    /// server, whose settings we don't have, tells its profile by its membership, and if it can't, we keep what it owns.
+    /// Who gets what the role owns when it is dropped: the profile it was made for. One that was made by statements, or for
+    /// another resource on this server, tells its profile by its membership, and if it can't, we keep what it owns.
     async fn heir(&self, session: &Session, order: &Order) -> Result<String, ProviderError> {
-        if order.resource == self.resource {
-            return Ok(self.settings.role.clone());
+        if order.resource == self.resource
+            && let Some(role) = &self.settings.role
+        {
+            return Ok(role.clone());
         }
         let found = session
             .row(
@@ -221,6 +157,17 @@ impl Postgres {
             piece(format!("run this{void}"), format!("PGPASSWORD={password} psql {}", shell(&connection))),
             piece("or give this URL to a program".into(), url),
             piece(
+                "or set these for the programs of a shell".into(),
+                exports(&[
+                    ("PGHOST", host),
+                    ("PGPORT", &port.to_string()),
+                    ("PGDATABASE", database),
+                    ("PGUSER", id),
+                    ("PGPASSWORD", password),
+                    ("PGSSLMODE", if shown.tls { "require" } else { "" }),
+                ]),
+            ),
+            piece(
                 "or type it in".into(),
                 format!("host {host}\nport {port}\ndatabase {database}\nuser {id}\npassword {password}"),
             ),
@@ -237,23 +184,28 @@ impl Provider for Postgres {
             ends_sessions: SessionEnd::Yes,
             lists: true,
             shared: false,
+            activity: false,
+            max_ttl_secs: None,
         }
     }
 
     fn plan(&self) -> Vec<String> {
         let PostgresSettings { role, connection_limit, .. } = &self.settings;
+        let what = match role {
+            Some(role) if self.settings.creation.is_empty() => {
+                format!("which can do what {} can", escape_identifier(role))
+            }
+            Some(_) | None => "as the config's statements make it".to_owned(),
+        };
         vec![
-            format!(
-                "create a login role for this grant alone, which can do what {} can, over at most {connection_limit} connections",
-                escape_identifier(role),
-            ),
+            format!("create a login role for this grant alone, {what}, over at most {connection_limit} connections"),
             "when the time is up it can't log in, its sessions are cut, and the role is dropped".to_owned(),
         ]
     }
 
     async fn check(&self) -> Result<Vec<String>, ProviderError> {
         let found = self.call(|_, session| async move {
-            let mut lacking = rights::lacking(&session, &self.settings.role).await?;
+            let mut lacking = rights::lacking(&session, profile(&self.settings)).await?;
             lacking.extend(rights::wrong_clock(&session, (self.now)()).await?);
             Ok(lacking)
         });
@@ -267,7 +219,11 @@ impl Provider for Postgres {
     async fn grant(&self, order: &Order) -> Result<(), ProviderError> {
         checked(order)?;
         not_over(order, (self.now)())?;
-        let number = self.call(|_, session| async move { self.open(&session, order).await }).await?;
+        let number = self.call(|address, session| async move {
+            let opening = Opening { settings: &self.settings, resource: &self.resource, order, now: (self.now)() };
+            opening.open(&session, &address).await
+        });
+        let number = number.await?;
         let id = order.external_id.clone();
         let noted = self.note(move |numbers| {
             let known = numbers.entry(id).or_default();
@@ -284,7 +240,8 @@ impl Provider for Postgres {
         checked(order)?;
         not_over(order, (self.now)())?;
         let address = self.address()?;
-        let password = self.call(|_, session| async move { self.cut(&session, order).await }).await?;
+        let password =
+            self.call(|_, session| async move { opening::cut(&session, order, profile(&self.settings)).await }).await?;
         Ok(Credential {
             n,
             public_id: format!("{}:{n}", order.external_id),
@@ -300,7 +257,8 @@ impl Provider for Postgres {
         let known = self.numbers().await.unwrap_or_default().remove(&id).unwrap_or_default();
         self.call(|address, session| async move {
             let profile = &self.heir(&session, order).await?;
-            closing::close(&session, &address, &order.external_id, profile, &known).await?;
+            let wishes = self.revocation(order)?;
+            closing::close(&session, &address, &order.external_id, profile, &known, &wishes).await?;
             closing::end_orphans(&session, &known, profile).await
         })
         .await?;
@@ -323,6 +281,11 @@ impl Provider for Postgres {
     async fn public(&self, _name: &str) -> Option<PublicDocument> {
         None
     }
+}
+
+/// The profile role as far as rights go; empty where statements make the role.
+fn profile(settings: &PostgresSettings) -> &str {
+    if settings.creation.is_empty() { settings.role.as_deref().unwrap_or_default() } else { "" }
 }
 
 /// The roles of all logs and all resources, by their marks.
@@ -351,8 +314,9 @@ async fn marked(session: &Session) -> Result<Marks, ProviderError> {
         if orders::request(&external_id).is_none() {
             continue;
         }
-        match mark::of_role(column(&row, 1)?, &external_id) {
-            Some((resource, not_after)) => marks.items.push(Marked { external_id, resource, not_after }),
+        let mark = Mark::of(column(&row, 1)?, &external_id);
+        match mark.and_then(|mark| Some((mark.end()?, mark.resource))) {
+            Some((not_after, resource)) => marks.items.push(Marked { external_id, resource, not_after }),
             None => marks.unmarked.push(external_id),
         }
     }
@@ -377,7 +341,8 @@ async fn list(session: &Session, resource: &str, log_tag: &str, numbers: &Number
     for row in roles {
         let external_id: String = column(&row, 0)?;
         let end: Option<i64> = column(&row, 1)?;
-        if orders::is_of_log(&external_id, log_tag) && mark::is_of_resource(column(&row, 2)?, resource) {
+        let ours = Mark::of(column(&row, 2)?, &external_id).is_some_and(|mark| mark.resource == resource);
+        if ours && orders::is_of_log(&external_id, log_tag) {
             items.push(Item { external_id, not_after: end.and_then(|end| DateTime::from_timestamp(end, 0)) });
         }
     }
@@ -407,12 +372,4 @@ fn conninfo(value: &str) -> String {
         return value.to_owned();
     }
     format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
-}
-
-/// A part of a URL, percent-encoded (RFC 3986).
-fn percent(part: &str) -> String {
-    let encoded = |b: u8| {
-        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") }
-    };
-    part.bytes().map(encoded).collect()
 }

@@ -13,7 +13,8 @@ const SERVER_MIN: i32 = 140_000;
 /// How far the server's clock may be from ours, in seconds.
 const CLOCK_DIFFERENCE_MAX_SECS: i64 = 30;
 
-/// What is missing for granting the profile role `role`: words with the SQL that mends it. Empty if nothing is.
+/// What is missing for granting the profile role `role`: words with the SQL that mends it. Empty if nothing is. No role,
+/// or our own, is no profile: then there is nothing to grant.
 pub(super) async fn lacking(session: &Session, role: &str) -> Result<Vec<String>, ProviderError> {
     let about = session
         .row(
@@ -29,6 +30,7 @@ pub(super) async fn lacking(session: &Session, role: &str) -> Result<Vec<String>
     let superuser: bool = column(&about, 3)?;
     let creates: bool = column(&about, 4)?;
     let signals: bool = column(&about, 5)?;
+    let no_profile_needed = role.is_empty() || role == us;
     let (us, quoted) = (escape_identifier(&us), escape_identifier(role));
 
     let mut lacking = Vec::new();
@@ -43,6 +45,9 @@ pub(super) async fn lacking(session: &Session, role: &str) -> Result<Vec<String>
     }
     if !superuser && !signals {
         lacking.push(format!("our login can't end sessions: run as a superuser `GRANT pg_signal_backend TO {us};`"));
+    }
+    if no_profile_needed {
+        return Ok(lacking);
     }
     let profile = session
         .rows(
@@ -68,15 +73,19 @@ pub(super) async fn lacking(session: &Session, role: &str) -> Result<Vec<String>
 /// Whether the server's clock and ours disagree: the second lock closes by the server's.
 pub(super) async fn wrong_clock(session: &Session, now: DateTime<Utc>) -> Result<Option<String>, ProviderError> {
     let row = session.row("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", &[]).await?;
-    let theirs: i64 = column(&row, 0)?;
+    Ok(clock_words(column(&row, 0)?, now))
+}
+
+/// What there is to say of the server's clock, in seconds since 1970, at `now`.
+pub(super) fn clock_words(theirs: i64, now: DateTime<Utc>) -> Option<String> {
     let ahead = theirs.saturating_sub(now.timestamp());
     let (amount, side, when) =
         if ahead > 0 { (ahead, "ahead of", "early") } else { (ahead.saturating_neg(), "behind", "late") };
-    Ok((amount > CLOCK_DIFFERENCE_MAX_SECS).then(|| {
+    (amount > CLOCK_DIFFERENCE_MAX_SECS).then(|| {
         format!(
             "the server's clock is {amount} s {side} ours, so that it ends logins that much too {when}: set it by NTP"
         )
-    }))
+    })
 }
 
 /// The profile role isn't there.

@@ -1,6 +1,9 @@
 //! What can be set for `postgres`.
 
-use super::super::settings::Reader;
+use super::super::{
+    settings::Reader,
+    statements::{self, Statements},
+};
 
 /// Sessions that one grant may have open at once, unless the settings say otherwise.
 const CONNECTION_LIMIT: u16 = 4;
@@ -16,8 +19,8 @@ pub(in super::super) struct PostgresSettings {
     pub(super) url_env: String,
     /// The file with the admin URL.
     pub(super) url_file: Option<String>,
-    /// The profile role: what a grant may do.
-    pub(super) role: String,
+    /// The profile role: what a grant may do. Left out only beside `creation_statements`.
+    pub(super) role: Option<String>,
     /// Sessions that one grant may have open at once.
     pub(super) connection_limit: u16,
     /// A file with the certificate authorities to trust instead of the public ones, PEM.
@@ -26,24 +29,20 @@ pub(in super::super) struct PostgresSettings {
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) database: Option<String>,
+    /// What makes the role, instead of what we know; each is a transaction of its own.
+    pub(super) creation: Statements,
+    /// What is done besides before the role is removed; each is a transaction of its own.
+    pub(super) revocation: Statements,
 }
 
 /// Takes the settings out of `reader`.
 pub(in super::super) fn read(reader: &mut Reader<'_>) -> PostgresSettings {
-    let url_file = reader.text("url_file");
-    let url_env = if url_file.is_none() {
-        reader.needed_env_name("url_env", "PROD_DB_URL")
-    } else {
-        let both = reader.text("url_env");
-        if both.is_some() {
-            reader.problem("url_file", "stands beside `url_env`", "keep the one that holds the URL");
-        }
-        both
-    };
-    let url_env = url_env.unwrap_or_default();
-    let role = reader.needed_text("role", "app_rw").unwrap_or_default();
+    let (url_env, url_file) = reader.url("PROD_DB_URL");
+    let creation = statements::read(reader, "creation_statements");
+    let revocation = statements::read(reader, "revocation_statements");
+    let role = if creation.is_empty() { reader.needed_text("role", "app_rw") } else { reader.text("role") };
     let database = reader.text("database");
-    for (key, name) in [("role", Some(&role)), ("database", database.as_ref())] {
+    for (key, name) in [("role", role.as_ref()), ("database", database.as_ref())] {
         if name.is_some_and(|name| name.len() > NAME_MAX_BYTES) {
             reader.problem(key, format!("is longer than {NAME_MAX_BYTES} bytes"), "PostgreSQL has no longer names");
         }
@@ -57,5 +56,7 @@ pub(in super::super) fn read(reader: &mut Reader<'_>) -> PostgresSettings {
         host: reader.text("host"),
         port: reader.number("port", 1..=u16::MAX),
         database,
+        creation,
+        revocation,
     }
 }

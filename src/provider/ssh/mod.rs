@@ -107,6 +107,8 @@ impl Provider for Ssh {
             ends_sessions: if self.0.settings.force_end { SessionEnd::AtNotAfter } else { SessionEnd::No },
             lists: true,
             shared: false,
+            activity: false,
+            max_ttl_secs: None,
         }
     }
 

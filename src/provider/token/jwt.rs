@@ -37,10 +37,14 @@ impl Key {
         KeypairBytes { secret_key: self.signing.to_bytes(), public_key: None }.to_pkcs8_pem(LineEnding::LF).ok()
     }
 
-    /// The public half as a key set (RFC 7517 section 5).
-    pub(super) fn jwks(&self) -> Value {
-        let x = URL_SAFE_NO_PAD.encode(self.signing.verifying_key().as_bytes());
-        json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": x, "kid": self.kid, "use": "sig", "alg": "EdDSA" }] })
+    /// Its name in a key set: the thumbprint.
+    pub(super) fn id(&self) -> &str {
+        &self.kid
+    }
+
+    /// The public half, as in a key set.
+    pub(super) fn public(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.signing.verifying_key().as_bytes())
     }
 
     /// A token that says `claims`.

@@ -1,9 +1,11 @@
 //! `token`: a signed JWT (RFC 7519, `EdDSA` as in RFC 8037), for services that check a token themselves.
 //!
 //! The target is whoever trusts our key: they fetch `jwks.json` (RFC 7517) and refuse what stands in `revoked.json`. A
-//! token names its holder, its resource and its end; its `jti` names the grant in the ledger.
+//! token names its holder, its resource and its end; its `jti` names the grant in the ledger. Another key signs every
+//! `rotate_days`: [`keys`].
 
 mod jwt;
+mod keys;
 
 #[cfg(test)]
 mod tests;
@@ -20,15 +22,18 @@ use super::{
     files::{self, Folder, Lock},
     orders::{checked, not_over, written},
     quote::shell,
-    random,
     register::Register,
     settings::Reader,
 };
+use keys::Keys;
 
 /// The provider's name in the config.
 pub(super) const NAME: &str = "token";
 const REGISTER: &str = "tokens.json";
-const KEY: &str = "jwt_key.pem";
+/// After how many days another key signs, unless the settings say otherwise.
+const ROTATE_DAYS: u16 = 90;
+/// The most that the settings may say.
+const ROTATE_DAYS_MAX: u16 = 3650;
 /// How slow the clock of a service may be for a fresh token to be valid there, in seconds.
 const SLOW_CLOCK_SECS: i64 = 60;
 
@@ -37,15 +42,20 @@ pub(super) struct TokenSettings {
     issuer: String,
     audience: Option<String>,
     key_file: Option<String>,
+    rotate_days: u16,
 }
 
 /// Takes the settings out of `reader`.
 pub(super) fn read(reader: &mut Reader<'_>) -> TokenSettings {
-    TokenSettings {
-        issuer: reader.text("issuer").unwrap_or_else(|| "countersign".into()),
-        audience: reader.text("audience"),
-        key_file: reader.text("key_file"),
+    let issuer = reader.text("issuer").unwrap_or_else(|| "countersign".into());
+    let audience = reader.text("audience");
+    let key_file = reader.text("key_file");
+    let rotate_days = reader.number("rotate_days", 1..=ROTATE_DAYS_MAX);
+    if key_file.is_some() && rotate_days.is_some() {
+        let hint = "a key of your own is replaced by you: put another in its file";
+        reader.problem("rotate_days", "stands beside `key_file`", hint);
     }
+    TokenSettings { issuer, audience, key_file, rotate_days: rotate_days.unwrap_or(ROTATE_DAYS) }
 }
 
 /// The provider; its parts are shared with the threads that block.
@@ -55,7 +65,7 @@ struct Inner {
     resource: String,
     issuer: String,
     audience: String,
-    key_file: Option<String>,
+    keys: Keys,
     folder: Folder,
     now: Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>,
 }
@@ -66,7 +76,11 @@ impl Token {
             resource: resource.to_owned(),
             issuer: settings.issuer,
             audience: settings.audience.unwrap_or_else(|| resource.to_owned()),
-            key_file: settings.key_file,
+            keys: Keys {
+                folder: Folder::new(&surroundings.dir, resource),
+                file: settings.key_file,
+                rotate_days: settings.rotate_days,
+            },
             folder: Folder::new(&surroundings.dir, resource),
             now: Arc::clone(&surroundings.now),
         }))
@@ -94,6 +108,8 @@ impl Provider for Token {
             ends_sessions: SessionEnd::No,
             lists: true,
             shared: false,
+            activity: false,
+            max_ttl_secs: None,
         }
     }
 
@@ -107,9 +123,9 @@ impl Provider for Token {
     async fn check(&self) -> Result<Vec<String>, ProviderError> {
         self.run(|inner, held| {
             let mut lacking = Vec::new();
-            if let Err(error) = inner.key(held) {
+            if let Err(error) = inner.keys.signing((inner.now)(), held) {
                 lacking.push(error.to_string());
-            } else if inner.key_file.as_ref().is_some_and(|file| files::is_open_to_others(file.as_ref())) {
+            } else if inner.keys.file.as_ref().is_some_and(|file| files::is_open_to_others(file.as_ref())) {
                 lacking.push("others may read `token.key_file`: run `chmod 600` on it".into());
             }
             Ok(lacking)
@@ -144,7 +160,7 @@ impl Provider for Token {
 
     async fn public(&self, name: &str) -> Option<PublicDocument> {
         let body = match name {
-            "jwks.json" => self.run(|inner, held| Ok(inner.key(held)?.jwks())).await,
+            "jwks.json" => self.run(|inner, held| inner.keys.published((inner.now)(), held)).await,
             "revoked.json" => self.run(|inner, _| inner.revoked()).await,
             _ => return None,
         };
@@ -165,36 +181,18 @@ impl Inner {
         self.folder.write_json(REGISTER, &register, held)
     }
 
-    /// The signing key; the first time it is needed, it is made.
-    fn key(&self, held: &Lock) -> Result<jwt::Key, ProviderError> {
-        if let Some(file) = &self.key_file {
-            let found = files::read(file.as_ref()).ok().flatten();
-            let pem = found.ok_or_else(|| ProviderError::Permanent("`token.key_file` can't be read".into()))?;
-            return jwt::Key::from_pem(&pem).ok_or_else(|| {
-                ProviderError::Permanent("`token.key_file` is not an Ed25519 key in PKCS#8 PEM".into())
-            });
-        }
-        if let Some(pem) = self.folder.read(KEY)? {
-            return jwt::Key::from_pem(&pem).ok_or_else(|| {
-                ProviderError::Permanent(format!("`{}` is damaged: bring it back from a copy", self.folder.shown(KEY)))
-            });
-        }
-        let key = jwt::Key::new(random::signing_key()?);
-        let pem = key.to_pem().ok_or_else(|| ProviderError::Permanent("a key can't be written as PEM".into()))?;
-        self.folder.write(KEY, pem.as_bytes(), held)?;
-        Ok(key)
-    }
-
     fn credential(&self, held: &Lock, order: &Order, n: u32) -> Result<Credential, ProviderError> {
-        let key = self.key(held)?;
+        let now = (self.now)();
+        let key = self.keys.signing(now, held)?;
         let mut register = self.register()?;
         let exp = order.not_after.timestamp();
         register.cut(order, n, exp, ())?;
-        register.turn_page((self.now)());
-        // The earlier ones are void before the new one exists.
+        register.turn_page(now);
+        // The earlier ones are void, and the key is to stay published, before the new one exists.
         self.folder.write_json(REGISTER, &register, held)?;
+        self.keys.signs(&key, exp, now, held)?;
 
-        let now = (self.now)().timestamp();
+        let now = now.timestamp();
         let jti = format!("{}:{n}", order.external_id);
         let token = key.sign(&json!({
             "iss": self.issuer,

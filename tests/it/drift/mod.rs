@@ -125,6 +125,8 @@ async fn a_provider_that_lies_is_asked_for_ever_and_people_are_told() {
         scene.pass(119).await;
         assert!(matches!(scene.request(lied).phase, Phase::Ending { .. }), "{:?}", scene.request(lied).phase);
         assert_eq!(scene.wall.told("ana", "can't close it"), [""; 0]);
+        scene.pass(1).await;
+        assert_eq!(scene.wall.told("ana", "can't close it").len(), 1, "two minutes are two minutes");
         scene.pass(3600).await;
         let Phase::Ending { failures, .. } = scene.request(lied).phase else { panic!("{mood:?}") };
         assert!(failures >= 15, "every five minutes at the least: {failures}");
@@ -202,10 +204,32 @@ async fn a_target_that_is_away_at_a_sweep_is_no_event() {
     scene.pass(1800).await;
     assert_eq!(scene.log.len(), size);
     scene.yard.is("one", Mood::Well);
-    scene.pass(SWEEP).await;
+    scene.pass(5 * SWEEP).await;
     assert_eq!(scene.drift(), ["db Extra 999 nobody's", "closed 999"]);
     assert!(scene.request(live).is_live());
     scene.ends().await;
+}
+
+#[tokio::test]
+async fn a_target_that_is_away_is_asked_less_often_and_the_others_as_before() {
+    for mood in [Mood::Away, Mood::Hangs] {
+        let mut scene = Scene::new().await;
+        scene.pass(SWEEP).await;
+        let listed = |scene: &Scene, target: &str| scene.yard.inner().listings.get(target).copied().unwrap_or_default();
+        scene.yard.is("one", mood);
+        let before = (listed(&scene, "one"), listed(&scene, "two"));
+        scene.pass(3600).await;
+        let (one, two) = (listed(&scene, "one") - before.0, listed(&scene, "two") - before.1);
+        // After 1, 2, 4 and then every 5 minutes.
+        assert!((13..=16).contains(&one), "{mood:?}: {one}");
+        assert!((59..=61).contains(&two), "{mood:?}: {two}");
+        scene.yard.is("one", Mood::Well);
+        scene.pass(330).await;
+        let back = listed(&scene, "one");
+        scene.pass(600).await;
+        assert_eq!(listed(&scene, "one") - back, 10, "{mood:?}: it is asked every minute again");
+        scene.ends().await;
+    }
 }
 
 #[tokio::test]

@@ -252,6 +252,7 @@ impl Scene {
             channel: "approvals".into(),
             message: self.said.to_string(),
             input: Input::Line(line.into()),
+            evidence: None,
         };
         let reply = self.engine.as_ref().unwrap().handle.submit(inbound).await;
         let words: Vec<String> = reply.lines.iter().map(flat).collect();

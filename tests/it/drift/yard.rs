@@ -40,6 +40,8 @@ pub struct Inner {
     pub moods: BTreeMap<String, Mood>,
     /// Calls that change something, oldest first.
     pub calls: Vec<String>,
+    /// How often each target was listed.
+    pub listings: BTreeMap<String, usize>,
     /// Whether new listings answer at once although others are held.
     let_pass: bool,
 }
@@ -176,6 +178,8 @@ impl Provider for Keeper {
             ends_sessions: SessionEnd::Yes,
             lists: true,
             shared: self.yard.shared,
+            activity: false,
+            max_ttl_secs: None,
         }
     }
 
@@ -200,6 +204,7 @@ impl Provider for Keeper {
     }
 
     async fn list(&self, _: &str) -> Result<Vec<Item>, ProviderError> {
+        *self.yard.inner().listings.entry(self.target.clone()).or_default() += 1;
         let seen = self.yard.there(&self.target);
         let mood = self.mood();
         let passes = self.yard.inner().let_pass || *self.yard.gate.borrow();

@@ -100,6 +100,34 @@ impl Demo {
         Self { child, url, greeting, dir: dir.to_owned(), errors, output, http }
     }
 
+    /// Starts `countersign run` with the config in `dir/bot-config`, which listens on a free port and has its ledger in
+    /// `dir/ledger`, and waits until it says where it is.
+    pub fn serve(dir: &Path, env: &[(String, String)]) -> Self {
+        let mut command = Command::new(BINARY);
+        command.args(["run", "--config"]).arg(dir.join("bot-config")).stdin(Stdio::null()).stdout(Stdio::null());
+        command.envs(env.iter().map(|(name, value)| (name, value)));
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut said = String::new();
+        while !said.contains("listening") {
+            if stderr.read_line(&mut said).unwrap() == 0 {
+                let status = child.wait().unwrap();
+                panic!("the service ended at its start ({status}): {said}");
+            }
+        }
+        let address = said.split("address=").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+        let errors = Arc::new(Mutex::new(said));
+        let sink = Arc::clone(&errors);
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                sink.lock().unwrap().push_str(&(line + "\n"));
+            }
+        });
+        let http = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
+        let (url, greeting, output) = (format!("http://{address}"), String::new(), Arc::default());
+        Self { child, url, greeting, dir: dir.to_owned(), errors, output, http }
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }

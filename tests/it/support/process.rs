@@ -11,12 +11,13 @@ use std::{
 /// How long a condition may take to become true before the test fails, in seconds.
 const PATIENCE_SECS: u64 = 20;
 
-/// Runs a server (`"$@"`) and kills it when the pipe on standard input ends, that is when the test does.
+/// Runs a server (`"$@"`) and ends it with the signal `$0` when the pipe on standard input ends, that is when the test
+/// does.
 const KEEPER: &str = r#"
 exec 3<&0 </dev/null
 "$@" 3<&- &
 server=$!
-( read -r _ <&3; kill -QUIT "$server" || kill -KILL "$server" ) 2>/dev/null &
+( read -r _ <&3; kill -"$0" "$server" || kill -KILL "$server" ) 2>/dev/null &
 watch=$!
 exec 3<&-
 wait "$server"
@@ -32,8 +33,13 @@ pub struct Kept {
 impl Kept {
     /// Starts `program` with `arguments`, as another user if one is given.
     pub fn start(program: &str, arguments: &[String], user: Option<(u32, u32)>) -> Self {
+        Self::start_until("QUIT", program, arguments, user)
+    }
+
+    /// The same for one that ends by another signal: a shell's children don't hear `QUIT` unless they ask for it.
+    pub fn start_until(signal: &str, program: &str, arguments: &[String], user: Option<(u32, u32)>) -> Self {
         let mut command = Command::new("/bin/sh");
-        command.args(["-c", KEEPER, "sh", program]).args(arguments);
+        command.args(["-c", KEEPER, signal, program]).args(arguments);
         if let Some((uid, gid)) = user {
             command.uid(uid).gid(gid);
         }

@@ -1,0 +1,13 @@
+//! Slack: what is sent to it, and what is lived through it.
+
+mod cards;
+mod faults;
+mod foreign;
+mod http;
+mod inside;
+mod logs;
+mod manifest;
+mod render;
+mod service;
+pub mod standin;
+mod story;
