@@ -279,7 +279,9 @@ impl<S: Store> Core<S> {
             self.store.put_keys(&keys)?;
         }
         let (mut tree, mut nodes) = (self.tip.tree.clone(), Vec::with_capacity(2 * leaves.len()));
-        leaves.iter().for_each(|leaf| tree.push(*leaf, |node| nodes.push(node)));
+        for leaf in leaves {
+            tree.push(*leaf, |node| nodes.push(node));
+        }
         let origin = self.signers.first().map(|signer| signer.verifier().name().to_owned()).unwrap_or_default();
         let head = Checkpoint { origin, size: stage.size, root: tree.root() };
         let note: Arc<str> = sign(&head, &self.signers).into();

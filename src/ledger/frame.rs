@@ -317,8 +317,8 @@ pub fn decode_payload(payload: &[u8]) -> Option<BatchRef<'_>> {
     for _ in 0..entries {
         records.push(rest.record()?);
     }
-    // Whoever adds the two then needs no care.
-    first.checked_add(records.len() as u64)?;
+    // Whoever counts from the one to the other, and one further, then needs no care.
+    first.checked_add(records.len() as u64 + 1)?;
     let head = std::str::from_utf8(rest.sized()?).ok()?;
     rest.0.is_empty().then_some(BatchRef { place: Place::default(), first, records, head })
 }
@@ -426,7 +426,7 @@ mod tests {
             payload[..8].copy_from_slice(&first.to_le_bytes());
             payload
         };
-        assert!(decode_payload(&payload(u64::MAX)).is_none());
-        assert!(decode_payload(&payload(u64::MAX - 1)).is_some());
+        assert!(decode_payload(&payload(u64::MAX - 1)).is_none());
+        assert!(decode_payload(&payload(u64::MAX - 2)).is_some_and(|batch| batch.shape().size() == u64::MAX - 1));
     }
 }

@@ -166,10 +166,10 @@ impl Commit {
 
     /// Which bytes of the entries hold a range of them, and the index of the first entry in there.
     fn span(&self, from: u64, to: u64) -> (u64, u32, u32) {
-        let starts = |mark: &&(u32, u32), seq: u64| self.first + u64::from(mark.0) <= seq;
+        let starts = |mark: &&(u32, u32), seq: u64| self.first.saturating_add(u64::from(mark.0)) <= seq;
         let (entries, start) = self.marks.iter().rfind(|mark| starts(mark, from)).copied().unwrap_or_default();
         let end = self.marks.iter().find(|mark| !starts(mark, to.saturating_sub(1))).map_or(self.bytes, |mark| mark.1);
-        (self.first + u64::from(entries), start, end)
+        (self.first.saturating_add(u64::from(entries)), start, end)
     }
 }
 

@@ -175,7 +175,7 @@ async fn strangers_find_a_flip_in_any_public_file() {
             let mut flipped: Vec<u8> = whole.clone();
             flipped[at] ^= 1 << (at % 8);
             std::fs::write(&path, &flipped).unwrap();
-            let found = if name.ends_with(".jsonl") {
+            let found = if path.extension().is_some_and(|extension| extension == "jsonl") {
                 Foreign::python(&copy).is_err()
             } else {
                 foreign.go(&copy, &key, None).is_err()
