@@ -40,7 +40,7 @@ impl Waiting {
         }
     }
 
-    fn question<'a>(&'a self, question: Question<'a>) -> Question<'a> {
+    fn question<'a>(&'a self, question: &Question<'a>) -> Question<'a> {
         Question {
             right: self.right,
             resource: &self.resource,
@@ -49,7 +49,7 @@ impl Waiting {
             reason: &self.reason,
             approvals: self.approvals,
             escalated: self.escalated,
-            ..question
+            ..question.clone()
         }
     }
 }
@@ -97,7 +97,7 @@ impl Handle {
             let minute = Span::from_secs(60).ok()?;
             let may = |waiting: &Waiting| {
                 rules.might(waiting.right, &actor.name, &waiting.resource)
-                    && rules.allows(&waiting.question(Question::of(&actor, waiting.right, "", minute, now)))
+                    && rules.allows(&waiting.question(&Question::of(&actor, waiting.right, "", minute, now)))
             };
             Some(waiting.into_iter().filter(may).map(|waiting| waiting.card).take(SHOWN_MAX).collect())
         });
