@@ -43,7 +43,14 @@ impl Life {
         let mut world = self.world.lock();
         let message = format!("m{:x}", world.rng.next());
         let (account, channel) = (account(who), CHANNEL.to_owned());
-        let inbound = Inbound { chat: Chat::Slack, account, channel, message, input: Input::Line(line.to_owned()), evidence: None };
+        let inbound = Inbound {
+            chat: Chat::Slack,
+            account,
+            channel,
+            message,
+            input: Input::Line(line.to_owned()),
+            evidence: None,
+        };
         let key = world.sends(&inbound);
         drop(world);
         self.process.as_ref().unwrap().submit(inbound, key);

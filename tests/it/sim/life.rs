@@ -367,7 +367,8 @@ impl Life {
         let message = format!("m{:x}", world.rng.next());
         let text = Some("all is well".to_owned());
         let input = Input::Press { request, button: Button::ReviewOk, text };
-        let inbound = Inbound { chat: CHATS[0], account: account(who), channel: CHANNEL.into(), message, input, evidence: None };
+        let inbound =
+            Inbound { chat: CHATS[0], account: account(who), channel: CHANNEL.into(), message, input, evidence: None };
         let key = world.sends(&inbound);
         drop(world);
         process.submit(inbound, key);
