@@ -11,7 +11,7 @@
 //! | [`policy`] | who may ask and who may approve, behind `access::Rules` | `access` |
 //! | [`config`] | `bot-config/` to typed values, every error at once | `access`, `policy`, `provider` |
 //! | [`chat`] | the command grammar, the cards, and one adapter a platform | `access` |
-//! | [`provider`] | the plugin trait and one file a provider | `access` |
+//! | [`provider`] | the plugin trait, the plugins' protocol and its conformance kit, one folder a provider | `access` |
 //! | [`audit`] | reports and searches over the ledger | `access`, `ledger` |
 //! | [`web`] | the HTTP server: public ledger, provider documents, health | `access`, `ledger` |
 //! | [`engine`] | the one writer, recovery, deadlines, the running of effects | all of the above |

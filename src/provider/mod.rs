@@ -4,6 +4,9 @@
 //! copy of which every grant keeps in the ledger, so that editing or deleting the resource's config can't strand a
 //! grant. Secrets are never in the settings: these name environment variables or files.
 //!
+//! What is not in this binary speaks the same contract as lines of JSON ([`protocol`]), through a program (`exec`) or a
+//! signed webhook (`webhook`); what is in it can be asked in the same lines ([`serve`]), and [`kit`] holds both to it.
+//!
 //! The contract: `grant` and `revoke` are idempotent on [`Order::external_id`]; revoking what is gone succeeds; a
 //! timeout or an unreadable answer is [`ProviderError::Unknown`], never a failure.
 

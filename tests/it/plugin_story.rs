@@ -16,13 +16,13 @@ use crate::support::{
 const SECRET: &str = "hunter2-hunter2";
 
 /// Puts a resource with a plugin into the demo's config, and has it loaded.
-fn add_resource(dir: &Path, plugin: &Path, users: &Path) {
+fn add_resource(dir: &Path, (name, timeout_secs): (&str, u8), plugin: &Path, users: &Path) {
     let file = dir.join("bot-config/resources.toml");
     let text = fs::read_to_string(&file).unwrap();
     let (plugin, users, hash) = (plugin.display(), users.display(), pin(plugin));
     let resource = format!(
-        "[[resource]]\nname = \"app-login\"\nprovider = \"exec\"\napprovers = [\"group:sre\"]\nmax_duration = \"1h\"\n\
-         [resource.exec]\ncommand = [\"{plugin}\"]\nsha256 = \"{hash}\"\ntimeout_secs = 20\n\
+        "[[resource]]\nname = \"{name}\"\nprovider = \"exec\"\napprovers = [\"group:sre\"]\nmax_duration = \"1h\"\n\
+         [resource.exec]\ncommand = [\"{plugin}\"]\nsha256 = \"{hash}\"\ntimeout_secs = {timeout_secs}\n\
          settings = {{ file = \"{users}\" }}\nsecrets = {{ token = {{ env = \"APP_TOKEN\" }} }}\n"
     );
     fs::write(file, text + "\n" + &resource).unwrap();
@@ -41,7 +41,7 @@ async fn a_plugin_is_asked_for_approved_shown_and_ended_on_time() {
     let dir = demo::folder();
     let users = dir.path().join("users");
     let demo = Demo::start_with(dir.path(), &[("APP_TOKEN", SECRET)]);
-    add_resource(dir.path(), Path::new(PASSWORD_FILE), &users);
+    add_resource(dir.path(), ("app-login", 20), Path::new(PASSWORD_FILE), &users);
     // What it does is known once it was asked, which the sweep does at every start.
     demo.says("ana", "app-login 12s first to be known").await;
     let id = demo.newest_request();
@@ -110,7 +110,7 @@ async fn the_binary_is_killed_in_the_middle_of_a_grant() {
     );
     let env = [("APP_TOKEN", SECRET)];
     let demo = Demo::start_with(dir.path(), &env);
-    add_resource(dir.path(), &plugin, &users);
+    add_resource(dir.path(), ("app-login", 20), &plugin, &users);
     demo.says("ana", "app-login 15s to be interrupted").await;
     let id = demo.newest_request();
     demo.presses("cleo", "approve", id).await;
@@ -137,28 +137,40 @@ async fn the_binary_is_killed_in_the_middle_of_a_grant() {
 async fn a_plugin_that_misbehaves_leaves_a_clear_state() {
     let dir = demo::folder();
     let users = dir.path().join("users");
-    // It opens the door, tells its secret to everybody, and says nothing that can be read.
-    let plugin = script(
-        dir.path(),
-        "garbler",
-        &format!(
-            "#!/bin/sh\nrequest=$(cat)\nanswer=$(printf '%s\\n' \"$request\" | {PASSWORD_FILE:?})\n\
-             case $request in *'\"verb\":\"grant\"'*) answer=\"{SECRET} $answer\"; echo 'I know {SECRET}' >&2; sleep 600 & ;; esac\n\
-             printf '%s\\n' \"$answer\"\n"
-        ),
-    );
     let demo = Demo::start_with(dir.path(), &[("APP_TOKEN", SECRET)]);
-    add_resource(dir.path(), &plugin, &users);
-    demo.says("ana", "app-login 10m to be garbled").await;
-    let id = demo.newest_request();
-    demo.presses("cleo", "approve", id).await;
-    demo.until("grant.ending", id);
-    let ending = demo.entries().into_iter().rfind(|entry| entry["kind"] == "grant.ending").unwrap();
-    assert_eq!(ending["body"]["cause"], "unknown", "{ending}");
-    demo.until("grant.ended", id);
-    assert_eq!(logins(&users), Vec::<Value>::new(), "nothing is left");
-    let page = demo.get("/as/ana/c/approvals").await;
-    assert!(page.contains("not one JSON object") && !page.contains(SECRET), "{page}");
+    for (number, (deed, words)) in [
+        ("sleep 600 & sleep 600", "it did not answer within 2 s"),
+        ("head -c 3000000 /dev/zero >&2; head -c 3000000 /dev/zero", "it answered more than 1048576 bytes"),
+        ("printf '%s\\n' \"$answer\"", "it answered twice"),
+        ("answer=\"SECRET $answer\"; echo 'I know SECRET' >&2; sleep 600 &", "its answer is not one JSON object"),
+        ("echo 'the key is SECRET' >&2; exit 1", "it failed (exit status: 1); beside it: the key is [secret]"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // It opens the door, and then does something that leaves nothing to believe.
+        let name = format!("app-{number}");
+        let plugin = script(
+            dir.path(),
+            &name,
+            &format!(
+                "#!/bin/sh\nrequest=$(cat)\nanswer=$(printf '%s\\n' \"$request\" | {PASSWORD_FILE:?})\n\
+                 case $request in *'\"verb\":\"grant\"'*) {} ;; esac\nprintf '%s\\n' \"$answer\"\n",
+                deed.replace("SECRET", SECRET)
+            ),
+        );
+        add_resource(dir.path(), (&name, 2), &plugin, &users);
+        demo.says("ana", &format!("{name} 10m to be misbehaved at")).await;
+        let id = demo.newest_request();
+        demo.presses("cleo", "approve", id).await;
+        demo.until("grant.ending", id);
+        let ending = demo.entries().into_iter().rfind(|entry| entry["kind"] == "grant.ending").unwrap();
+        assert_eq!(ending["body"]["cause"], "unknown", "{ending}");
+        demo.until("grant.ended", id);
+        assert_eq!(logins(&users), Vec::<Value>::new(), "{deed}: nothing is left");
+        let page = demo.get("/as/ana/c/approvals").await;
+        assert!(page.contains(words) && !page.contains(SECRET), "{deed}: {page}");
+    }
     assert!(!demo.logged().contains(SECRET), "{}", demo.logged());
     let ledger = demo.ledger();
     demo.stop();

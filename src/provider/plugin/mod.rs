@@ -55,7 +55,6 @@ pub struct Heard {
 }
 
 /// Nothing that could be a reply came back.
-#[derive(Debug)]
 pub struct Lost {
     /// What follows from it, in words without "the plugin" before them.
     pub error: ProviderError,
