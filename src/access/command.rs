@@ -178,6 +178,11 @@ pub struct Actor {
 pub enum ProviderOutcome {
     /// Done.
     Done,
+    /// Nobody was called: somebody's other grant needs what was to be removed, and it goes with that one.
+    Spared {
+        /// The grant that needs it for the longest.
+        kept_for: RequestId,
+    },
     /// Not done, or not known to be done.
     Failed {
         /// What kind of failure.

@@ -46,26 +46,22 @@ impl Look {
     /// Whether the object listed for a request is one that somebody's live grant shares.
     fn serves_another(&self, state: &State, id: RequestId) -> bool {
         let holder = || state.request(id).map(|request| request.requester).or_else(|| self.old.get(&id).copied());
-        self.shared && holder().is_some_and(|holder| state.shares(holder, &self.target, Some(id)))
+        self.shared && holder().is_some_and(|holder| state.sharing(holder, &self.target, id).next().is_some())
     }
 }
 
 impl State {
-    /// Whether a grant of this person on this target is live, other than the one of `but`.
-    #[must_use]
-    pub fn shares(&self, holder: SubjectId, target: &Target, but: Option<RequestId>) -> bool {
-        self.open().any(|request| {
-            request.is_live()
-                && Some(request.id) != but
-                && request.target == *target
-                && self.same(request.requester, holder)
+    /// The grants of this person on this target that are live, other than the one of `but`: where a target's grants
+    /// share one object, it is there for them. Whoever was erased and came again is somebody else.
+    pub fn sharing<'a>(
+        &'a self,
+        holder: SubjectId,
+        target: &'a Target,
+        but: RequestId,
+    ) -> impl Iterator<Item = &'a Request> {
+        self.open().filter(move |request| {
+            request.is_live() && request.id != but && request.target == *target && request.requester == holder
         })
-    }
-
-    /// Whether two ids are one person's, who may have been erased in between.
-    fn same(&self, one: SubjectId, other: SubjectId) -> bool {
-        let name = |of| self.subjects.get(&of).and_then(|subject| subject.name.known());
-        one == other || name(one).is_some_and(|known| name(other) == Some(known))
     }
 
     /// Whether the mark of a request may be found on a target.
@@ -142,7 +138,7 @@ fn listed_for(state: &State, look: &Look, request: &Request) -> bool {
     look.shared
         && look.listed.iter().any(|id| {
             let other = state.request(*id).map(|other| other.requester).or_else(|| look.old.get(id).copied());
-            other.is_some_and(|other| state.same(other, request.requester))
+            other == Some(request.requester)
         })
 }
 

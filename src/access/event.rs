@@ -331,6 +331,9 @@ pub enum Event {
         request: RequestId,
         /// Why.
         cause: Cause,
+        /// The other grant of the same person that needs what they share, if it is still there for that.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        kept_for: Option<RequestId>,
     },
     /// A live access was given more time.
     #[serde(rename = "grant.extended")]

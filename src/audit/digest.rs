@@ -114,7 +114,7 @@ impl Digest {
             Event::RequestLapsed { .. } => self.lapsed += 1,
             Event::GrantIssued { .. } => self.opened += 1,
             Event::GrantFailed { .. } => self.failed += 1,
-            Event::GrantEnded { request, cause } => {
+            Event::GrantEnded { request, cause, .. } => {
                 let over = known.get(request).and_then(|lived| lived.not_after);
                 let late = over.map(|over| time - over).filter(|late| *late > TimeDelta::seconds(LATE_SECS));
                 if let (Some(late), Cause::Expired) = (late, cause) {

@@ -299,7 +299,10 @@ pub(super) fn happened(state: &State, request: &Request, event: &Event) -> Line 
             (Cause::Revoked | Cause::Returned, None) => vec![text("ended early")],
         },
         Event::GrantStuck { words, .. } => vec![text("could not be closed yet"), because(words)],
-        Event::GrantEnded { .. } => vec![text("seen closed")],
+        Event::GrantEnded { kept_for: None, .. } => vec![text("seen closed")],
+        Event::GrantEnded { kept_for: Some(other), .. } => {
+            vec![text("over; what it shares stays for "), Span::Code(other.to_string())]
+        }
         Event::DriftFound { what: Drift::Missing, .. } => vec![text("not found on its target any more")],
         Event::DriftFound { what: Drift::Extra, .. } => {
             vec![text("found on its target although it should not be there; it is removed")]

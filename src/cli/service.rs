@@ -432,6 +432,7 @@ fn fixed(old: &Config, new: &Config) -> Option<&'static str> {
         ("ledger.origin", old.origin == new.origin),
         ("http.listen", old.listen == new.listen),
         ("playground", old.playground_channel == new.playground_channel),
+        ("discord", old.discord == new.discord),
     ];
     same.into_iter().find(|(_, same)| !same).map(|(key, _)| key)
 }

@@ -261,20 +261,27 @@ impl Writer {
             return;
         }
         let Some(request) = self.state.request(id) else { return };
-        let Some(order) = self.setup.doors.order(&self.state, request) else { return };
+        let Some(mut order) = self.setup.doors.order(&self.state, request) else { return };
         let target = request.target.clone();
         // What somebody's other grant needs stays. It is shut with the last of them, on the same lane.
-        let spared = call == Call::Revoke
-            && matches!(lane, Lane::Shared(..))
-            && self.state.shares(request.requester, &target, Some(id));
+        let longest = if matches!(lane, Lane::Shared(..)) {
+            self.state.sharing(request.requester, &target, id).max_by_key(|other| other.not_after)
+        } else {
+            None
+        };
+        let spared = longest.filter(|_| call == Call::Revoke).map(|other| other.id);
+        if let Some(until) = longest.filter(|_| call == Call::Grant).and_then(|other| other.not_after) {
+            // What they share ends with the last of them.
+            order.not_after = order.not_after.max(until);
+        }
         self.lanes.occupy(&lane, Some(id), waiting);
         let doors = Arc::clone(&self.setup.doors);
         let deadline = self.setup.clock.pause(PROVIDER_DEADLINE);
         let (to_self, errand) = (self.to_self.clone(), self.shared.errand());
         tokio::spawn(async move {
             let _errand = errand;
-            let result = if spared { Ok(None) } else { doors.call(call, target, order, deadline).await };
-            let _ = to_self.send(Job::Provider { request: id, lane, call, attempt, result }).await;
+            let result = if spared.is_some() { Ok(None) } else { doors.call(call, target, order, deadline).await };
+            let _ = to_self.send(Job::Provider { request: id, lane, call, attempt, spared, result }).await;
         });
     }
 

@@ -21,8 +21,8 @@ impl Writer {
             Job::Command(command) => {
                 self.command(batch, &command);
             }
-            Job::Provider { request, lane, call, attempt, result } => {
-                self.provider(batch, (request, &lane), (call, attempt), result);
+            Job::Provider { request, lane, call, attempt, spared, result } => {
+                self.provider(batch, (request, &lane), (call, attempt, spared), result);
             }
             Job::Listed(listed) => self.listed(batch, *listed),
             Job::StrayShut { drift, lane, result } => self.stray_shut(batch, (drift, &lane), result),
@@ -106,7 +106,7 @@ impl Writer {
         &mut self,
         batch: &mut Batch,
         (request, lane): (RequestId, &Lane),
-        (call, attempt): (Call, u32),
+        (call, attempt, spared): (Call, u32, Option<RequestId>),
         result: Result<Option<Credential>, (access::FailureClass, String)>,
     ) {
         let waiting = self.free(batch, lane);
@@ -120,7 +120,8 @@ impl Writer {
                 self.command(batch, &Command::Issued { request, attempt, outcome: outcome(&result) });
             }
             Call::Revoke => {
-                self.command(batch, &Command::Closed { request, outcome: outcome(&result) });
+                let outcome = spared.map_or_else(|| outcome(&result), |kept_for| ProviderOutcome::Spared { kept_for });
+                self.command(batch, &Command::Closed { request, outcome });
             }
             Call::Credential(n) => self.credential(batch, request, n, result, waiting),
         }

@@ -35,6 +35,8 @@ pub enum Job {
         call: Call,
         /// Which order it answers, for [`Call::Grant`].
         attempt: u32,
+        /// Nobody was called, because this grant needs what was to be shut.
+        spared: Option<RequestId>,
         /// What it said.
         result: Result<Option<Credential>, (FailureClass, String)>,
     },

@@ -230,7 +230,7 @@ impl Writer {
         for (seq, order, lane) in std::mem::take(&mut self.sweeps.to_shut) {
             let Some((_, stray)) = self.state.strays().find(|(found, _)| *found == seq) else { continue };
             let shares = match &lane {
-                Lane::Shared(_, holder) => self.state.shares(*holder, &stray.target, Some(stray.id)),
+                Lane::Shared(_, holder) => self.state.sharing(*holder, &stray.target, stray.id).next().is_some(),
                 Lane::Own(_) => false,
             };
             let wanted = self.state.door_may_be_open(stray.id) || shares;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::{
     fault::{Class, Fault, Faults},
-    frame::{BatchRef, Record},
+    frame::BatchRef,
     hash::{Hash, NO_PREV, leaf_hash},
     ids::{SubjectId, lower_hex},
     kinds,
@@ -258,10 +258,11 @@ impl Tip {
     }
 
     /// Moves on over entries that were just written by this program itself, and need no check.
-    pub fn advance(&mut self, tree: Frontier, prev: Hash, time: Micros, records: &[Record], knows: Knows) {
-        for (index, record) in (self.size()..).zip(records) {
-            let own = Line::read(&record.line).ok().filter(|line| kinds::OWN.contains(&line.kind));
-            own.and_then(|line| self.mean(index, &meaning(&line, knows)));
+    /// Only the lines of the ledger's own kinds mean anything to it: they come with their indexes.
+    pub fn advance(&mut self, tree: Frontier, prev: Hash, time: Micros, own: &[(u64, Vec<u8>)], knows: Knows) {
+        for (index, line) in own {
+            let read = Line::read(line).ok();
+            read.and_then(|line| self.mean(*index, &meaning(&line, knows)));
         }
         self.next_seq = tree.size();
         (self.tree, self.prev, self.time, self.unconfirmed) = (tree, prev, time, None);

@@ -1,7 +1,10 @@
 //! The commit protocol over any store: stage the lines, make the sealing keys durable, sign the head, append, and only
 //! then move on.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use ed25519_dalek::SigningKey;
 use rand::CryptoRng;
@@ -12,7 +15,7 @@ use super::{
     check::{Knows, Tip},
     disclosure::{self, SubjectKey},
     draft::{AppendError, Committed, ENCODED_MAX_BYTES, JOB_MAX_BYTES, Ready, Refused},
-    frame::{Batch, Record, Sealed},
+    frame::{Builder, Sealed},
     hash::{Hash, leaf_hash},
     ids::SubjectId,
     kinds,
@@ -32,6 +35,14 @@ pub(crate) struct Job {
     pub drafts: Vec<Ready>,
 }
 
+impl Job {
+    /// How many bytes its bodies and disclosures have.
+    pub fn bytes(&self) -> usize {
+        let values = |draft: &Ready| draft.disclosures.iter().map(|one| one.value.len()).sum::<usize>();
+        self.drafts.iter().map(|draft| draft.body.len() + values(draft)).sum()
+    }
+}
+
 /// A log that can be appended to.
 pub(crate) struct Core<S> {
     pub store: S,
@@ -47,10 +58,41 @@ struct Stage {
     size: u64,
     prev: Hash,
     time: Micros,
-    records: Vec<Record>,
+    /// The last time that was written out: most entries of a batch have the same.
+    written: Option<(Micros, Arc<str>)>,
+    frame: Builder,
     leaves: Vec<Hash>,
+    /// The entries of the ledger's own kinds.
+    own: Vec<(u64, Vec<u8>)>,
     keys: BTreeMap<SubjectId, SubjectKey>,
     erased: BTreeSet<SubjectId>,
+}
+
+impl Stage {
+    fn after(tip: &Tip, jobs: &[Job]) -> Self {
+        let entries = jobs.iter().map(|job| job.drafts.len()).sum();
+        // A line is the body and some words around it; the head comes after the last.
+        let room = jobs.iter().map(Job::bytes).sum::<usize>() + entries * 320 + 512;
+        Self {
+            size: tip.size(),
+            prev: tip.prev,
+            time: tip.time,
+            written: None,
+            frame: Builder::new(tip.size(), room),
+            leaves: Vec::with_capacity(entries),
+            own: Vec::new(),
+            keys: BTreeMap::new(),
+            erased: BTreeSet::new(),
+        }
+    }
+
+    /// Writes the present time out, if it can be.
+    fn time_text(&mut self) -> Option<Arc<str>> {
+        if self.written.as_ref().is_none_or(|(time, _)| *time != self.time) {
+            self.written = Some((self.time, self.time.text()?.into()));
+        }
+        self.written.as_ref().map(|(_, text)| Arc::clone(text))
+    }
 }
 
 impl<S: Store> Core<S> {
@@ -112,30 +154,23 @@ impl<S: Store> Core<S> {
         if let Some(why) = &self.failed {
             return all_failed(count, why);
         }
-        let mut stage = Stage {
-            size: self.tip.size(),
-            prev: self.tip.prev,
-            time: self.tip.time,
-            records: Vec::new(),
-            leaves: Vec::new(),
-            keys: BTreeMap::new(),
-            erased: BTreeSet::new(),
-        };
+        let mut stage = Stage::after(&self.tip, &jobs);
         let places: Vec<_> = jobs.into_iter().map(|job| self.stage(job, &mut stage)).collect();
-        if stage.records.is_empty() {
+        if stage.leaves.is_empty() {
             let nothing = || Err(AppendError::Refused { draft: 0, why: Refused::BatchSize });
             return places.into_iter().map(|place| place.and_then(|_| nothing())).collect();
         }
-        match self.write(&stage) {
+        let (before, size, leaves) = (self.tip.size(), stage.size, std::mem::take(&mut stage.leaves));
+        match self.write(stage, &leaves) {
             Ok((root, head)) => {
                 let committed = |(first, count): (u64, usize)| {
-                    let skip = usize::try_from(first - (stage.size - stage.records.len() as u64)).unwrap_or_default();
+                    let skip = usize::try_from(first - before).unwrap_or_default();
                     Committed {
                         first,
-                        size: stage.size,
+                        size,
                         root,
-                        leaves: stage.leaves.iter().skip(skip).take(count).copied().collect(),
-                        head: head.clone(),
+                        leaves: leaves.iter().skip(skip).take(count).copied().collect(),
+                        head: Arc::clone(&head),
                     }
                 };
                 places.into_iter().map(|place| place.map(committed)).collect()
@@ -165,7 +200,7 @@ impl<S: Store> Core<S> {
             return Err(AppendError::Conflict { expected, actual: stage.size });
         }
         let before = (stage.size, stage.prev, stage.time, stage.erased.clone());
-        let kept = stage.records.len();
+        let (mark, kept, own) = (stage.frame.mark(), stage.leaves.len(), stage.own.len());
         let (first, count, mut bytes) = (stage.size, job.drafts.len(), 0);
         stage.time = stage.time.max(job.time);
         for (draft, ready) in job.drafts.into_iter().enumerate() {
@@ -179,8 +214,9 @@ impl<S: Store> Core<S> {
             });
             if let Err(error) = staged {
                 (stage.size, stage.prev, stage.time, stage.erased) = before;
-                stage.records.truncate(kept);
+                stage.frame.back_to(mark);
                 stage.leaves.truncate(kept);
+                stage.own.truncate(own);
                 return Err(error);
             }
         }
@@ -190,7 +226,6 @@ impl<S: Store> Core<S> {
     fn stage_one(&mut self, draft: usize, ready: Ready, stage: &mut Stage) -> Result<usize, AppendError> {
         let refused = |why| AppendError::Refused { draft, why };
         let Ready { kind, body, disclosures, erases } = ready;
-        let time = stage.time.text().ok_or_else(|| refused(Refused::Time))?;
         let (mut digests, mut sealed, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (ordinal, one) in (0u32..).zip(&disclosures) {
             if stage.erased.contains(&one.subject) || self.tip.erased.contains_key(&one.subject) {
@@ -206,22 +241,21 @@ impl<S: Store> Core<S> {
             sealed.push(Sealed { subject: one.subject, bytes: closed });
         }
         digests.sort_unstable();
-        let line = line::build(Parts {
-            digests: &digests,
-            body: &body,
-            kind: &kind,
-            prev: &stage.prev,
-            seq: stage.size,
-            time: &time,
-        });
+        let (seq, prev) = (stage.size, stage.prev);
+        let time = stage.time_text().ok_or_else(|| refused(Refused::Time))?;
+        let parts = Parts { digests: &digests, body: &body, kind: &kind, prev: &prev, seq, time: &time };
+        let place = stage.frame.entry(|out| line::write(parts, out), &sealed);
+        let line = stage.frame.at(place);
         if line.len() > LINE_MAX_BYTES {
             return Err(refused(Refused::TooLong(line.len())));
         }
         bytes += line.len();
-        stage.erased.extend(erases);
-        stage.prev = leaf_hash(&line);
+        if kinds::OWN.contains(&&*kind) {
+            stage.own.push((seq, line.to_vec()));
+        }
+        stage.prev = leaf_hash(line);
         stage.leaves.push(stage.prev);
-        stage.records.push(Record { line, sealed });
+        stage.erased.extend(erases);
         stage.size += 1;
         Ok(bytes)
     }
@@ -239,25 +273,29 @@ impl<S: Store> Core<S> {
         }))
     }
 
-    fn write(&mut self, stage: &Stage) -> Result<(Hash, String), StoreError> {
+    fn write(&mut self, stage: Stage, leaves: &[Hash]) -> Result<(Hash, Arc<str>), StoreError> {
         let keys: Vec<_> = stage.keys.iter().map(|(subject, key)| (*subject, key.clone())).collect();
         if !keys.is_empty() {
             self.store.put_keys(&keys)?;
         }
-        let (mut tree, mut nodes) = (self.tip.tree.clone(), Vec::new());
-        stage.leaves.iter().for_each(|leaf| tree.push(*leaf, |node| nodes.push(node)));
+        let (mut tree, mut nodes) = (self.tip.tree.clone(), Vec::with_capacity(2 * leaves.len()));
+        for leaf in leaves {
+            tree.push(*leaf, |node| nodes.push(node));
+        }
         let origin = self.signers.first().map(|signer| signer.verifier().name().to_owned()).unwrap_or_default();
         let head = Checkpoint { origin, size: stage.size, root: tree.root() };
-        let note = sign(&head, &self.signers);
-        let batch = Batch { first: self.tip.size(), records: stage.records.clone(), head: note };
-        self.store.append(self.tip.size(), &Commit { batch: &batch, nodes: &nodes })?;
-        self.tip.advance(tree, stage.prev, stage.time, &batch.records, self.knows);
+        let note: Arc<str> = sign(&head, &self.signers).into();
+        let (frame, shape) =
+            stage.frame.finish(&note).ok_or_else(|| StoreError::Failed("the batch is too large for a frame".into()))?;
+        let commit = Commit { frame, shape, head: Arc::clone(&note), last: stage.prev, nodes };
+        self.store.append(self.tip.size(), commit)?;
+        self.tip.advance(tree, stage.prev, stage.time, &stage.own, self.knows);
         for subject in &stage.erased {
             // The record stands; the next start destroys the key if it can't be done now.
             if let Err(error) = self.store.destroy_key(*subject) {
                 self.failed = Some(error.to_string());
             }
         }
-        Ok((head.root, batch.head))
+        Ok((head.root, note))
     }
 }

@@ -1,48 +1,87 @@
 //! What is derived from the journal after a commit, on a thread of its own: the index and the nodes of the tree. A commit is
 //! answered when it is durable; who then reads waits until what is read has been derived.
+//!
+//! The thread takes all that waits at once, rests a little, and is only woken when it has nothing to do or somebody waits to
+//! read: under load a wake-up a commit would cost more than all that it does.
 
 use std::{
     io,
-    sync::{Arc, Condvar, Mutex, PoisonError, mpsc},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
+    time::Duration,
 };
 
-use super::{frame::Batch, hash::Hash, index::Index, nodes::NodeFile, tree::stored_count};
+use super::{
+    hash::Hash,
+    index::{Index, Indexed},
+    nodes::NodeFile,
+    tree::stored_count,
+};
 
-/// How many commits may wait: more, and the writer waits for the index.
-const QUEUE_MAX_COMMITS: usize = 64;
+/// How many entries may wait: more, and the writer waits for the index.
+const QUEUE_MAX_ENTRIES: usize = 65_536;
+
+/// How long the thread rests after some work, unless somebody waits for it.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// How nice the thread is to the others.
+pub const NICENESS: i32 = 10;
 
 /// One commit to derive from.
+#[derive(Debug)]
 struct Work {
-    batch: Batch,
+    indexed: Indexed,
     nodes: Vec<Hash>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct State {
+    waiting: Vec<Work>,
+    entries: usize,
+    /// How many entries are derived, and up to where somebody waits for them.
     size: u64,
+    wanted: u64,
+    /// Whether the thread has nothing to do and must be woken.
+    idle: bool,
+    closing: bool,
     fault: Option<String>,
+}
+
+#[derive(Debug, Default)]
+struct Meeting {
+    state: Mutex<State>,
+    /// There is work, or it is wanted sooner.
+    due: Condvar,
+    /// Work is done.
+    done: Condvar,
+}
+
+impl Meeting {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// How far the derived is. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Derived {
-    state: Arc<(Mutex<State>, Condvar)>,
+    meeting: Arc<Meeting>,
 }
 
 impl Derived {
-    fn new(size: u64) -> Self {
-        Self { state: Arc::new((Mutex::new(State { size, fault: None }), Condvar::new())) }
-    }
-
     /// Waits until so many entries are derived. They must be durable, so that they are on their way.
     ///
     /// # Errors
     /// Why they will never be.
     pub fn wait(&self, size: u64) -> Result<(), String> {
-        let (state, changed) = &*self.state;
-        let state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        let state = changed
+        let mut state = self.meeting.state();
+        if state.size < size {
+            state.wanted = state.wanted.max(size);
+            self.meeting.due.notify_one();
+        }
+        let state = self
+            .meeting
+            .done
             .wait_while(state, |state| state.size < size && state.fault.is_none())
             .unwrap_or_else(PoisonError::into_inner);
         if state.size >= size { Ok(()) } else { Err(state.fault.clone().unwrap_or_default()) }
@@ -51,17 +90,7 @@ impl Derived {
     /// What went wrong.
     #[must_use]
     pub fn fault(&self) -> Option<String> {
-        self.state.0.lock().unwrap_or_else(PoisonError::into_inner).fault.clone()
-    }
-
-    fn set(&self, done: Result<u64, String>) {
-        let (state, changed) = &*self.state;
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        match done {
-            Ok(size) => state.size = size,
-            Err(fault) => state.fault = Some(fault),
-        }
-        changed.notify_all();
+        self.meeting.state().fault.clone()
     }
 }
 
@@ -69,7 +98,6 @@ impl Derived {
 #[derive(Debug)]
 pub struct Deriver {
     derived: Derived,
-    queue: Option<mpsc::SyncSender<Work>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -79,23 +107,26 @@ impl Deriver {
     /// # Errors
     /// When there can be no thread.
     pub fn start(size: u64, index: Index, nodes: NodeFile) -> io::Result<Self> {
-        let (queue, work) = mpsc::sync_channel::<Work>(QUEUE_MAX_COMMITS);
-        let derived = Derived::new(size);
-        let told = derived.clone();
+        let state = Mutex::new(State { size, ..State::default() });
+        let meeting = Arc::new(Meeting { state, ..Meeting::default() });
+        let derived = Derived { meeting: Arc::clone(&meeting) };
         let thread = std::thread::Builder::new().name("ledger-derive".into()).spawn(move || {
-            for Work { batch, nodes: complete } in work {
-                let written = nodes
-                    .write(stored_count(batch.first), &complete)
-                    .map_err(|error| format!("the node file: {error}"));
-                let done = written.and_then(|()| index.apply(&batch).map_err(|error| error.to_string()));
+            be_nice();
+            while let Some(work) = next(&meeting) {
+                let done = derive(&work, &index, &nodes);
                 let failed = done.is_err();
-                told.set(done.map(|()| batch.size()));
+                let mut state = meeting.state();
+                match done {
+                    Ok(()) => state.size = work.last().map_or(state.size, |work| work.indexed.shape.size()),
+                    Err(fault) => state.fault = Some(fault),
+                }
+                meeting.done.notify_all();
                 if failed {
                     break;
                 }
             }
         })?;
-        Ok(Self { derived, queue: Some(queue), thread: Some(thread) })
+        Ok(Self { derived, thread: Some(thread) })
     }
 
     /// How far it is.
@@ -108,19 +139,69 @@ impl Deriver {
     ///
     /// # Errors
     /// Why the thread takes no more.
-    pub fn take(&self, batch: Batch, nodes: Vec<Hash>) -> Result<(), String> {
-        let stopped = || self.derived.fault().unwrap_or_else(|| "the index has stopped".into());
-        self.queue.as_ref().ok_or_else(stopped)?.send(Work { batch, nodes }).map_err(|_| stopped())
+    pub fn take(&self, indexed: Indexed, nodes: Vec<Hash>) -> Result<(), String> {
+        let meeting = &self.derived.meeting;
+        let full = |state: &mut State| state.entries >= QUEUE_MAX_ENTRIES && state.fault.is_none();
+        let mut state = meeting.state();
+        if full(&mut state) {
+            meeting.due.notify_one();
+            state = meeting.done.wait_while(state, full).unwrap_or_else(PoisonError::into_inner);
+        }
+        if let Some(fault) = &state.fault {
+            return Err(fault.clone());
+        }
+        state.entries += indexed.shape.ends.len();
+        state.waiting.push(Work { indexed, nodes });
+        if state.idle {
+            state.idle = false;
+            meeting.due.notify_one();
+        }
+        Ok(())
     }
+}
+
+/// Lets others have the processor first: what this thread does can wait. Threads that it starts are as nice as it is.
+pub fn be_nice() {
+    // As nice as before is no harm.
+    let _ = rustix::process::setpriority_process(None, NICENESS);
+}
+
+/// All that waits, after a rest; nothing when it is time to go and all is done.
+fn next(meeting: &Meeting) -> Option<Vec<Work>> {
+    let state = meeting.state();
+    let resting =
+        |state: &mut State| !state.closing && state.wanted <= state.size && state.entries < QUEUE_MAX_ENTRIES / 2;
+    let rested = meeting.due.wait_timeout_while(state, PAUSE, resting);
+    let (mut state, _) = rested.unwrap_or_else(PoisonError::into_inner);
+    state.idle = state.waiting.is_empty();
+    let mut state = meeting
+        .due
+        .wait_while(state, |state| state.waiting.is_empty() && !state.closing)
+        .unwrap_or_else(PoisonError::into_inner);
+    (state.idle, state.entries) = (false, 0);
+    let work = std::mem::take(&mut state.waiting);
+    (!work.is_empty()).then_some(work)
+}
+
+fn derive(work: &[Work], index: &Index, nodes: &NodeFile) -> Result<(), String> {
+    let Some(first) = work.first() else { return Ok(()) };
+    let complete: Vec<Hash> = work.iter().flat_map(|work| &work.nodes).copied().collect();
+    nodes
+        .write(stored_count(first.indexed.shape.first), &complete)
+        .map_err(|error| format!("the node file: {error}"))?;
+    index.apply(work.iter().map(|work| &work.indexed)).map_err(|error| error.to_string())
 }
 
 impl Drop for Deriver {
     fn drop(&mut self) {
-        self.queue = None;
+        let meeting = &self.derived.meeting;
+        meeting.state().closing = true;
+        meeting.due.notify_one();
         if let Some(thread) = self.thread.take() {
             drop(thread.join());
         }
         // Who still waits would wait for ever.
-        self.derived.set(Err("the ledger is closed".into()));
+        meeting.state().fault = Some("the ledger is closed".into());
+        meeting.done.notify_all();
     }
 }

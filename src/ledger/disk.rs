@@ -9,10 +9,10 @@ use std::{
 use super::{
     derive::{Derived, Deriver},
     disclosure::SubjectKey,
-    frame::{Batch, BatchRef, encode},
+    frame::BatchRef,
     hash::{Hash, leaf_hash},
     ids::SubjectId,
-    index::{Index, IndexError},
+    index::{Index, IndexError, Indexed},
     journal::{self, End, Journal, Sizes},
     nodes::NodeFile,
     replay::{Damage, Replay, Wave},
@@ -161,7 +161,7 @@ pub struct DiskStore {
     journal: Option<Journal>,
     deriver: Option<Deriver>,
     /// The last commit, until it is handed to the deriver.
-    pending: Option<(Batch, Vec<Hash>)>,
+    pending: Option<(Indexed, Vec<Hash>)>,
     size: u64,
     /// The last segment and where it ends, once it is known.
     end: Option<(u64, End)>,
@@ -197,9 +197,10 @@ impl DiskStore {
         if layout.index_damaged().exists() {
             Self::drop_index(&layout)?;
         }
-        let index = Index::open(&layout.index()).or_else(|_| {
+        let open = || Index::open(&layout.index(), &layout.journal());
+        let index = open().or_else(|_| {
             Self::drop_index(&layout)?;
-            Index::open(&layout.index()).map_err(StoreError::from)
+            open().map_err(StoreError::from)
         })?;
         let nodes = NodeFile::open(&layout.nodes()).map_err(failed("the node file"))?;
         let vault = Vault::open(&layout.keys()).map_err(failed("the folder of keys"))?;
@@ -280,10 +281,10 @@ impl DiskStore {
         }
     }
 
-    fn write(&mut self, frame: &[u8], first: u64) -> Result<(), StoreError> {
+    fn write(&mut self, frame: &[u8], first: u64) -> Result<Place, StoreError> {
         let not_open = || StoreError::Failed("the journal is not open".into());
         match self.journal.as_mut().ok_or_else(not_open)?.append(frame, first) {
-            Ok(()) => Ok(()),
+            Ok(place) => Ok(place),
             // Segments are preallocated: a full disk is only met while one is made, before anything of the frame is written.
             Err(error) => {
                 self.spare(error).map_err(failed("the journal"))?;
@@ -318,7 +319,7 @@ impl Store for DiskStore {
         self.journal.as_ref().map(Journal::place).unwrap_or_default()
     }
 
-    fn append(&mut self, expected: u64, commit: &Commit<'_>) -> Result<(), StoreError> {
+    fn append(&mut self, expected: u64, commit: Commit) -> Result<(), StoreError> {
         if expected != self.size {
             return Err(StoreError::Conflict { expected, actual: self.size });
         }
@@ -326,17 +327,16 @@ impl Store for DiskStore {
         if let Some(fault) = self.derived()?.fault() {
             return Err(StoreError::Failed(fault));
         }
-        let frame =
-            encode(commit.batch).ok_or_else(|| StoreError::Failed("the batch is too large for a frame".into()))?;
-        self.write(&frame, commit.batch.first)?;
-        self.size = commit.batch.size();
-        self.pending = Some((commit.batch.clone(), commit.nodes.to_vec()));
+        let Commit { frame, shape, head, last, nodes } = commit;
+        let place = self.write(&frame, shape.first)?;
+        self.size = shape.size();
+        self.pending = Some((Indexed { place, shape, last, head }, nodes));
         Ok(())
     }
 
     fn follow(&mut self) -> Result<(), StoreError> {
         match self.pending.take() {
-            Some((batch, nodes)) => self.deriver()?.take(batch, nodes).map_err(StoreError::Failed),
+            Some((indexed, nodes)) => self.deriver()?.take(indexed, nodes).map_err(StoreError::Failed),
             None => Ok(()),
         }
     }
@@ -376,22 +376,28 @@ impl CatchUp {
         Ok(Self { index, extent, contradicted })
     }
 
-    /// Takes the next batch, if the index does not have it.
+    /// Takes the next batches, those of them that the index does not have.
     ///
     /// # Errors
     /// What sled says.
-    pub fn take(&mut self, batch: &BatchRef<'_>) -> Result<(), IndexError> {
-        let Some(last) = batch.records.last() else { return Ok(()) };
-        let end = batch.first + batch.records.len() as u64;
-        match self.extent {
-            Some((size, _)) if end < size => return Ok(()),
-            Some((size, leaf)) if end == size => {
-                self.contradicted = leaf_hash(last.line) != leaf;
-                return Ok(());
+    pub fn take(&mut self, batches: &[BatchRef<'_>]) -> Result<(), IndexError> {
+        let mut due = Vec::new();
+        for batch in batches {
+            let Some(last) = batch.records.last() else { continue };
+            let end = batch.first + batch.records.len() as u64;
+            match self.extent {
+                Some((size, _)) if end < size => {}
+                Some((size, leaf)) if end == size => self.contradicted = leaf_hash(last.line) != leaf,
+                Some(_) | None if self.contradicted => {}
+                Some(_) | None => due.push(Indexed {
+                    place: batch.place,
+                    shape: batch.shape(),
+                    last: leaf_hash(last.line),
+                    head: batch.head.into(),
+                }),
             }
-            Some(_) | None => {}
         }
-        if self.contradicted { Ok(()) } else { self.index.apply(&batch.to_batch()) }
+        self.index.apply(&due)
     }
 
     /// Whether the index now has what the journal has.

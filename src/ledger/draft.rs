@@ -1,5 +1,7 @@
 //! What is handed to the ledger, and why it may refuse it.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -43,7 +45,7 @@ pub struct Committed {
     /// The leaf hash of each entry of this call.
     pub leaves: Vec<Hash>,
     /// The signed head at that size.
-    pub head: String,
+    pub head: Arc<str>,
 }
 
 /// Why nothing was appended.

@@ -1,29 +1,47 @@
-//! The index over the journal, in sled: what the service reads. It can be thrown away and built again at any time.
+//! The index over the journal, in sled: where in the journal what the service reads stands. It can be thrown away and built
+//! again at any time.
 //!
-//! One tree, written by one thread, in order, the head of a batch last: sled recovers a prefix of what was written, so a head
-//! that is there stands for all before it. `apply_batch` would roll sled's buffer twice and wake all its threads each time,
-//! which cost more than all else in a commit together. Keys have a fixed width after their first letter:
+//! One tree, written by one thread, in order, the newest head last: sled recovers a prefix of what was written, so a head
+//! that is there stands for all before it. Entries, disclosures and heads themselves are read from the journal, which does not
+//! change; a copy of them in sled cost 1.7 times their bytes on the disk and most of the processor under load. Keys have a
+//! fixed width after their first letter:
 //!
 //! | key | value |
 //! |---|---|
-//! | `e` seq part | a piece of a group of lines, the first of which has that index |
-//! | `s` seq ordinal part | a piece of a sealed disclosure, its subject before it |
+//! | `c` size | where the frame of the commit stands that made the log so long, and where some of its entries do |
 //! | `u` subject seq | nothing: where a person's disclosures are |
-//! | `h` size | the signed head of that size: the mark of what is indexed |
+//! | `n` | the newest: size, last leaf, signed head. The mark of what is indexed |
+//! | `v` | the version of this layout |
 
 use std::{
+    collections::{BTreeMap, VecDeque},
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::Path,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use super::{
-    frame::{Batch, Record, Sealed},
-    hash::{Hash, NO_PREV, leaf_hash},
+    frame::{ENTRIES_AT, FRAME_MAX_BYTES, Record, Shape, decode_entries},
+    hash::{HASH_BYTES, Hash},
     ids::SubjectId,
+    journal::segment_name,
+    store::Place,
 };
 
-/// Largest value: larger ones go to files of their own in sled, which are never synced.
-const PIECE_MAX_BYTES: usize = 7_000;
+/// The version of the layout: an index of another one is built anew.
+const VERSION: u8 = 2;
+
+/// A frame's entries are found from the last one before them whose place is noted: one in so many bytes...
+const MARK_EVERY_BYTES: u32 = 8_192;
+
+/// ...but no more than so many a frame: large values go to files of their own in sled, which are never synced.
+const MARKS_MAX: u32 = 512;
+
+/// How many segments are held open.
+const OPEN_MAX_SEGMENTS: usize = 64;
 
 /// Memory that sled may use for pages.
 const CACHE_BYTES: u64 = 32 * 1024 * 1024;
@@ -39,10 +57,127 @@ impl From<sled::Error> for IndexError {
     }
 }
 
+fn torn(what: &str) -> IndexError {
+    IndexError(format!("{what} is torn"))
+}
+
+/// What the index keeps of one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Indexed {
+    /// Where its frame begins.
+    pub place: Place,
+    /// Where its entries are in it.
+    pub shape: Shape,
+    /// The leaf hash of its last entry.
+    pub last: Hash,
+    /// The signed head.
+    pub head: Arc<str>,
+}
+
+/// The journal's segments, open to be read.
+#[derive(Debug)]
+struct Segments {
+    dir: PathBuf,
+    open: Mutex<BTreeMap<u64, Arc<File>>>,
+}
+
+impl Segments {
+    fn read(&self, place: Place, length: usize) -> Result<Vec<u8>, IndexError> {
+        let unreadable = |error: io::Error| IndexError(format!("segment {} of the journal: {error}", place.segment));
+        let file = self.file(place.segment).map_err(unreadable)?;
+        let mut bytes = vec![0; length];
+        file.read_exact_at(&mut bytes, place.offset).map_err(unreadable)?;
+        Ok(bytes)
+    }
+
+    fn file(&self, number: u64) -> io::Result<Arc<File>> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = open.get(&number) {
+            return Ok(Arc::clone(file));
+        }
+        if open.len() >= OPEN_MAX_SEGMENTS {
+            open.clear();
+        }
+        let file = Arc::new(File::open(self.dir.join(segment_name(number)))?);
+        open.insert(number, Arc::clone(&file));
+        Ok(file)
+    }
+}
+
+/// The value of one commit.
+///
+/// ```text
+/// segment u32 | offset u32 | entries u32 | bytes of entries u32 | head length u32 | mark…
+/// mark: entries before it u32 | bytes of entries before it u32
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Commit {
+    /// Where the first entry stands.
+    entries_at: Place,
+    first: u64,
+    bytes: u32,
+    head_bytes: u32,
+    marks: Vec<(u32, u32)>,
+}
+
+impl Commit {
+    fn value(of: &Indexed) -> Result<Vec<u8>, IndexError> {
+        let small = |n: u64| u32::try_from(n).map_err(|_| IndexError("a segment is too large".into()));
+        let Shape { ends, .. } = &of.shape;
+        let bytes = ends.last().copied().unwrap_or_default();
+        let fields = [
+            small(of.place.segment)?,
+            small(of.place.offset)?,
+            small(ends.len() as u64)?,
+            bytes,
+            small(of.head.len() as u64)?,
+        ];
+        let (every, mut marked) = (MARK_EVERY_BYTES.max(bytes / MARKS_MAX), 0);
+        let marks = (1u32..).zip(ends).filter(|(_, end)| {
+            let due = **end - marked >= every && **end < bytes;
+            if due {
+                marked = **end;
+            }
+            due
+        });
+        let all = fields.into_iter().chain(marks.flat_map(|(entries, end)| [entries, *end]));
+        Ok(all.flat_map(u32::to_le_bytes).collect())
+    }
+
+    fn read(size: u64, value: &[u8]) -> Option<Self> {
+        let (fields, rest) = value.as_chunks::<4>();
+        let fields: Vec<u32> = fields.iter().map(|field| u32::from_le_bytes(*field)).collect();
+        let [segment, offset, count, bytes, head_bytes, marks @ ..] = fields.as_slice() else { return None };
+        let (marks, odd) = marks.as_chunks::<2>();
+        let sound = rest.is_empty() && odd.is_empty() && *count > 0;
+        let small = [*bytes, *head_bytes].into_iter().all(|n| usize::try_from(n).is_ok_and(|n| n <= FRAME_MAX_BYTES));
+        (sound && small).then_some(Self {
+            entries_at: Place { segment: u64::from(*segment), offset: u64::from(*offset) + ENTRIES_AT as u64 },
+            first: size.checked_sub(u64::from(*count))?,
+            bytes: *bytes,
+            head_bytes: *head_bytes,
+            marks: marks.iter().map(|[entries, bytes]| (*entries, *bytes)).collect(),
+        })
+    }
+
+    fn at(&self, bytes: u32) -> Place {
+        Place { offset: self.entries_at.offset + u64::from(bytes), ..self.entries_at }
+    }
+
+    /// Which bytes of the entries hold a range of them, and the index of the first entry in there.
+    fn span(&self, from: u64, to: u64) -> (u64, u32, u32) {
+        let starts = |mark: &&(u32, u32), seq: u64| self.first.saturating_add(u64::from(mark.0)) <= seq;
+        let (entries, start) = self.marks.iter().rfind(|mark| starts(mark, from)).copied().unwrap_or_default();
+        let end = self.marks.iter().find(|mark| !starts(mark, to.saturating_sub(1))).map_or(self.bytes, |mark| mark.1);
+        (self.first.saturating_add(u64::from(entries)), start, end)
+    }
+}
+
 /// The index. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Index {
     db: sled::Db,
+    segments: Arc<Segments>,
 }
 
 fn key(letter: u8, parts: &[&[u8]]) -> Vec<u8> {
@@ -57,55 +192,56 @@ fn insert(db: &sled::Db, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
     guarded(|| db.insert(key, value)).map(drop)
 }
 
-/// Splits a value into pieces; the first begins with their number.
-fn put(db: &sled::Db, letter: u8, at: &[u8], value: &[u8]) -> Result<(), IndexError> {
-    let pieces = value.chunks(PIECE_MAX_BYTES).len().max(1);
-    let count = u8::try_from(pieces).map_err(|_| IndexError("a value is too long".into()))?;
-    let (first, rest) = value.split_at(value.len().min(PIECE_MAX_BYTES));
-    let mut whole = vec![count];
-    whole.extend_from_slice(first);
-    insert(db, &key(letter, &[at, &[0]]), &whole)?;
-    for (n, piece) in rest.chunks(PIECE_MAX_BYTES).enumerate() {
-        let n = u8::try_from(n + 1).unwrap_or(u8::MAX);
-        insert(db, &key(letter, &[at, &[n]]), piece)?;
+/// The entries of a range, read from the journal commit by commit.
+struct Records {
+    segments: Arc<Segments>,
+    commits: sled::Iter,
+    ready: VecDeque<(u64, Record)>,
+    from: u64,
+    to: u64,
+}
+
+impl Records {
+    /// Reads what the next commit has of the range; nothing when there is none.
+    fn read(&mut self) -> Result<Option<()>, IndexError> {
+        let Some(found) = self.commits.next().filter(|_| self.from < self.to) else { return Ok(None) };
+        let (key, value) = found?;
+        let size = number(key.get(1..).unwrap_or_default())?;
+        let commit = Commit::read(size, &value).ok_or_else(|| torn("a commit"))?;
+        let (first, start, end) = commit.span(self.from, self.to);
+        let length = usize::try_from(end.saturating_sub(start)).unwrap_or_default();
+        let bytes = self.segments.read(commit.at(start), length)?;
+        let records = decode_entries(&bytes).ok_or_else(|| torn("a frame"))?;
+        let wanted = (first..).zip(records).filter(|(seq, _)| (self.from..self.to).contains(seq));
+        self.ready.extend(wanted.map(|(seq, record)| (seq, record.to_record())));
+        self.from = size;
+        Ok(Some(()))
     }
-    Ok(())
 }
 
-/// Puts pieces together again, in key order; yields `(key without letter and part, value)`.
-struct Pieces {
-    range: sled::Iter,
-}
-
-impl Iterator for Pieces {
-    type Item = Result<(Vec<u8>, Vec<u8>), IndexError>;
+impl Iterator for Records {
+    type Item = Result<(u64, Record), IndexError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (key, first) = match self.range.next()? {
-            Ok(found) => found,
-            Err(error) => return Some(Err(error.into())),
-        };
-        let torn = || Some(Err(IndexError("a value is torn".into())));
-        let (Some((0, at)), Some((count, value))) = (key.split_last(), first.split_first()) else { return torn() };
-        let at = at.get(1..).unwrap_or_default().to_vec();
-        let mut value = value.to_vec();
-        for _ in 1..*count {
-            match self.range.next() {
-                Some(Ok((_, piece))) => value.extend_from_slice(&piece),
-                Some(Err(error)) => return Some(Err(error.into())),
-                None => return torn(),
+        loop {
+            if let Some(record) = self.ready.pop_front() {
+                return Some(Ok(record));
+            }
+            if let Err(error) = self.read().transpose()? {
+                self.to = 0;
+                return Some(Err(error));
             }
         }
-        Some(Ok((at, value)))
     }
 }
 
 impl Index {
-    /// Opens or makes it. A half-written snapshot of sled, which it would stumble over, is removed first.
+    /// Opens or makes it, over the journal in a folder. A half-written snapshot of sled, which it would stumble over, is
+    /// removed first.
     ///
     /// # Errors
-    /// When sled can't open it, or panics over it.
-    pub fn open(path: &Path) -> Result<Self, IndexError> {
+    /// When sled can't open it, or panics over it, or when it has another layout.
+    pub fn open(path: &Path, journal: &Path) -> Result<Self, IndexError> {
         for entry in std::fs::read_dir(path).into_iter().flatten().flatten() {
             if entry.file_name().to_string_lossy().ends_with(".generating") {
                 std::fs::remove_file(entry.path()).map_err(|error| IndexError(error.to_string()))?;
@@ -113,69 +249,49 @@ impl Index {
         }
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
         let db = guarded(|| config.open())?;
-        Ok(Self { db })
+        match guarded(|| db.get(b"v"))? {
+            Some(version) if *version == [VERSION] => {}
+            None if guarded(|| db.iter().next().transpose())?.is_none() => insert(&db, b"v", &[VERSION])?,
+            Some(_) | None => return Err(IndexError("it has another layout".into())),
+        }
+        let segments = Segments { dir: journal.to_owned(), open: Mutex::default() };
+        Ok(Self { db, segments: Arc::new(segments) })
     }
 
-    /// Size and last leaf of what is indexed; nothing when it is empty. What can't be read has no leaf that anything else has.
+    /// Size and last leaf of what is indexed; nothing when it is empty.
     ///
     /// # Errors
     /// What sled says.
     pub fn extent(&self) -> Result<Option<(u64, Hash)>, IndexError> {
-        let Some((size, _)) = self.newest()? else { return Ok(None) };
-        let last = self.records(size.saturating_sub(1), size).next().transpose()?;
-        Ok(Some((size, last.map_or(NO_PREV, |(_, record)| leaf_hash(&record.line)))))
+        Ok(self.newest()?.map(|(size, leaf, _)| (size, leaf)))
     }
 
-    /// Adds a batch.
+    /// Adds commits that follow what is indexed.
     ///
     /// # Errors
     /// What sled says.
-    pub fn apply(&self, batch: &Batch) -> Result<(), IndexError> {
-        for (first, group) in groups(batch) {
-            put(&self.db, b'e', &first.to_be_bytes(), &group)?;
-        }
-        for (seq, record) in (batch.first..).zip(&batch.records) {
-            let seq = seq.to_be_bytes();
-            for (ordinal, sealed) in (0u32..).zip(&record.sealed) {
-                let at = [&seq[..], &ordinal.to_be_bytes()].concat();
-                put(&self.db, b's', &at, &[&sealed.subject.0[..], &sealed.bytes].concat())?;
-                insert(&self.db, &key(b'u', &[&sealed.subject.0, &seq]), &[])?;
+    pub fn apply<'a>(&self, commits: impl IntoIterator<Item = &'a Indexed>) -> Result<(), IndexError> {
+        let mut newest = None;
+        for commit in commits {
+            let size = commit.shape.size().to_be_bytes();
+            for (seq, subject) in &commit.shape.subjects {
+                insert(&self.db, &key(b'u', &[&subject.0, &seq.to_be_bytes()]), &[])?;
             }
+            insert(&self.db, &key(b'c', &[&size]), &Commit::value(commit)?)?;
+            newest = Some([&size[..], &commit.last, commit.head.as_bytes()].concat());
         }
-        insert(&self.db, &key(b'h', &[&batch.size().to_be_bytes()]), batch.head.as_bytes())
+        newest.map_or(Ok(()), |newest| insert(&self.db, b"n", &newest))
+    }
+
+    fn commits(&self, from: u64) -> sled::Iter {
+        let (from, to) = (key(b'c', &[&from.to_be_bytes()]), key(b'c', &[&[u8::MAX; 9]]));
+        self.db.range::<Vec<u8>, _>(from..to)
     }
 
     /// The records of a range, in order. What is missing is simply not there.
     pub fn records(&self, from: u64, to: u64) -> impl Iterator<Item = Result<(u64, Record), IndexError>> + use<> {
-        let bound = |letter, seq: u64| key(letter, &[&seq.to_be_bytes()]);
-        let pieces = |range| Pieces { range: self.db.range::<Vec<u8>, _>(range) };
-        let to = to.max(from);
-        let mut sealed = pieces(bound(b's', from)..bound(b's', to)).peekable();
-        let start = self.group_of(from);
-        let groups = start.map(|start| pieces(bound(b'e', start)..bound(b'e', to)));
-        let (groups, error) = groups.map_or_else(|error| (None, Some(Err(error))), |groups| (Some(groups), None));
-        let lines = groups.into_iter().flatten().flat_map(ungroup);
-        let wanted = lines.filter(move |line| line.as_ref().map_or(true, |(seq, _)| (from..to).contains(seq)));
-        error.into_iter().chain(wanted).map(move |found| {
-            let (seq, line) = found?;
-            let mut record = Record { line, sealed: Vec::new() };
-            while let Some(next) =
-                sealed.next_if(|next| next.as_ref().is_ok_and(|(at, _)| at.starts_with(&seq.to_be_bytes())))
-            {
-                let (_, value) = next?;
-                let (subject, bytes) =
-                    value.split_first_chunk().ok_or_else(|| IndexError("a disclosure is torn".into()))?;
-                record.sealed.push(Sealed { subject: SubjectId(*subject), bytes: bytes.to_vec() });
-            }
-            Ok((seq, record))
-        })
-    }
-
-    /// Where the group begins that holds an entry.
-    fn group_of(&self, seq: u64) -> Result<u64, IndexError> {
-        let (from, to) = (key(b'e', &[]), key(b'e', &[&seq.to_be_bytes(), &[u8::MAX]]));
-        let Some((key, _)) = guarded(|| self.db.range(from..=to).next_back().transpose())? else { return Ok(seq) };
-        number(key.get(1..9).unwrap_or_default())
+        let commits = self.commits(from.saturating_add(1));
+        Records { segments: Arc::clone(&self.segments), commits, ready: VecDeque::new(), from, to }
     }
 
     /// The indexes of the entries that hold disclosures of a person.
@@ -189,9 +305,12 @@ impl Index {
     /// # Errors
     /// What sled says.
     pub fn head_from(&self, size: u64) -> Result<Option<String>, IndexError> {
-        let (from, to) = (key(b'h', &[&size.to_be_bytes()]), key(b'h', &[&[u8::MAX; 9]]));
-        let Some(found) = self.db.range(from..to).next() else { return Ok(None) };
-        String::from_utf8(found?.1.to_vec()).map(Some).map_err(|_| IndexError("a head is torn".into()))
+        let Some((key, value)) = self.commits(size).next().transpose()? else { return Ok(None) };
+        let commit = Commit::read(number(key.get(1..).unwrap_or_default())?, &value).ok_or_else(|| torn("a commit"))?;
+        // The length of the head stands between the entries and it.
+        let (mut place, length) = (commit.at(commit.bytes), usize::try_from(commit.head_bytes).unwrap_or_default());
+        place.offset += 4;
+        String::from_utf8(self.segments.read(place, length)?).map(Some).map_err(|_| torn("a head"))
     }
 
     /// The signed head over the most entries; nothing when it is not text.
@@ -199,54 +318,21 @@ impl Index {
     /// # Errors
     /// What sled says.
     pub fn newest_head(&self) -> Result<Option<String>, IndexError> {
-        Ok(self.newest()?.and_then(|(_, note)| String::from_utf8(note).ok()))
+        Ok(self.newest()?.and_then(|(_, _, note)| String::from_utf8(note).ok()))
     }
 
-    fn newest(&self) -> Result<Option<(u64, Vec<u8>)>, IndexError> {
-        let (from, to) = (key(b'h', &[]), key(b'h', &[&[u8::MAX; 9]]));
-        let Some((key, note)) = guarded(|| self.db.range(from..to).next_back().transpose())? else { return Ok(None) };
-        Ok(Some((number(key.get(1..).unwrap_or_default())?, note.to_vec())))
+    fn newest(&self) -> Result<Option<(u64, Hash, Vec<u8>)>, IndexError> {
+        let Some(value) = guarded(|| self.db.get(b"n"))? else { return Ok(None) };
+        let parts = value.split_first_chunk::<8>().and_then(|(size, rest)| {
+            let (leaf, note) = rest.split_first_chunk::<HASH_BYTES>()?;
+            Some((u64::from_be_bytes(*size), *leaf, note.to_vec()))
+        });
+        parts.map(Some).ok_or_else(|| torn("the newest head"))
     }
-}
-
-/// The lines of a batch in groups that fit into one piece each, or are one long line: fewer records in sled are less memory,
-/// less disk and less work. Each line has its length in four bytes before it.
-fn groups(batch: &Batch) -> Vec<(u64, Vec<u8>)> {
-    let mut groups: Vec<(u64, Vec<u8>)> = Vec::new();
-    for (seq, record) in (batch.first..).zip(&batch.records) {
-        let length = u32::try_from(record.line.len()).unwrap_or(u32::MAX).to_le_bytes();
-        match groups.last_mut().filter(|(_, group)| group.len() + length.len() + record.line.len() <= PIECE_MAX_BYTES) {
-            Some((_, group)) => group.extend_from_slice(&length),
-            None => groups.push((seq, length.to_vec())),
-        }
-        if let Some((_, group)) = groups.last_mut() {
-            group.extend_from_slice(&record.line);
-        }
-    }
-    groups
-}
-
-type Numbered = Result<(u64, Vec<u8>), IndexError>;
-
-/// The lines of a group, with their indexes.
-fn ungroup(group: Result<(Vec<u8>, Vec<u8>), IndexError>) -> Vec<Numbered> {
-    let torn = || vec![Err(IndexError("a group is torn".into()))];
-    let (first, group) = match group.and_then(|(at, group)| Ok((number(&at)?, group))) {
-        Ok(read) => read,
-        Err(error) => return vec![Err(error)],
-    };
-    let (mut lines, mut rest) = (Vec::new(), group.as_slice());
-    while let Some((length, after)) = rest.split_first_chunk::<4>() {
-        let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
-        let Some((line, after)) = after.split_at_checked(length) else { return torn() };
-        lines.push(Ok((first + lines.len() as u64, line.to_vec())));
-        rest = after;
-    }
-    if rest.is_empty() { lines } else { torn() }
 }
 
 fn number(bytes: &[u8]) -> Result<u64, IndexError> {
-    bytes.try_into().map(u64::from_be_bytes).map_err(|_| IndexError("a key is torn".into()))
+    bytes.try_into().map(u64::from_be_bytes).map_err(|_| torn("a key"))
 }
 
 /// Runs a call into sled; a panic of its is one more way to be damaged.

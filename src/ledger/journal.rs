@@ -277,15 +277,16 @@ impl Journal {
         Ok(file)
     }
 
-    /// Appends a frame whose first entry has that index. When this returns, the frame is on the disk.
+    /// Appends a frame whose first entry has that index, and says where it stands. When this returns, the frame is on the disk.
     ///
     /// # Errors
     /// What the disk says; the frame may be there or not, and nothing may be appended any more.
-    pub fn append(&mut self, frame: &[u8], first: u64) -> io::Result<()> {
+    pub fn append(&mut self, frame: &[u8], first: u64) -> io::Result<Place> {
         let length = frame.len() as u64;
         if self.at + length > self.capacity {
             self.roll(first, length)?;
         }
+        let place = self.place();
         self.file.write_all_at(frame, self.at)?;
         self.file.sync_data()?;
         self.at += length;
@@ -293,7 +294,7 @@ impl Journal {
             let (part, bytes) = (self.dir.join(NEXT), self.sizes.others);
             self.next = Some(std::thread::spawn(move || prepare(&part, bytes)));
         }
-        Ok(())
+        Ok(place)
     }
 
     /// Where the next frame will stand.

@@ -6,7 +6,12 @@
 //!
 //! `_sd` is there only when the entry has disclosures.
 
-use super::{canon::Scan, hash::Hash, ids::lower_hex, time::Micros};
+use super::{
+    canon::Scan,
+    hash::{HASH_BYTES, Hash},
+    ids::lower_hex,
+    time::Micros,
+};
 
 /// Longest line: the limit of an entry in a C2SP bundle.
 pub const LINE_MAX_BYTES: usize = 65_535;
@@ -152,26 +157,47 @@ pub struct Parts<'a> {
 /// Builds the line.
 #[must_use]
 pub fn build(parts: Parts<'_>) -> Vec<u8> {
+    let mut line = Vec::new();
+    write(parts, &mut line);
+    line
+}
+
+/// Adds the line to `out`.
+pub fn write(parts: Parts<'_>, out: &mut Vec<u8>) {
     let Parts { digests, body, kind, prev, seq, time } = parts;
-    let mut line = Vec::with_capacity(body.len() + digests.len() * (DIGEST_CHARS + 3) + 220);
-    line.push(b'{');
+    out.reserve(body.len() + digests.len() * (DIGEST_CHARS + 3) + 220);
+    out.push(b'{');
     let mut lead: &[u8] = b"\"_sd\":[\"";
     for digest in digests {
-        line.extend_from_slice(lead);
-        line.extend_from_slice(digest.as_bytes());
+        out.extend_from_slice(lead);
+        out.extend_from_slice(digest.as_bytes());
         lead = b"\",\"";
     }
     if !digests.is_empty() {
-        line.extend_from_slice(b"\"],");
+        out.extend_from_slice(b"\"],");
     }
-    line.extend_from_slice(b"\"body\":");
-    line.extend_from_slice(body);
-    let tail = format!(
-        ",\"kind\":\"{kind}\",\"prev\":\"{}\",\"seq\":{seq},\"time\":\"{time}\",\"v\":{FORMAT_VERSION}}}",
-        hex::encode(prev)
-    );
-    line.extend_from_slice(tail.as_bytes());
-    line
+    let mut link = [0; 2 * HASH_BYTES];
+    // It is twice as long, so this does not fail.
+    let _ = hex::encode_to_slice(prev, &mut link);
+    let (seq, version) = (seq.to_string(), FORMAT_VERSION.to_string());
+    let rest: [&[u8]; 13] = [
+        b"\"body\":",
+        body,
+        b",\"kind\":\"",
+        kind.as_bytes(),
+        b"\",\"prev\":\"",
+        &link,
+        b"\",\"seq\":",
+        seq.as_bytes(),
+        b",\"time\":\"",
+        time.as_bytes(),
+        b"\",\"v\":",
+        version.as_bytes(),
+        b"}",
+    ];
+    for part in rest {
+        out.extend_from_slice(part);
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     disclosure::SubjectKey,
-    frame::{Raw, encode},
+    frame::Raw,
     ids::SubjectId,
     replay::Wave,
     store::{Commit, Place, Store, StoreError},
@@ -68,17 +68,15 @@ impl Store for Memory {
         Place::default()
     }
 
-    fn append(&mut self, expected: u64, commit: &Commit<'_>) -> Result<(), StoreError> {
+    fn append(&mut self, expected: u64, commit: Commit) -> Result<(), StoreError> {
         let actual = self.disk().size;
         if expected != actual {
             return Err(StoreError::Conflict { expected, actual });
         }
-        let frame = encode(commit.batch).ok_or_else(|| StoreError::Failed("too large".into()))?;
         self.write(|disk| {
-            disk.frames.push(frame);
-            disk.size = commit.batch.size();
-        })?;
-        Ok(())
+            disk.frames.push(commit.frame);
+            disk.size = commit.shape.size();
+        })
     }
 
     fn key(&mut self, subject: SubjectId) -> Result<Option<SubjectKey>, StoreError> {

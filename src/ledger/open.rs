@@ -332,12 +332,10 @@ fn walk(store: &mut DiskStore, options: &mut Options, from: Option<&Snapshot>) -
     store.replay(place, &mut |batches| {
         let stored = tree::stored_count(walk.tip.size());
         walk.wave(batches);
-        let derived = nodes.ensure(stored, &walk.nodes).map_err(OpenError::from).and_then(|()| {
-            batches
-                .iter()
-                .try_for_each(|batch| catch_up.take(batch))
-                .map_err(|error| OpenError::from(StoreError::from(error)))
-        });
+        let derived = nodes
+            .ensure(stored, &walk.nodes)
+            .map_err(OpenError::from)
+            .and_then(|()| catch_up.take(batches).map_err(|error| OpenError::from(StoreError::from(error))));
         done_bytes +=
             batches.iter().flat_map(|batch| &batch.records).map(|record| record.line.len() as u64).sum::<u64>();
         progress(Progress { done_bytes, total_bytes: total_bytes.max(done_bytes), entries: walk.tip.size() });

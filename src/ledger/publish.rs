@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    derive::Derived,
+    derive::{Derived, be_nice},
     disk::Layout,
     hash::Hash,
     index::Index,
@@ -24,6 +24,12 @@ use super::{
 
 /// How long the thread rests after it has published: under load it would else take the disk and a processor for itself.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// How much longer for each tile that it wrote: a full one is synced, which the journal's own syncs would wait for.
+const PAUSE_A_TILE: Duration = Duration::from_millis(4);
+
+/// How long at most.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 struct Due {
@@ -57,19 +63,21 @@ impl Publisher {
         let shared = Arc::new(Published::default());
         let work = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("ledger-publish".into()).spawn(move || {
+            be_nice();
             let copy = Copy { layout, index, nodes };
             let mut published = copy.published();
             let mut mended = false;
             let mut pause = Duration::ZERO;
             while let Some((size, head)) = work.next(pause) {
-                pause = PAUSE;
                 let there = derived.wait(size).map_err(io::Error::other);
                 let mend = there.and_then(|()| if mended { Ok(()) } else { copy.mend(published, size) });
                 let done = mend.and_then(|()| copy.publish(published, size, &head));
                 mended |= done.is_ok();
+                let tiles = done.as_ref().copied().unwrap_or_default();
+                pause = PAUSE_MAX.min(PAUSE + PAUSE_A_TILE.saturating_mul(tiles));
                 let mut due = work.due.lock().unwrap_or_else(PoisonError::into_inner);
                 match done {
-                    Ok(()) => {
+                    Ok(_) => {
                         published = size;
                         (due.published, due.fault) = (size, None);
                     }
@@ -154,14 +162,17 @@ impl Copy {
         (size / TILE_WIDTH).saturating_sub(1) * TILE_WIDTH
     }
 
-    fn publish(&self, old: u64, new: u64, head: &str) -> io::Result<()> {
+    /// Writes what is new, and says how many tiles that were.
+    fn publish(&self, old: u64, new: u64, head: &str) -> io::Result<u32> {
         replace(&self.layout.head(), head.as_bytes(), false)?;
-        let public = self.layout.public();
+        let (public, mut tiles) = (self.layout.public(), 0);
         for tile in tiles_between(old, new) {
             put_tile(&public, tile, &self.bytes(tile)?)?;
+            tiles += 1;
         }
         std::fs::create_dir_all(&public)?;
-        replace(&public.join("checkpoint"), head.as_bytes(), false)
+        replace(&public.join("checkpoint"), head.as_bytes(), false)?;
+        Ok(tiles)
     }
 
     /// Makes the partial tiles right that were left behind before the last stop: they are not synced, and a power cut can

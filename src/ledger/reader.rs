@@ -176,8 +176,7 @@ impl Reader {
             let seq = due.next()?;
             let read = match records.next() {
                 Some(Ok((at, record))) if at == seq => reader.entry(seq, record),
-                Some(Err(error)) => Err(error.into()),
-                Some(Ok(_)) | None => Err(reader.damaged(seq)),
+                Some(Ok(_) | Err(_)) | None => Err(reader.damaged(seq)),
             };
             if read.is_err() {
                 due = 0..0;

@@ -7,10 +7,13 @@ use std::{
 };
 
 use super::{
-    frame::{BatchRef, Raw},
+    frame::{BatchRef, FRAME_HEADER_BYTES, FRAME_MAX_BYTES, Raw},
     journal::{self, End, Piece, SEGMENT_HEADER_BYTES},
     store::{Place, Stopped},
 };
+
+/// How much is read at once where little is expected.
+const BLOCK_BYTES: usize = 256 * 1024;
 
 /// How many frames are checked together at the start.
 pub const WAVE_FRAMES: usize = 4_096;
@@ -37,6 +40,27 @@ pub struct Replay {
     pub end: Option<(u64, End)>,
     /// What is wrong with it.
     pub damage: Option<Damage>,
+}
+
+/// What is left of a segment, up to where more zeros follow than one frame can leave behind: from a snapshot on, the start
+/// need not read through what was only reserved. A whole reading, and `verify`, do.
+fn until_empty(file: &mut File) -> io::Result<Vec<u8>> {
+    let (mut found, mut block, mut zeros) = (Vec::new(), vec![0; BLOCK_BYTES], 0);
+    while zeros <= FRAME_HEADER_BYTES + FRAME_MAX_BYTES {
+        let length = file.read(&mut block)?;
+        let read = block.get(..length).unwrap_or_default();
+        if read.is_empty() {
+            break;
+        }
+        if read.iter().all(|byte| *byte == 0) {
+            zeros += length;
+            continue;
+        }
+        found.resize(found.len() + zeros, 0);
+        found.extend_from_slice(read);
+        zeros = 0;
+    }
+    Ok(found)
 }
 
 impl Replay {
@@ -77,24 +101,36 @@ impl Replay {
 
     fn segment(&mut self, number: u64, path: &Path, from: u64, wave: Wave<'_>) -> io::Result<Option<End>> {
         let mut file = File::open(path)?;
-        let (mut head, mut bytes) = (Vec::new(), Vec::new());
+        let mut head = Vec::new();
         file.by_ref().take(SEGMENT_HEADER_BYTES as u64).read_to_end(&mut head)?;
         if journal::first_of(&head, number).is_none() {
             self.damaged(format!("segment {number} has a damaged header"));
             return Ok(None);
         }
         file.seek(io::SeekFrom::Start(from))?;
-        file.read_to_end(&mut bytes)?;
+        let bytes = if from == SEGMENT_HEADER_BYTES as u64 {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            bytes
+        } else {
+            until_empty(&mut file)?
+        };
         let (pieces, end) = journal::pieces_from(&bytes, usize::try_from(from).unwrap_or(usize::MAX));
-        let good: Vec<Raw<'_>> = pieces
+        let mut offset = from;
+        let good: Vec<(Place, Raw<'_>)> = pieces
             .iter()
             .map_while(|piece| match piece {
-                Piece::Frame(raw) => Some(*raw),
+                Piece::Frame(raw) => {
+                    let place = Place { segment: number, offset };
+                    offset += raw.frame_bytes() as u64;
+                    Some((place, *raw))
+                }
                 Piece::Broken(_) | Piece::Gap { .. } => None,
             })
             .collect();
         for raws in good.chunks(WAVE_FRAMES) {
-            let batches: Vec<_> = raws.iter().map_while(Raw::decode).collect();
+            let batches: Vec<BatchRef<'_>> =
+                raws.iter().map_while(|(place, raw)| Some(BatchRef { place: *place, ..raw.decode()? })).collect();
             self.size = batches.last().map_or(self.size, |last| last.first + last.records.len() as u64);
             if wave(&batches).is_err() {
                 return Ok(None);

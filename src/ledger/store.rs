@@ -1,9 +1,11 @@
 //! What a ledger is kept in. The one write is a compare-and-swap append, because a second kind of store, for several
 //! replicas, will stand beside the one on disk.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{disclosure::SubjectKey, frame::Batch, hash::Hash, ids::SubjectId, replay::Wave};
+use super::{disclosure::SubjectKey, frame::Shape, hash::Hash, ids::SubjectId, replay::Wave};
 
 /// Why a store can't do what is asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,11 +28,17 @@ pub enum StoreError {
 
 /// One commit: what becomes durable, and what follows from it.
 #[derive(Debug)]
-pub struct Commit<'a> {
-    /// The entries and their signed head.
-    pub batch: &'a Batch,
+pub struct Commit {
+    /// The entries and their signed head, as a frame.
+    pub frame: Vec<u8>,
+    /// Where the entries are in it.
+    pub shape: Shape,
+    /// The signed head.
+    pub head: Arc<str>,
+    /// The leaf hash of the last entry.
+    pub last: Hash,
     /// The nodes that these entries complete, in stored order.
-    pub nodes: &'a [Hash],
+    pub nodes: Vec<Hash>,
 }
 
 /// What stops a replay.
@@ -61,7 +69,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// [`StoreError::Conflict`], and nothing is changed; or [`StoreError::Failed`], and nobody knows.
-    fn append(&mut self, expected: u64, commit: &Commit<'_>) -> Result<(), StoreError>;
+    fn append(&mut self, expected: u64, commit: Commit) -> Result<(), StoreError>;
 
     /// Begins what follows from the last commit and nobody waits for. Called after it was answered.
     ///

@@ -3,6 +3,7 @@
 mod attacks;
 mod bombs;
 mod crash;
+mod everywhere;
 mod faults;
 mod flips;
 mod foreign;

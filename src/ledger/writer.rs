@@ -35,13 +35,6 @@ pub(crate) enum Command {
     Rotate(Box<ed25519_dalek::SigningKey>, Micros, Answer),
 }
 
-impl Job {
-    fn bytes(&self) -> usize {
-        let values = |draft: &super::draft::Ready| draft.disclosures.iter().map(|one| one.value.len()).sum::<usize>();
-        self.drafts.iter().map(|draft| draft.body.len() + values(draft)).sum()
-    }
-}
-
 pub(crate) struct Writer<S> {
     pub core: Core<S>,
     pub shared: Arc<Shared>,
@@ -110,7 +103,7 @@ impl<S: Store + 'static> Writer<S> {
     /// Lets readers see the newest head.
     fn announce(&self, newest: Option<&Committed>) -> Option<(u64, Arc<str>)> {
         let done = newest?;
-        let note: Arc<str> = done.head.as_str().into();
+        let note = Arc::clone(&done.head);
         let time = self.core.tip.time.to_utc();
         self.shared.head.send_replace(Head { size: done.size, root: done.root, note: Arc::clone(&note), time });
         Some((done.size, note))

@@ -129,9 +129,9 @@ fn five_mistakes_are_five_reports_with_file_and_line() {
      14 | max_duration = "two hours"
         |                ^
 
-    resources.toml:32:16: there is no provider `shh`
+    resources.toml:61:16: there is no provider `shh`
         |
-     32 | provider     = "shh"
+     61 | provider     = "shh"
         |                ^
       hint: did you mean `ssh`?
 

@@ -22,6 +22,8 @@ pub(super) fn issued(request: &Request, attempt: u32, outcome: &ProviderOutcome,
             return Vec::new();
         }
         return vec![match outcome {
+            // Only an ending is spared.
+            ProviderOutcome::Spared { .. } => return Vec::new(),
             ProviderOutcome::Done => Event::GrantExtended { request: id, base, attempt, not_after },
             // Whatever was done, the access still ends at its old end, so trying again does no harm.
             ProviderOutcome::Failed { class: FailureClass::Retry | FailureClass::Unknown, words }
@@ -36,6 +38,7 @@ pub(super) fn issued(request: &Request, attempt: u32, outcome: &ProviderOutcome,
         }];
     }
     let event = match outcome {
+        ProviderOutcome::Spared { .. } => return Vec::new(),
         ProviderOutcome::Done => Event::GrantIssued { request: id, attempt, not_after },
         ProviderOutcome::Failed { class, words } => {
             let words = Personal::Known(words.clone());
@@ -60,7 +63,10 @@ pub(super) fn issued(request: &Request, attempt: u32, outcome: &ProviderOutcome,
 pub(super) fn closed(request: &Request, outcome: &ProviderOutcome, now: DateTime<Utc>) -> Vec<Event> {
     let Phase::Ending { cause, failures, .. } = request.phase else { return Vec::new() };
     vec![match outcome {
-        ProviderOutcome::Done => Event::GrantEnded { request: request.id, cause },
+        ProviderOutcome::Done => Event::GrantEnded { request: request.id, cause, kept_for: None },
+        ProviderOutcome::Spared { kept_for } => {
+            Event::GrantEnded { request: request.id, cause, kept_for: Some(*kept_for) }
+        }
         ProviderOutcome::Failed { words, .. } => {
             let failures = failures.saturating_add(1);
             let retry_at = now + pause(failures);

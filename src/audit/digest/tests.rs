@@ -112,7 +112,7 @@ fn a_week_in_words() {
         );
         // The last one was stuck for a while.
         let shut = if wait == 20 { wait * 60 + 900 } else { wait * 60 + 601 };
-        log.add(shut, Event::GrantEnded { request: id, cause: Cause::Expired });
+        log.add(shut, Event::GrantEnded { request: id, cause: Cause::Expired, kept_for: None });
     }
     let lapsed = log.asked(2000, Manner::default());
     log.add(5600, Event::RequestLapsed { request: lapsed });
@@ -135,7 +135,7 @@ fn a_week_in_words() {
             reason: Personal::default(),
         },
     );
-    log.add(7101, Event::GrantEnded { request: glass, cause: Cause::Returned });
+    log.add(7101, Event::GrantEnded { request: glass, cause: Cause::Returned, kept_for: None });
     let (digest, state) = log.digest(0);
     is!(digest.words(&state).join("\n"), @"
     22 requests: 21 approved (1 by a rule), 0 denied, 1 lapsed, 0 withdrawn. 22 opened, 0 could not be

@@ -129,7 +129,7 @@ async fn live(discord: &Arc<Discord>, desk: &Arc<Desk>) -> End {
     };
     let Some(url) = url else { return End::Broke };
     let Ok(mut session) = connect(discord, url) else { return End::Broke };
-    let mut watch = Watch::new();
+    let mut watch = Watch::new(Instant::now());
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -137,9 +137,9 @@ async fn live(discord: &Arc<Discord>, desk: &Arc<Desk>) -> End {
             told = session.told.recv() => match told {
                 Some(Told::Ready) => {
                     tracing::info!("connected to Discord");
-                    watch.ready();
+                    watch.ready(Instant::now());
                 }
-                Some(Told::Beat) => watch.beat(),
+                Some(Told::Beat) => watch.beat(Instant::now()),
                 Some(Told::Interaction(value)) => take(desk, &value),
                 Some(Told::Unparsed(value)) => {
                     tracing::error!("an interaction came that the library could not parse; it is read without it");
@@ -148,7 +148,7 @@ async fn live(discord: &Arc<Discord>, desk: &Arc<Desk>) -> End {
                 Some(Told::Over { refused: true }) => return End::Refused,
                 Some(Told::Over { refused: false }) | None => return End::Broke,
             },
-            _ = looks.tick() => if watch.hangs() { return End::Hung },
+            _ = looks.tick() => if watch.hangs(Instant::now()) { return End::Hung },
         }
     }
 }
@@ -159,8 +159,8 @@ fn take(desk: &Arc<Desk>, value: &Value) {
         tracing::error!("an interaction came that can't even be answered: it has no id or no token");
         return;
     };
-    let desk = Arc::clone(desk);
-    tokio::spawn(async move { desk.take_and_answer(heard).await });
+    let answering = Arc::clone(desk);
+    desk.discord().tasks.spawn(async move { answering.take_and_answer(heard).await });
 }
 
 /// Whether a connection lives, by its signs of life.
@@ -175,29 +175,28 @@ struct Watch {
 }
 
 impl Watch {
-    fn new() -> Self {
-        Self { sign: Instant::now(), is_ready: false, beat: None, every: None }
+    fn new(now: Instant) -> Self {
+        Self { sign: now, is_ready: false, beat: None, every: None }
     }
 
-    fn ready(&mut self) {
-        self.sign = Instant::now();
+    fn ready(&mut self, now: Instant) {
+        self.sign = now;
         self.is_ready = true;
         self.beat = None;
     }
 
-    fn beat(&mut self) {
-        let now = Instant::now();
+    fn beat(&mut self, now: Instant) {
         self.every = self.beat.map(|last| now - last).or(self.every);
         (self.beat, self.sign) = (Some(now), now);
     }
 
-    fn hangs(&self) -> bool {
+    fn hangs(&self, now: Instant) -> bool {
         let most = match self.every {
             _ if !self.is_ready => CONNECT_MAX,
             Some(every) => every * 5 / 2 + SILENCE_GRACE,
             None => SILENCE_UNKNOWN_MAX,
         };
-        self.sign.elapsed() > most
+        now.saturating_duration_since(self.sign) > most
     }
 }
 
@@ -276,3 +275,6 @@ impl RawEventHandler for Ears {
         let _ = self.0.send(told);
     }
 }
+
+#[cfg(test)]
+mod tests;

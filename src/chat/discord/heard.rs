@@ -9,6 +9,8 @@ use serde_json::Value;
 /// Options or fields by name.
 pub type Options = BTreeMap<String, String>;
 
+/// Discord's tokens have about 200 characters.
+const TOKEN_BYTES_MAX: usize = 1_024;
 /// Components are nested, but never as deep as this.
 const DEPTH_MAX: usize = 4;
 
@@ -17,7 +19,7 @@ const DEPTH_MAX: usize = 4;
 pub struct Heard {
     /// The interaction's id: names this very click.
     pub id: String,
-    /// What it is answered with, for fifteen minutes.
+    /// What it is answered with, for fifteen minutes; as part of an address.
     pub token: SecretString,
     /// Whose application it is for.
     pub application: Option<String>,
@@ -71,7 +73,10 @@ pub fn read(value: &Value) -> Option<Heard> {
     let member = text("/member/user/id");
     Some(Heard {
         id: text("/id").filter(|id| id.bytes().all(|b| b.is_ascii_digit()))?,
-        token: text("/token").filter(|token| is_token(token))?.into(),
+        token: text("/token")
+            .filter(|token| (1..=TOKEN_BYTES_MAX).contains(&token.len()))
+            .map(|token| in_path(&token))?
+            .into(),
         application: text("/application_id"),
         guild: text("/guild_id"),
         channel: text("/channel_id").or_else(|| text("/channel/id")).unwrap_or_default(),
@@ -81,9 +86,10 @@ pub fn read(value: &Value) -> Option<Heard> {
     })
 }
 
-/// A token becomes part of an address: only what needs no escape there.
-fn is_token(token: &str) -> bool {
-    !token.is_empty() && token.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+/// A token becomes part of an address: what could end that part is escaped.
+fn in_path(token: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@".contains(&b);
+    token.bytes().map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") }).collect()
 }
 
 fn what(value: &Value) -> What {

@@ -9,7 +9,7 @@ const FLIPS_IN_JOURNAL: usize = 250;
 /// Bits tried in each of the other files. How many tiles there are depends on how far the public copy was behind.
 const FLIPS_PER_FILE: usize = 16;
 
-fn files(dir: &Path) -> Vec<PathBuf> {
+pub fn files(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();

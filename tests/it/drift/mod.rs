@@ -279,6 +279,28 @@ async fn what_grants_share_is_removed_with_the_last_of_them() {
 }
 
 #[tokio::test]
+async fn what_grants_share_is_ordered_until_the_last_of_them_ends() {
+    let mut scene = Scene::of(Town::new(&[("read", "team"), ("write", "team")]), Yard::new(true)).await;
+    let long = scene.live("write", "2h").await;
+    let short = scene.live("read", "30m").await;
+    let until: Vec<_> = scene.yard.inner().orders.iter().map(|order| order.not_after).collect();
+    assert_eq!(until[0], until[1], "the second order does not cut the first one short");
+    assert!(scene.request(short).not_after.unwrap() < until[1], "it is no longer for that");
+    scene.pass(1800).await;
+    scene.ended(short);
+    let kept: Vec<_> = scene
+        .log
+        .iter()
+        .filter_map(|stored| match &stored.event {
+            Event::GrantEnded { request, kept_for, .. } => Some((*request, *kept_for)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(kept, [(short, Some(long))], "nobody was called, and the ledger says why");
+    scene.ends().await;
+}
+
+#[tokio::test]
 async fn an_order_and_a_revocation_of_what_is_shared_never_overtake_each_other() {
     let mut scene = Scene::of(Town::new(&[("read", "team"), ("write", "team")]), Yard::new(true)).await;
     let first = scene.live("read", "30m").await;

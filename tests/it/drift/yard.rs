@@ -40,6 +40,8 @@ pub struct Inner {
     pub moods: BTreeMap<String, Mood>,
     /// Calls that change something, oldest first.
     pub calls: Vec<String>,
+    /// The orders behind the calls.
+    pub orders: Vec<Order>,
     /// How often each target was listed.
     pub listings: BTreeMap<String, usize>,
     /// Whether new listings answer at once although others are held.
@@ -147,6 +149,7 @@ impl Keeper {
             return Err(ProviderError::Retry("connection refused".into()));
         }
         self.yard.inner().calls.push(format!("{what} {} {}", order.request, self.target));
+        self.yard.inner().orders.push(order.clone());
         let mark = order.external_id.clone();
         if mood == Mood::Late && does {
             let _late = PutLate(&self.yard, &self.target, &mark);

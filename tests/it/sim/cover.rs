@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use countersign::{access::Event, ledger::kinds};
 
 /// What has to happen in each part of the seeds, besides entries of every kind: the beginning of what is counted.
-const REQUIRED: [&str; 67] = [
+const REQUIRED: [&str; 69] = [
     "answered Done",
     "answered Fault",
     "answered Info",
@@ -31,7 +31,9 @@ const REQUIRED: [&str; 67] = [
     "ending expired",
     "ending returned",
     "ending revoked",
+    "ending spared",
     "ending unknown",
+    "looked at home",
     "looked at rest",
     "open fails",
     "open from a snapshot",

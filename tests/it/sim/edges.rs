@@ -13,7 +13,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{
     checks::{END, EXPIRY, Found, LIVE, RECORD, SECRET, holds},
-    doors::{SECRET_MARK, is_blind},
+    doors::{SECRET_MARK, is_blind, is_shared},
     grants::{Ask, external_id},
     rules::account,
     world::{Inner, SECOND},
@@ -62,9 +62,13 @@ impl Inner {
 
     pub fn is_called_to_open(&mut self, target: &str, order: &Order) {
         let (mono, id) = (self.mono, order.request);
+        // What grants share is ordered until the last of them ends.
+        let shared = self.checks.asks.iter().find(|(_, ask)| is_shared(target) && ask.target == target);
+        let others: Vec<_> = shared.map(|_| self.needed_by(target, &order.holder.name)).into_iter().flatten().collect();
+        let last = others.iter().filter_map(|other| other.until).max();
         let ordered = |(own, ask): (&u64, &&mut Ask)| {
             (*own == id || ask.extends == Some(id))
-                && ask.orders.last() == Some(&order.not_after)
+                && ask.orders.last().map(|own| last.map_or(*own, |last| last.max(*own))) == Some(order.not_after)
                 && ask.target == target
                 && order.external_id == external_id(id)
                 && ask.opened < ask.orders.len() as u64
@@ -97,6 +101,9 @@ impl Inner {
             let known = |other: &Ask| !self.is_erased(&ask.requester) && !self.is_erased(&other.requester);
             self.sharing(id, ask).any(|other| other.is_live() && known(other))
         });
+        if let Some(ask) = self.checks.asks.get_mut(&id).filter(|_| ending) {
+            ask.shut += 1;
+        }
         let found = holds(ending || stray, RECORD, || format!("called to shut {id}, which nobody ends"))
             .and_then(|()| holds(!live, LIVE, || format!("called to shut {id}, which is live")))
             .and_then(|()| holds(!shared, LIVE, || format!("called to shut what {id} shares with what is live")));

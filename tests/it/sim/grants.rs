@@ -42,7 +42,9 @@ pub struct Ask {
     pub orders: Vec<DateTime<Utc>>,
     /// The end that holds.
     pub until: Option<DateTime<Utc>>,
+    /// How often its provider was called to open and to shut it.
     pub opened: u64,
+    pub shut: u64,
     pub issued: bool,
     pub ending: Option<String>,
     /// The kind of the entry that finished it.
@@ -397,6 +399,14 @@ impl Inner {
         let door = self.doors.with(&ask.target, &external_id(id)).filter(|door| !door.stray);
         let open = door.is_some() && self.sharing(id, ask).next().is_none();
         holds(!open, EXPIRY, || format!("{id} is said to have ended, and its door is open"))?;
+        if let Some(other) = number(entry, "kept_for") {
+            self.count("ending spared");
+            let other = self.checks.asks.get(&other).filter(|_| is_shared(&ask.target));
+            let needs = other.is_some_and(|it| it.issued && it.end.is_none() && it.person == ask.person);
+            holds(needs, RECORD, || "it is not kept for anybody".into())?;
+        } else {
+            holds(ask.shut > 0, RECORD, || format!("nobody was called to shut {id}"))?;
+        }
         let same = ask.ending.as_deref() == Some(text(entry, "cause"));
         ends(ask, entry, same)
     }

@@ -3,7 +3,7 @@
 use chrono::{TimeDelta, Timelike as _};
 use countersign::{
     access::{Chat, Phase, RequestId, Right, Span},
-    chat::{Inbound, Input, card::Button},
+    chat::{Evidence, Inbound, Input, card::Button},
 };
 use sha2::{Digest as _, Sha256};
 
@@ -72,7 +72,13 @@ impl Inner {
         let account = if self.rng.permille(10) { "U-mallory".to_owned() } else { account(&who) };
         let chat = *self.rng.pick(&CHATS);
         let message = format!("m{:x}", self.rng.next());
-        Inbound { chat, account, channel: CHANNEL.into(), message, input, evidence: None }
+        // One platform signs what it delivers.
+        let evidence = (chat == Chat::Discord).then(|| Evidence {
+            timestamp: self.wall().timestamp().to_string(),
+            signature: "5e11".repeat(32),
+            body: format!("{{\"id\":\"{message}\"}}"),
+        });
+        Inbound { chat, account, channel: CHANNEL.into(), message, input, evidence }
     }
 
     fn anybody(&mut self) -> String {

@@ -15,7 +15,7 @@ use crate::support::{
 };
 
 /// Waits until none of the connections there were is there any more, and two others are.
-async fn rebuilt(slack: &Standin, order: impl Fn() -> Order) {
+pub async fn rebuilt(slack: &Standin, order: impl Fn() -> Order) {
     let ids = |slack: &Standin| slack.inner.state().sockets.iter().map(|socket| socket.id).collect::<Vec<_>>();
     let before = ids(slack);
     slack.order(order);

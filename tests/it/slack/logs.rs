@@ -1,6 +1,7 @@
 //! What a run writes into its log at the most verbose level: nothing that is a secret, and nothing that people said.
 
 use super::{
+    faults::rebuilt,
     service::{ANA, BEN, CHANNEL, Service, config, standin},
     standin::{APP_TOKEN, BOT_TOKEN, Fault, Order, SIGNING_SECRET, people::words},
 };
@@ -30,9 +31,8 @@ async fn the_most_verbose_log_has_no_token_no_address_no_body_and_no_credential(
         let window = slack.window(ANA, "the credential", |view| view["title"]["text"] == "Your credential").await;
         let text = words(&window.json["blocks"]);
         let token = text.split(['=', '\'', '"', '\n', ' ']).find(|word| word.starts_with("ey")).unwrap().to_owned();
-        slack.order(|| Order::Cut);
         if mode == "socket" {
-            slack.connected(2).await;
+            rebuilt(&slack, || Order::Cut).await;
         }
         slack.says(ANA, CHANNEL, "mine").await;
         let log = service.stop();
