@@ -40,7 +40,8 @@ impl Waiting {
         }
     }
 
-    fn question<'a>(&'a self, question: &Question<'a>) -> Question<'a> {
+    #[expect(clippy::needless_pass_by_value, reason = "it is made for this, and what is left of it goes on")]
+    fn question<'a>(&'a self, question: Question<'a>) -> Question<'a> {
         Question {
             right: self.right,
             resource: &self.resource,
@@ -49,7 +50,7 @@ impl Waiting {
             reason: &self.reason,
             approvals: self.approvals,
             escalated: self.escalated,
-            ..question.clone()
+            ..question
         }
     }
 }
@@ -97,7 +98,7 @@ impl Handle {
             let minute = Span::from_secs(60).ok()?;
             let may = |waiting: &Waiting| {
                 rules.might(waiting.right, &actor.name, &waiting.resource)
-                    && rules.allows(&waiting.question(&Question::of(&actor, waiting.right, "", minute, now)))
+                    && rules.allows(&waiting.question(Question::of(&actor, waiting.right, "", minute, now)))
             };
             Some(waiting.into_iter().filter(may).map(|waiting| waiting.card).take(SHOWN_MAX).collect())
         });
