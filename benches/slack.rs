@@ -29,9 +29,9 @@ const BINARY: &str = env!("CARGO_BIN_EXE_countersign");
 const PER_SECOND: u32 = 50;
 const SECS_DEFAULT: u32 = 60;
 const ACK_MAX: Duration = Duration::from_millis(100);
-/// Everybody asks for every resource once: more than enough for a minute.
-const PEOPLE: u32 = 60;
-const RESOURCES: u32 = 60;
+/// Nobody asks for a resource twice, and nobody has more than twenty requests waiting, which is all they may.
+const PEOPLE: u32 = 160;
+const RESOURCES: u32 = 20;
 const CHANNEL: &str = "C0123456789";
 
 fn user(n: u32) -> String {

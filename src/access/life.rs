@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 
 use super::{
-    Call, Decision, Drift, Event, Happening, Personal, Phase, Posted, Request, Span, Standing, Stored, SubjectId,
-    state::Review,
+    Call, Decision, Drift, Event, Happening, Personal, Phase, Posted, Request, RequestId, Span, Standing, Stored,
+    SubjectId, state::Review,
 };
 
 impl Request {
@@ -107,6 +107,7 @@ impl Request {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "one match over every event")]
     pub(super) fn step(&mut self, stored: &Stored) {
         let Stored { seq, time, event, .. } = stored;
         let telling = match event {
@@ -145,12 +146,7 @@ impl Request {
                 *attempt == 1
             }
             Event::GrantIssued { not_after, .. } => self.enter(Phase::Live { not_after: *not_after }),
-            Event::GrantExtended { base, .. } if *base == self.id && !matches!(self.phase, Phase::Live { .. }) => false,
-            Event::GrantExtended { base, not_after, .. } if *base == self.id => {
-                self.not_after = Some(*not_after);
-                self.enter(Phase::Live { not_after: *not_after })
-            }
-            Event::GrantExtended { .. } => self.enter(Phase::Extended),
+            Event::GrantExtended { base, not_after, .. } => self.extended(*base, *not_after),
             Event::GrantDeferred { attempt, retry_at, .. } => {
                 self.phase = Phase::Deferred { attempt: *attempt, retry_at: *retry_at };
                 *attempt == 1
@@ -216,6 +212,19 @@ impl Request {
         if self.phase == Phase::Pending {
             self.phase = Phase::Approved { due: self.manner.starts_at.map_or(now, |start| start.max(now)) };
         }
+    }
+
+    /// An access was given more time, this one or the one that this was asked for.
+    fn extended(&mut self, base: RequestId, not_after: DateTime<Utc>) -> bool {
+        if base != self.id {
+            return self.enter(Phase::Extended);
+        }
+        let live = self.is_live();
+        if live {
+            self.not_after = Some(not_after);
+            self.enter(Phase::Live { not_after });
+        }
+        live
     }
 
     /// Its target was not as it should be; true, because that is worth telling.

@@ -305,10 +305,10 @@ pub fn log(found: Vec<LogLine>, from: u64, whole: bool) -> Reply {
             Span::Text(format!(" {said}")),
         ]);
     }
-    let whose = if whole { "" } else { " You see what you wrote and what is about your requests." };
+    let limits = if whole { "" } else { " You see what you wrote and what is about your requests." };
     let back = if from == 0 { "its beginning".to_owned() } else { format!("entry {from}") };
     lines.push(marked(&format!(
-        "Looked at from the newest entry back to {back}.{whose} `countersign log` on the machine itself has it all."
+        "Looked at from the newest entry back to {back}.{limits} `countersign log` on the machine itself has it all."
     )));
     reply(Tone::Info, lines)
 }

@@ -40,6 +40,7 @@ impl Waiting {
         }
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "it is made for this, and what is left of it goes on")]
     fn question<'a>(&'a self, question: Question<'a>) -> Question<'a> {
         Question {
             right: self.right,

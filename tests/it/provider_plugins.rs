@@ -322,7 +322,7 @@ fn the_list_says_of_each_what_it_can_do() {
     staging-host (ssh)
       the target itself refuses when the time is up; sessions are cut when the time is up, not earlier
 
-    kinds of providers: exec, postgres, ssh, token, webhook
+    kinds of providers: exec, mysql, postgres, redis, ssh, token, webhook
     ");
     let (_, said, _) = countersign(&["providers", "--config", config, "--json"]);
     let all: Value = serde_json::from_str(&said).unwrap();
@@ -344,12 +344,11 @@ fn the_sample_shows_plugins_as_check_wants_them() {
         fs::copy(sample.join(file), dir.path().join(file)).unwrap();
     }
     let text = fs::read_to_string(sample.join("resources.toml")).unwrap();
-    let (_, hidden) = text.split_once("#\n# [[resource]]\n").unwrap();
-    let hidden = format!("# [[resource]]\n{hidden}")
-        .lines()
-        .map(|line| line.trim_start_matches(['#', ' ']))
-        .collect::<Vec<_>>()
-        .join("\n");
+    let lines: Vec<&str> = text.lines().collect();
+    let name = lines.iter().position(|line| line.contains("\"prod-sudo\"")).unwrap();
+    let key = lines.iter().position(|line| line.contains("DOORS_KEY")).unwrap();
+    let hidden: Vec<&str> = lines[name - 1..=key].iter().map(|line| line.trim_start_matches(['#', ' '])).collect();
+    let hidden = hidden.join("\n");
     let place = dir.path().to_string_lossy();
     let check = |text: &str, more: &[&str]| {
         fs::write(dir.path().join("resources.toml"), text).unwrap();

@@ -43,12 +43,15 @@ pub struct Setting {
     /// More tables of `countersign.toml`.
     pub tables: String,
     pub people: String,
+    /// More of the environment.
+    pub env: Vec<(&'static str, &'static str)>,
 }
 
 impl Setting {
     pub fn new(mode: &'static str) -> Self {
         let log = "warn,countersign=info";
-        Self { mode, token: TOKEN.into(), log, discord: String::new(), tables: String::new(), people: String::new() }
+        let (discord, tables, people) = (String::new(), String::new(), String::new());
+        Self { mode, token: TOKEN.into(), log, discord, tables, people, env: Vec::new() }
     }
 }
 
@@ -114,6 +117,7 @@ impl Bot {
             .env("RUST_LOG", setting.log)
             .env("DISCORD_BOT_TOKEN", &setting.token)
             .env("NO_COLOR", "1")
+            .envs(setting.env.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -231,15 +235,15 @@ api_url        = "{url}"
 [[person]]
 name    = "ana"
 discord = "{ANA}"
-slack   = "T0123456789/U0000000001"
+slack   = "U0000000001"
 [[person]]
 name    = "ben"
 discord = "{BEN}"
-slack   = "T0123456789/U0000000002"
+slack   = "U0000000002"
 [[person]]
 name    = "cleo"
 discord = "{CLEO}"
-slack   = "T0123456789/U0000000003"
+slack   = "U0000000003"
 [[person]]
 name    = "eve"
 discord = "{EVE}"

@@ -112,6 +112,7 @@ impl People {
     }
 
     /// An interaction as Discord writes it.
+    #[expect(clippy::needless_pass_by_value, reason = "it is written where it is said")]
     pub fn interaction(&self, user: &str, kind: u64, data: Value) -> Value {
         let id = self.standin.id();
         let roles = self.standin.world().members.get(user).cloned().unwrap_or_default();
