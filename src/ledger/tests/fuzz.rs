@@ -17,7 +17,7 @@ const TARGETS: [(&str, Again, bool); 6] = [
 ];
 
 /// Mutations of each file of the corpus.
-const MUTATIONS: usize = 3_000;
+const MUTATIONS: usize = 500;
 
 fn corpus(target: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(target)
