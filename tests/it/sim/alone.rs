@@ -207,7 +207,6 @@ fn who_waits_for_a_key_when_the_service_stops_is_not_told_that_nothing_was_done(
         text: None,
     };
     let inbound = Inbound {
-        evidence: None,
         chat: Chat::Slack,
         account: account("ana"),
         channel: CHANNEL.into(),
