@@ -109,6 +109,8 @@ impl Server {
         let mut arguments: Vec<String> = QUICK.iter().map(ToString::to_string).collect();
         arguments.extend([
             format!("--datadir={}", at("data")),
+            // One that starts deletes the temporary tables of all others that share a folder for them.
+            format!("--tmpdir={}", self.dir.path().display()),
             format!("--socket={}", at("socket")),
             format!("--pid-file={}", at("pid")),
             format!("--log-error={}", at("log")),
