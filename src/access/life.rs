@@ -107,7 +107,6 @@ impl Request {
         }
     }
 
-    #[expect(clippy::too_many_lines, reason = "one match over every event")]
     pub(super) fn step(&mut self, stored: &Stored) {
         let Stored { seq, time, event, .. } = stored;
         let telling = match event {

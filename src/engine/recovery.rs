@@ -38,7 +38,15 @@ pub fn open(setup: &Setup) -> Result<(Arc<dyn Log>, State), Fatal> {
         (from, state) = (size, resumed);
     }
     for entry in ledger.entries(from, ledger.size())? {
-        state.evolve(&codec::stored(entry?)?);
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                // What is before the snapshot was not checked yet: the whole check says what is wrong with it.
+                ledger.check_history()?;
+                return Err(error.into());
+            }
+        };
+        state.evolve(&codec::stored(entry)?);
     }
     Ok((ledger, state))
 }

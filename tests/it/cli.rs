@@ -112,9 +112,9 @@ fn five_mistakes_are_five_reports_with_file_and_line() {
     let (code, said, errors) = with_config("check", dir.path());
     is!(format!("{code}\n{said}{errors}"), @r#"
     1
-    countersign.toml:39:1: unknown key `lapse_afer`
+    countersign.toml:42:1: unknown key `lapse_afer`
         |
-     39 | lapse_afer = "8h"
+     42 | lapse_afer = "8h"
         | ^
       hint: did you mean `lapse_after`?
 

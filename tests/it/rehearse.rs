@@ -147,7 +147,7 @@ expect grant $fix ended
                   | Reason: fixing INC-42
                   | Will be done: sign an SSH certificate to log in as deploy
                   | Will be done: it expires when the time is up; sessions are cut then
-                  | 2026-01-05 09:00:00 UTC asked by @requester
+                  | 2026-01-05 09:00:00 UTC asked by @requester in Slack
                   | 2026-01-05 09:00:00 UTC approved by @second: go ahead
                   | 2026-01-05 09:00:00 UTC the provider was told to open it
                   | 2026-01-05 09:00:00 UTC opened, until 2026-01-05 09:30:00 UTC

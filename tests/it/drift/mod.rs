@@ -291,9 +291,9 @@ async fn what_grants_share_is_ordered_until_the_last_of_them_ends() {
     let kept: Vec<_> = scene
         .log
         .iter()
-        .filter_map(|stored| match &stored.event {
-            Event::GrantEnded { request, kept_for, .. } => Some((*request, *kept_for)),
-            _ => None,
+        .filter_map(|stored| {
+            let Event::GrantEnded { request, kept_for, .. } = &stored.event else { return None };
+            Some((*request, *kept_for))
         })
         .collect();
     assert_eq!(kept, [(short, Some(long))], "nobody was called, and the ledger says why");

@@ -207,12 +207,12 @@ fn who_waits_for_a_key_when_the_service_stops_is_not_told_that_nothing_was_done(
         text: None,
     };
     let inbound = Inbound {
-        evidence: None,
         chat: Chat::Slack,
         account: account("ana"),
         channel: CHANNEL.into(),
         message: "show".into(),
         input: press,
+        evidence: None,
     };
     let key = life.world.lock().sends(&inbound);
     life.process.as_ref().unwrap().submit(inbound, key);

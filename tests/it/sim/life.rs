@@ -191,7 +191,7 @@ impl Life {
     fn looks_at_home(&mut self) {
         let Some(process) = &self.process else { return };
         let mut world = self.world.lock();
-        let (chat, who) = (*world.rng.pick(&CHATS), account(*world.rng.pick(&PEOPLE)));
+        let (chat, who) = (*world.rng.pick(&CHATS), account(world.rng.pick::<&'static str>(&PEOPLE)));
         let request = world.some_request();
         drop(world);
         process.look(chat, who, request);
