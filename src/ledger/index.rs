@@ -20,7 +20,8 @@ use std::{
     os::unix::fs::FileExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, mpsc},
+    time::Duration,
 };
 
 use super::{
@@ -39,6 +40,12 @@ const MARK_EVERY_BYTES: u32 = 8_192;
 
 /// ...but no more than so many a frame: large values go to files of their own in sled, which are never synced.
 const MARKS_MAX: u32 = 512;
+
+/// What sled says when it finds its lock taken: it has no kind of error for that.
+const LOCK_HELD: &str = "could not acquire lock";
+
+/// How long a lock of sled's is waited for: somebody may still be reading from an index that was closed.
+const LOCK_MAX: Duration = Duration::from_secs(5);
 
 /// How many segments are held open.
 const OPEN_MAX_SEGMENTS: usize = 64;
@@ -248,7 +255,10 @@ impl Index {
             }
         }
         let config = sled::Config::new().path(path).cache_capacity(CACHE_BYTES);
-        let db = guarded(|| config.open())?;
+        let db = guarded(|| config.open()).or_else(|error| {
+            let held = error.0.contains(LOCK_HELD) && let_go(path);
+            if held { guarded(|| config.open()) } else { Err(error) }
+        })?;
         match guarded(|| db.get(b"v"))? {
             Some(version) if *version == [VERSION] => {}
             None if guarded(|| db.iter().next().transpose())?.is_none() => insert(&db, b"v", &[VERSION])?,
@@ -333,6 +343,20 @@ impl Index {
 
 fn number(bytes: &[u8]) -> Result<u64, IndexError> {
     bytes.try_into().map(u64::from_be_bytes).map_err(|_| torn("a key"))
+}
+
+/// Waits until sled's lock is free: its threads keep it a little longer than the database that they work for.
+/// The folder's own lock is ours, so nobody else has it; without this wait a sound index would be taken for a damaged one.
+fn let_go(path: &Path) -> bool {
+    let Ok(file) = File::open(path.join("db")) else { return false };
+    let (free, freed) = mpsc::channel();
+    std::thread::spawn(move || {
+        let locked = file.lock();
+        drop(file);
+        // Who has stopped waiting builds the index again.
+        let _ = free.send(locked);
+    });
+    freed.recv_timeout(LOCK_MAX).is_ok_and(|locked| locked.is_ok())
 }
 
 /// Runs a call into sled; a panic of its is one more way to be damaged.

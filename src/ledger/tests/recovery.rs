@@ -48,6 +48,19 @@ async fn sled_missing_or_damaged_is_built_again() {
     assert!(!dir.path().join("sled.damaged").exists());
 }
 
+/// Sled lets go of its lock some time after it was dropped: an index that is merely still held is not a damaged one.
+#[tokio::test]
+async fn opening_again_at_once_keeps_the_index() {
+    let (dir, _) = closed().await;
+    let marker = dir.path().join("sled/marker");
+    std::fs::write(&marker, b"").unwrap();
+    for n in 0..100 {
+        let ledger = Ledger::open(dir.path(), options(n)).unwrap();
+        assert!(marker.exists(), "the index was built again at opening {n}");
+        ledger.append_next(start() + TimeDelta::hours(1), vec![draft(n)]).await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn sled_behind_is_brought_up_to_date() {
     let (dir, _) = closed().await;
