@@ -179,6 +179,21 @@ impl Demo {
         self.tries_to_press(who, button, request, &nonce()).await.unwrap()
     }
 
+    /// What one person's open page is told, from now on. `Err` if the process died over it.
+    pub async fn changes(&self, who: &str) -> reqwest::Result<Changes> {
+        // It stays open for as long as the process lives.
+        let http = reqwest::Client::builder().build().unwrap();
+        Ok(Changes(http.get(format!("{}/as/{who}/events", self.url)).send().await?))
+    }
+
+    /// Waits until one person's page has this in it.
+    pub async fn until_shown(&self, who: &str, view: &str, text: &str) {
+        let mut changes = self.changes(who).await.unwrap();
+        while !self.get(&format!("/as/{who}/{view}")).await.contains(text) {
+            changes.next().await.unwrap_or_else(|| panic!("{view} never shows {text}"));
+        }
+    }
+
     async fn post(&self, who: &str, what: &str, form: &[(&str, &str)]) -> reqwest::Result<Answer> {
         Ok(answer(&self.post_page(who, what, form).await?))
     }
@@ -237,6 +252,16 @@ impl Drop for Demo {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// The word that something has changed, each time it has.
+pub struct Changes(reqwest::Response);
+
+impl Changes {
+    /// Waits for the next; `None` if the process died.
+    pub async fn next(&mut self) -> Option<()> {
+        self.0.chunk().await.ok().flatten().map(drop)
     }
 }
 
@@ -331,6 +356,11 @@ pub fn opened(ledger: &Path) -> Vec<Entry> {
     let read = history::entries(ledger, Event::knows, |entry| entries.push(entry));
     read.unwrap_or_else(|e| panic!("{e}"));
     entries
+}
+
+/// What a page shows of a text with words in backticks.
+pub fn unmarked(text: &str) -> String {
+    text.replace('`', "")
 }
 
 /// Markup to text: tags out, entities back.

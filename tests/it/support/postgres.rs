@@ -10,6 +10,7 @@ use std::{
     os::unix::process::CommandExt,
     path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
+    sync::mpsc,
 };
 
 use tempfile::TempDir;
@@ -116,9 +117,19 @@ pub fn psql(url: &str, sql: &str) -> Result<String, String> {
     }
 }
 
+/// The client's process; it is killed when this is dropped.
+struct Client(Child);
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// A `psql` that stays.
 pub struct Live {
-    child: Child,
+    client: Client,
     output: BufReader<ChildStdout>,
 }
 
@@ -139,32 +150,60 @@ impl Live {
             .spawn()
             .unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
-        let mut live = Self { child, output };
+        let mut live = Self { client: Client(child), output };
         (live.ask("SELECT 'ready'") == "ready").then_some(live)
     }
 
     /// One line of an answer; empty if the session has ended.
     pub fn ask(&mut self, sql: &str) -> String {
-        let _ = self.child.stdin.as_mut().unwrap().write_all(format!("{sql};\n").as_bytes());
+        let _ = self.client.0.stdin.as_mut().unwrap().write_all(format!("{sql};\n").as_bytes());
         let mut line = String::new();
         self.output.read_line(&mut line).unwrap();
         line.trim().to_owned()
     }
 
+    /// Leaves it to itself, at work for ever, and says so when it has ended.
+    pub fn watched(mut self, ended: impl FnOnce() + Send + 'static) -> Watched {
+        let backend = self.ask("SELECT pg_backend_pid()");
+        let _ = self.client.0.stdin.as_mut().unwrap().write_all(b"SELECT pg_sleep(86400);\n");
+        let (tell, over) = mpsc::channel::<()>();
+        let Self { client, mut output } = self;
+        std::thread::spawn(move || {
+            // It has nothing more to say: it is read to its end.
+            let _ = output.read_to_end(&mut Vec::new());
+            ended();
+            drop(tell);
+        });
+        Watched { backend, over, _client: client }
+    }
+
     /// What it said when it ended.
     pub fn last_words(mut self) -> String {
-        let _ = self.child.stdin.as_mut().unwrap().write_all(b"SELECT 'still here';\n");
-        self.child.wait().unwrap();
+        let _ = self.client.0.stdin.as_mut().unwrap().write_all(b"SELECT 'still here';\n");
+        self.client.0.wait().unwrap();
         let mut words = String::new();
-        self.child.stderr.as_mut().unwrap().read_to_string(&mut words).unwrap();
+        self.client.0.stderr.as_mut().unwrap().read_to_string(&mut words).unwrap();
         words
     }
 }
 
-impl Drop for Live {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+/// A `psql` that is at work until its session is ended.
+pub struct Watched {
+    /// The server's process for it.
+    pub backend: String,
+    over: mpsc::Receiver<()>,
+    _client: Client,
+}
+
+impl Watched {
+    /// Whether its session has ended.
+    pub fn is_over(&self) -> bool {
+        matches!(self.over.try_recv(), Err(mpsc::TryRecvError::Disconnected))
+    }
+
+    /// Waits for its session to end.
+    pub fn wait(&self) {
+        let _ = self.over.recv();
     }
 }
 
