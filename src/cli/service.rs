@@ -168,6 +168,7 @@ fn schedule(config: &Config) -> Option<Schedule> {
 pub struct Running {
     chats: Chats,
     live: Live,
+    page: Arc<playground::Playground>,
     shelf: Shelf,
     dir: PathBuf,
     data: PathBuf,
@@ -197,7 +198,8 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let live = Live::new(config.clone());
     let shelf = Shelf::of(&surroundings.data);
     let doors = doors(&live, &surroundings, &clock);
-    let page = Arc::new(page(config, &clock));
+    let page_clock = Arc::clone(&clock);
+    let page = Arc::new(playground::Playground::new(cast(config), Arc::new(move || page_clock.now())));
     let chats = Chats::new(&live, &surroundings.env, &clock)?;
     let mut adapters = chats.adapters();
     if on_page {
@@ -237,11 +239,12 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
             }
         });
     }
+    let ending = Arc::clone(&page);
     let server = tokio::spawn(async move {
         let over = async move {
             // A sender that is gone is as good as a word to stop.
             let _ = told.wait_for(|stop| *stop).await;
-            page.hang_up();
+            ending.hang_up();
         };
         axum::serve(listener, router).with_graceful_shutdown(over).await
     });
@@ -249,7 +252,7 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     let status = Status::mine();
     status.write(&surroundings.data)?;
     let Surroundings { config: dir, data, env, .. } = surroundings;
-    Ok(Running { chats, live, shelf, dir, data, env, clock, status, engine, address, stopper, server })
+    Ok(Running { chats, live, page, shelf, dir, data, env, clock, status, engine, address, stopper, server })
 }
 
 /// Has the sources of groups asked again before their answers are too old: what the clock brings about, such as an access
@@ -309,7 +312,8 @@ fn is_loopback(ip: IpAddr) -> bool {
     ip.is_loopback()
 }
 
-fn page(config: &Config, clock: &Arc<dyn Clock>) -> playground::Playground {
+/// Who is on the playground's page, and where.
+fn cast(config: &Config) -> playground::Cast {
     let people = config.people.values().map(|person| {
         let groups: Vec<&str> = config
             .groups
@@ -332,8 +336,7 @@ fn page(config: &Config, clock: &Arc<dyn Clock>) -> playground::Playground {
             examples.push(format!("{name} 10m fixing INC-42"));
         }
     }
-    let clock = Arc::clone(clock);
-    playground::Playground::new(people.collect(), channels, examples, Arc::new(move || clock.now()))
+    playground::Cast::new(people.collect(), channels, examples)
 }
 
 fn documents(live: Live, doors: Arc<Doors>) -> web::Documents {
@@ -419,6 +422,7 @@ impl Running {
         })?;
         book.rules.refresh(self.clock.now()).await;
         let entry = self.engine.load(book).await?;
+        self.page.recast(cast(&config));
         self.live.put(config);
         Ok(entry)
     }

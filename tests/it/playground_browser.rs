@@ -3,6 +3,7 @@
 use countersign::chat::{
     card::{Button, Status},
     plain,
+    playground::{Cast, Persona},
 };
 
 use crate::{
@@ -109,6 +110,37 @@ async fn news_take_nothing_out_of_the_readers_hands() {
     ben.until(STAYED).await;
     assert_eq!(ben.complaints().await, [] as [&str; 0]);
     ben.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_open_page_shows_who_comes_and_who_goes() {
+    let (served, driver) = (Served::start().await, Driver::start().await);
+    let (ana, ben) = (driver.open(Look::DESK).await, driver.open(Look::DESK).await);
+    enter(&served, &ana, "/as/ana/").await;
+    enter(&served, &ben, "/as/ben/").await;
+    ana.types("#line", "prod-db 30m half a sen").await;
+    let persona = |name: &str, title: &str| Persona { name: name.to_owned(), title: title.to_owned() };
+    let people = vec![persona("ana", "Engineer, moved to platform"), persona("finn", "New here")];
+    served.page.recast(Cast::new(
+        people,
+        vec!["approvals".to_owned(), "hosts".to_owned()],
+        vec!["hosts 5m".to_owned()],
+    ));
+    ana.find("#others a[href='/as/finn/']").await;
+    ana.find("#nav a[href='/as/ana/c/hosts']").await;
+    ana.find("#tries a[data-draft='hosts 5m']").await;
+    assert!(ana.text("#me").await.contains("moved to platform"));
+    ana.until("!document.querySelector('#others a[href=\"/as/ben/\"], #nav a[href=\"/as/ana/c/platform\"]')").await;
+    assert_eq!(ana.script("return document.getElementById('line').value").await, "prod-db 30m half a sen");
+    ana.until(STAYED).await;
+    assert_eq!(ana.complaints().await, [] as [&str; 0]);
+    // Whoever is not in the config any more is told so, and can be somebody else.
+    ben.until("document.body.textContent.includes('There is no `ben` to be.')").await;
+    ben.click("a[href='/']").await;
+    ben.find("#people a[data-person=finn]").await;
+    for window in [ana, ben] {
+        window.close().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

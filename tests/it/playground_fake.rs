@@ -14,7 +14,7 @@ use countersign::{
         Adapter as _, Inbound, Input, LedgerLine, LedgerView, Notice, Offer, Overview, Reply, Service, Tone,
         card::{Button, Card, Field, Line, Span, Status, Step},
         plain,
-        playground::{Clock, Persona, Playground},
+        playground::{Cast, Clock, Persona, Playground},
     },
 };
 use secrecy::SecretString;
@@ -70,7 +70,7 @@ pub fn playground() -> (Arc<Playground>, Arc<Fake>) {
     let examples = ["prod-db 30m fixing INC-42", "build-host 15m log rotation", "mine", "help"];
     let clock: Clock = Arc::new(now);
     let channels = vec!["approvals".to_owned(), "platform".to_owned()];
-    let page = Arc::new(Playground::new(people, channels, examples.map(str::to_owned).to_vec(), clock));
+    let page = Arc::new(Playground::new(Cast::new(people, channels, examples.map(str::to_owned).to_vec()), clock));
     let fake = Arc::new(Fake::default());
     assert!(fake.page.set(Arc::clone(&page)).is_ok());
     (page, fake)

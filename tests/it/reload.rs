@@ -56,6 +56,47 @@ async fn what_waits_is_decided_by_the_rules_that_hold_at_the_click() {
     assert_verifies(&ledger);
 }
 
+/// The page is the chat of whoever is in the config, by the command as by the signal.
+#[tokio::test]
+async fn the_playgrounds_people_and_channels_follow() {
+    let dir = demo::folder();
+    let demo = Demo::start(dir.path());
+    let nobody = "There is no `finn` to be.";
+    assert!(demo.get("/as/finn/").await.contains(nobody));
+    edit(dir.path(), "people.toml", "[[group]]", "[[person]]\nname = \"finn\"\n\n[[group]]");
+    edit(dir.path(), "people.toml", "\"cleo\", \"dora\"]", "\"cleo\", \"dora\", \"finn\"]");
+    edit(
+        dir.path(),
+        "resources.toml",
+        "approvers    = [\"group:sre\"]",
+        "approvers    = [\"group:sre\"]\nchannel = \"hosts\"",
+    );
+    let (code, _, errors) = reload(dir.path());
+    assert_eq!(code, 0, "{errors}");
+    // finn can be chosen, and is shown with the groups that finn is in.
+    assert!(demo.get("/").await.contains("<strong>finn</strong><small>in engineering</small>"));
+    assert!(demo.get("/as/ana/").await.contains("finn<small>in engineering</small>"));
+    // finn's click is finn's, and the card goes where the config says by now.
+    let asked = demo.says("finn", "prod-host 5m fixing INC-42").await;
+    assert_eq!(asked.tone, "done", "{asked:?}");
+    let id = demo.newest_request();
+    demo.until_shown("ana", "c/hosts", &format!("id=\"card-{id}\"")).await;
+
+    // They leave: nobody can be them, and what they asked for still has its card.
+    edit(dir.path(), "people.toml", "[[person]]\nname = \"finn\"\n\n", "");
+    edit(dir.path(), "people.toml", ", \"finn\"]", "]");
+    edit(dir.path(), "resources.toml", "channel = \"hosts\"", "");
+    demo::signal(demo.pid(), Signal::HUP);
+    until("the service says so, twice by now", || demo.logged().matches("the config was loaded anew").count() == 2);
+    assert!(demo.get("/as/finn/").await.contains(nobody) && !demo.get("/").await.contains("finn"));
+    assert_eq!(demo.presses("cleo", "deny", id).await.tone, "refused", "a reason is asked for");
+    assert_eq!(demo.says("cleo", &format!("deny {id} finn has left")).await.tone, "done");
+    demo.until_shown("ana", "c/hosts", "finn has left").await;
+    let ledger = demo.ledger();
+    demo.stop();
+    assert_verifies(&ledger);
+}
+
 #[tokio::test]
 async fn a_config_with_a_mistake_changes_nothing() {
     let dir = demo::folder();

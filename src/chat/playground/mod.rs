@@ -7,13 +7,14 @@
 //! are checked here.
 
 mod assets;
+mod cast;
 mod guard;
 mod page;
 mod routes;
 mod store;
 mod view;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -23,6 +24,7 @@ use super::{Adapter, Bulletin, ChatError, Notice, card::Card, grammar::after_the
 use crate::access::{Chat, Standing};
 use store::Messages;
 
+pub use cast::{Cast, Persona};
 pub use routes::{BODY_BYTES_MOST, router};
 pub use store::{CARDS_MOST, NOTICES_PER_PERSON_MOST};
 
@@ -30,26 +32,13 @@ pub use store::{CARDS_MOST, NOTICES_PER_PERSON_MOST};
 pub const STREAMS_MOST: usize = 64;
 /// Ledger entries on the page.
 pub const LEDGER_ROWS_MOST: usize = 60;
-/// Where cards go if no channel was named.
-const CHANNEL_DEFAULT: &str = "approvals";
 
 /// Tells the time; the edge hands in its clock.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
-/// Somebody to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Persona {
-    /// The principal's name, which is the account here.
-    pub name: String,
-    /// Who that is, in a line: "Database on-call, in dba".
-    pub title: String,
-}
-
 /// The chat: its people, its channels and the messages in them.
 pub struct Playground {
-    people: Vec<Persona>,
-    channels: Vec<String>,
-    examples: Vec<String>,
+    cast: RwLock<Arc<Cast>>,
     clock: Clock,
     messages: Mutex<Messages>,
     ticks: watch::Sender<Tick>,
@@ -65,24 +54,27 @@ struct Tick {
 }
 
 impl Playground {
-    /// A chat with these people and channels (without `#`; none is `approvals`). `examples` are lines to try after
-    /// `/access`: the first is the placeholder, all are offered below the input.
+    /// A chat with these people and channels.
     #[must_use]
-    pub fn new(people: Vec<Persona>, channels: Vec<String>, examples: Vec<String>, clock: Clock) -> Self {
-        let mut channels: Vec<_> = channels.into_iter().map(|name| name.trim_start_matches('#').to_owned()).collect();
-        if channels.is_empty() {
-            channels.push(CHANNEL_DEFAULT.to_owned());
-        }
+    pub fn new(cast: Cast, clock: Clock) -> Self {
         Self {
-            people,
-            channels,
-            examples: examples.into_iter().map(|line| after_the_slash(&line).to_owned()).collect(),
+            cast: RwLock::new(Arc::new(cast)),
             clock,
             messages: Mutex::default(),
             ticks: watch::Sender::new(Tick { version: 0, open: true }),
             streams: Arc::new(Semaphore::new(STREAMS_MOST)),
             run: page::nonce(),
         }
+    }
+
+    /// Other people and channels from now on: the config says so. A channel that has messages stays, so that the cards of
+    /// what is open can still be drawn.
+    pub fn recast(&self, cast: Cast) {
+        let old = self.cast();
+        let used = old.channels.iter().filter(|name| !cast.has_channel(name) && self.messages().any_in(name));
+        let channels = cast.channels.iter().chain(used).cloned().collect();
+        *self.cast.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(Cast { channels, ..cast });
+        self.poke();
     }
 
     /// Tells every open page to look again: something changed that is not a message, for example the ledger grew.
@@ -105,8 +97,12 @@ impl Playground {
         format!("{}-{}", self.run, tick.version)
     }
 
-    fn person(&self, name: &str) -> Option<&Persona> {
-        self.people.iter().find(|person| person.name == name)
+    fn cast(&self) -> Arc<Cast> {
+        Arc::clone(&self.cast.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn person(&self, name: &str) -> Option<Persona> {
+        self.cast().people.iter().find(|person| person.name == name).cloned()
     }
 
     fn messages(&self) -> MutexGuard<'_, Messages> {
@@ -127,7 +123,7 @@ impl Adapter for Playground {
     /// There is one message per request and channel, so `posted` has nothing to add.
     async fn put_card(&self, channel: &str, _posted: Option<&Standing>, card: &Card) -> Result<Standing, ChatError> {
         let channel = channel.trim_start_matches('#');
-        if !self.channels.iter().any(|known| known == channel) {
+        if !self.cast().has_channel(channel) {
             return Err(ChatError(format!("the playground has no channel `{channel}`")));
         }
         let at = card.history.first().map_or_else(|| (self.clock)(), |step| step.at);
@@ -147,9 +143,9 @@ impl Adapter for Playground {
     }
 
     async fn post(&self, channel: Option<&str>, key: &str, bulletin: &Bulletin) -> Result<String, ChatError> {
-        let usual = self.channels.first().map_or(CHANNEL_DEFAULT, String::as_str);
-        let channel = channel.map_or(usual, |channel| channel.trim_start_matches('#'));
-        if !self.channels.iter().any(|known| known == channel) {
+        let cast = self.cast();
+        let channel = channel.map_or(cast.usual_channel(), |channel| channel.trim_start_matches('#'));
+        if !cast.has_channel(channel) {
             return Err(ChatError(format!("the playground has no channel `{channel}`")));
         }
         let id = self.messages().post(channel, key, bulletin, (self.clock)());

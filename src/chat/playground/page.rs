@@ -5,7 +5,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    LEDGER_ROWS_MOST, Persona, Playground,
+    Cast, LEDGER_ROWS_MOST, Persona, Playground,
     assets::{ASSETS, Assets},
     store::{self, PostedBulletin, PostedNotice},
     view::View,
@@ -182,10 +182,11 @@ impl Room {
     pub fn new(playground: &Playground, person: &Persona, view: View, ledger: LedgerView, extras: Extras) -> Self {
         // The version first: what changes while the page is made is then told again.
         let version = playground.version();
+        let cast = playground.cast();
         let mut messages = playground.messages();
         let unread = messages.unread_by(&person.name);
         let (mut items, mut notices) = (Vec::new(), Vec::new());
-        let channel = view.channel(playground);
+        let channel = view.channel(&cast);
         match &view {
             View::Direct => {
                 let posted = messages.notices_for(&person.name);
@@ -215,7 +216,7 @@ impl Room {
             }
         }
         let waiting = |name: &String| messages.waiting_in(name);
-        let tabs = playground.channels.iter().map(|name| Tab {
+        let tabs = cast.channels.iter().map(|name| Tab {
             name: name.clone(),
             current: matches!(&view, View::Channel(shown) if shown == name),
             waiting: waiting(name),
@@ -227,8 +228,8 @@ impl Room {
             assets: &ASSETS,
             version,
             nonce: nonce(),
-            me: face(playground, person),
-            others: playground.people.iter().filter(|other| *other != person).map(|p| face(playground, p)).collect(),
+            me: face(&cast, person),
+            others: cast.people.iter().filter(|other| other.name != person.name).map(|p| face(&cast, p)).collect(),
             tabs,
             unread,
             view,
@@ -239,7 +240,7 @@ impl Room {
             size: ledger.head.lines().nth(1).and_then(|size| size.parse().ok()),
             entries: ledger.entries.into_iter().rev().take(LEDGER_ROWS_MOST).map(entry).collect(),
             head: ledger.head,
-            examples: playground.examples.clone(),
+            examples: cast.examples.clone(),
             extras,
         }
     }
@@ -259,12 +260,13 @@ impl Room {
 impl Landing {
     /// The way in to this chat.
     pub fn new(playground: &Playground) -> Self {
-        let mut words = playground.examples.first().map(String::as_str).unwrap_or_default().split_whitespace();
+        let cast = playground.cast();
+        let mut words = cast.examples.first().map(String::as_str).unwrap_or_default().split_whitespace();
         let sample = match (words.next(), words.next()) {
             (Some(resource), Some(duration)) => format!("{resource} for {duration}"),
             (Some(_) | None, _) => "prod-db for 30m".to_owned(),
         };
-        let people = playground.people.iter().map(|person| face(playground, person)).collect();
+        let people = cast.people.iter().map(|person| face(&cast, person)).collect();
         Self { assets: &ASSETS, people, sample }
     }
 }
@@ -294,12 +296,12 @@ pub fn nonce() -> String {
     hex::encode(rand::random::<[u8; 16]>())
 }
 
-fn face(playground: &Playground, person: &Persona) -> Face {
+fn face(cast: &Cast, person: &Persona) -> Face {
     Face {
         name: person.name.clone(),
         title: person.title.clone(),
         initial: person.name.chars().next().map(|c| c.to_uppercase().to_string()).unwrap_or_default(),
-        hue: playground.people.iter().position(|other| other == person).unwrap_or_default() % HUES,
+        hue: cast.people.iter().position(|other| other == person).unwrap_or_default() % HUES,
     }
 }
 

@@ -125,6 +125,8 @@
 
   async function fetched(url, options) {
     const response = await fetch(url, { cache: "no-store", headers: { Accept: "text/html" }, ...options });
+    // The config has no such person or channel any more: the page that says so leads back.
+    if (response.status === 404) location.reload();
     const next = new DOMParser().parseFromString(await response.text(), "text/html");
     if (!next.getElementById("room")) throw new Error(`not a page of the chat (${response.status})`);
     return next;

@@ -91,7 +91,7 @@ async fn home(State(desk): State<Desk>, Path(person): Path<String>) -> Response 
 }
 
 async fn home_page(State(desk): State<Desk>, Path(person): Path<String>, Query(asked): Query<Asked>) -> Response {
-    desk.page(&person, Some(View::home(&desk.playground)), asked).await
+    desk.page(&person, Some(View::home(&desk.playground.cast())), asked).await
 }
 
 async fn channel_page(
@@ -99,7 +99,7 @@ async fn channel_page(
     Path((person, channel)): Path<(String, String)>,
     Query(asked): Query<Asked>,
 ) -> Response {
-    desk.page(&person, View::from_path(&format!("c/{channel}"), &desk.playground), asked).await
+    desk.page(&person, View::from_path(&format!("c/{channel}"), &desk.playground.cast()), asked).await
 }
 
 async fn direct_page(State(desk): State<Desk>, Path(person): Path<String>, Query(asked): Query<Asked>) -> Response {
@@ -123,14 +123,14 @@ async fn access(State(desk): State<Desk>, Path(person): Path<String>, request: R
     let Some(person) = desk.playground.person(&person) else { return nobody(&person) };
     let typed: Typed = match read(request).await {
         Ok(typed) => typed,
-        Err(problem) => return desk.unread(person, problem).await,
+        Err(problem) => return desk.unread(&person, problem).await,
     };
     let input = Input::Line(after_the_slash(&typed.line).to_owned());
-    let Some(reply) = desk.submit(person, &typed.view, typed.message, input).await else {
-        return desk.unread(person, Unread::NotOurs).await;
+    let Some(reply) = desk.submit(&person, &typed.view, typed.message, input).await else {
+        return desk.unread(&person, Unread::NotOurs).await;
     };
     let kept = Kept { line: if reply.keep_input { typed.line } else { String::new() }, form: None };
-    desk.answer(StatusCode::OK, person, &typed.view, reply, kept).await
+    desk.answer(StatusCode::OK, &person, &typed.view, reply, kept).await
 }
 
 /// A button of a card or a direct message, or the form behind it.
@@ -149,20 +149,20 @@ async fn press(State(desk): State<Desk>, Path(person): Path<String>, request: Re
     let Some(person) = desk.playground.person(&person) else { return nobody(&person) };
     let pressed: Pressed = match read(request).await {
         Ok(pressed) => pressed,
-        Err(problem) => return desk.unread(person, problem).await,
+        Err(problem) => return desk.unread(&person, problem).await,
     };
     let Some(button) = Button::from_word(&pressed.button) else {
-        return desk.unread(person, Unread::NotOurs).await;
+        return desk.unread(&person, Unread::NotOurs).await;
     };
     let request = RequestId(pressed.request);
     let text = pressed.text.trim();
     let text = (!text.is_empty()).then(|| text.to_owned());
     let input = Input::Press { request, button, text };
-    let Some(reply) = desk.submit(person, &pressed.view, pressed.message, input).await else {
-        return desk.unread(person, Unread::NotOurs).await;
+    let Some(reply) = desk.submit(&person, &pressed.view, pressed.message, input).await else {
+        return desk.unread(&person, Unread::NotOurs).await;
     };
     let kept = Kept { line: String::new(), form: reply.keep_input.then_some((request, button, pressed.text)) };
-    desk.answer(StatusCode::OK, person, &pressed.view, reply, kept).await
+    desk.answer(StatusCode::OK, &person, &pressed.view, reply, kept).await
 }
 
 /// The button that checks the whole ledger.
@@ -176,12 +176,12 @@ async fn verify(State(desk): State<Desk>, Path(person): Path<String>, request: R
     let Some(person) = desk.playground.person(&person) else { return nobody(&person) };
     let checked: Checked = match read(request).await {
         Ok(checked) => checked,
-        Err(problem) => return desk.unread(person, problem).await,
+        Err(problem) => return desk.unread(&person, problem).await,
     };
     let (ok, lines) = desk.service.verify().await;
     desk.playground.poke();
     let extras = Extras { verified: Some(Verified { ok, lines }), ..Extras::default() };
-    desk.room(StatusCode::OK, person, desk.view(&checked.view), extras).await
+    desk.room(StatusCode::OK, &person, desk.view(&checked.view), extras).await
 }
 
 /// Tells a page when to look again, and nothing else: a version, never what changed.
@@ -238,7 +238,8 @@ async fn read<T: DeserializeOwned>(request: Request) -> Result<T, Unread> {
 impl Desk {
     /// The view a form was sent from.
     fn view(&self, path: &str) -> View {
-        View::from_path(path, &self.playground).unwrap_or_else(|| View::home(&self.playground))
+        let cast = self.playground.cast();
+        View::from_path(path, &cast).unwrap_or_else(|| View::home(&cast))
     }
 
     /// Hands something to the service; nothing if the submission's id is not one that a page of ours made.
@@ -248,7 +249,7 @@ impl Desk {
         if !fit {
             return None;
         }
-        let channel = self.view(view).channel(&self.playground);
+        let channel = self.view(view).channel(&self.playground.cast());
         let account = person.name.clone();
         let inbound = Inbound { chat: Chat::Playground, account, channel, message, input, evidence: None };
         let reply = self.service.submit(inbound).await;
@@ -263,7 +264,7 @@ impl Desk {
             return html(StatusCode::NOT_FOUND, &Problem::new("No such channel", text));
         };
         let extras = Extras { kept: Kept { line: asked.draft, form: None }, ..Extras::default() };
-        self.room(StatusCode::OK, person, view, extras).await
+        self.room(StatusCode::OK, &person, view, extras).await
     }
 
     async fn answer(&self, status: StatusCode, person: &Persona, view: &str, reply: Reply, kept: Kept) -> Response {

@@ -137,6 +137,12 @@ impl Messages {
         self.cards.iter().filter(|posted| posted.channel == channel).cloned().collect()
     }
 
+    /// Whether anything stands in a channel.
+    pub fn any_in(&self, channel: &str) -> bool {
+        self.cards.iter().any(|posted| posted.channel == channel)
+            || self.bulletins.iter().any(|posted| posted.channel == channel)
+    }
+
     /// How many requests in a channel wait for a decision.
     pub fn waiting_in(&self, channel: &str) -> usize {
         let waits = |posted: &&PostedCard| posted.channel == channel && posted.card.status == Status::Requested;

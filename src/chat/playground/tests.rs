@@ -7,7 +7,8 @@ use crate::{
 fn playground() -> Playground {
     let people = vec![Persona { name: "ana".to_owned(), title: "Engineer".to_owned() }];
     let examples = vec!["/access prod-db 30m fixing INC-42".to_owned()];
-    Playground::new(people, vec!["#approvals".to_owned()], examples, Arc::new(|| DateTime::UNIX_EPOCH))
+    let cast = Cast::new(people, vec!["#approvals".to_owned()], examples);
+    Playground::new(cast, Arc::new(|| DateTime::UNIX_EPOCH))
 }
 
 fn card() -> Card {
@@ -45,7 +46,7 @@ fn the_slash_may_be_typed_too() {
 async fn a_message_is_posted_once_and_every_change_is_told() {
     let playground = playground();
     assert!(playground.forgets());
-    assert_eq!(playground.examples, ["prod-db 30m fixing INC-42"]);
+    assert_eq!(playground.cast().examples, ["prod-db 30m fixing INC-42"]);
     let before = playground.version();
     let id = playground.put_card("approvals", None, &card()).await.unwrap();
     let after = playground.version();
@@ -68,4 +69,19 @@ async fn what_the_platform_does_not_have_is_an_error() {
 #[test]
 fn two_runs_have_no_version_in_common() {
     assert_ne!(playground().version(), playground().version());
+}
+
+#[tokio::test]
+async fn other_people_come_and_channels_with_messages_stay() {
+    let playground = playground();
+    playground.put_card("approvals", None, &card()).await.unwrap();
+    let before = playground.version();
+    let people = vec![Persona { name: "eve".to_owned(), title: "Engineer".to_owned() }];
+    playground.recast(Cast::new(people.clone(), vec!["#platform".to_owned()], Vec::new()));
+    assert_ne!(playground.version(), before, "open pages look again");
+    assert!(playground.person("ana").is_none() && playground.person("eve").is_some());
+    assert_eq!(playground.cast().channels, ["platform", "approvals"], "the card in it can still be drawn");
+    playground.put_card("approvals", None, &card()).await.unwrap();
+    playground.recast(Cast::new(people.clone(), vec!["approvals".to_owned()], Vec::new()));
+    assert_eq!(playground.cast().channels, ["approvals"], "nothing stood in the other one");
 }

@@ -1,6 +1,6 @@
 //! Which part of the chat a page shows.
 
-use super::Playground;
+use super::Cast;
 
 /// The view that is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,20 +15,20 @@ pub enum View {
 
 impl View {
     /// The view with this path, if the playground has it.
-    pub fn from_path(path: &str, playground: &Playground) -> Option<Self> {
+    pub fn from_path(path: &str, cast: &Cast) -> Option<Self> {
         match path {
             "direct" => Some(Self::Direct),
             "ledger" => Some(Self::Ledger),
             other => {
                 let name = other.strip_prefix("c/")?;
-                playground.channels.iter().find(|known| *known == name).map(|known| Self::Channel(known.clone()))
+                cast.channels.iter().find(|known| *known == name).map(|known| Self::Channel(known.clone()))
             }
         }
     }
 
     /// The first channel.
-    pub fn home(playground: &Playground) -> Self {
-        playground.channels.first().map_or(Self::Direct, |name| Self::Channel(name.clone()))
+    pub fn home(cast: &Cast) -> Self {
+        cast.channels.first().map_or(Self::Direct, |name| Self::Channel(name.clone()))
     }
 
     /// Its path below `/as/<person>/`, and its value in a form.
@@ -50,11 +50,11 @@ impl View {
     }
 
     /// The channel in which something is done that is done in this view.
-    pub fn channel(&self, playground: &Playground) -> String {
+    pub fn channel(&self, cast: &Cast) -> String {
         match self {
             Self::Channel(name) => name.clone(),
             Self::Direct => "direct".to_owned(),
-            Self::Ledger => playground.channels.first().cloned().unwrap_or_default(),
+            Self::Ledger => cast.channels.first().cloned().unwrap_or_default(),
         }
     }
 }
