@@ -89,8 +89,12 @@ fn fields(request: &Request, requester: String) -> Vec<Field> {
     if let Some(start) = request.manner.starts_at {
         fields.push(Field { label: "Starts", value: vec![Span::Time(start)] });
     }
-    if let (true, Some(end)) = (request.manner.break_glass, request.not_after) {
-        fields.push(Field { label: "Ends", value: vec![Span::Time(end)] });
+    if request.manner.break_glass {
+        let (label, end) = match request.ended_at {
+            Some(end) => ("Ended", Some(end)),
+            None => ("Ends", request.not_after),
+        };
+        fields.extend(end.map(|end| Field { label, value: vec![Span::Time(end)] }));
     }
     fields
 }

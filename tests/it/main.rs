@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod burst;
+mod cards_browser;
 mod check;
 mod cli;
 mod crash;

@@ -9,7 +9,7 @@ use countersign::chat::{
 use crate::{
     playground::Served,
     playground_fake::SECRET,
-    support::browser::{Driver, Look, Window},
+    support::browser::{Driver, FAINT_TEXT, Look, Window},
 };
 
 // Keys, as WebDriver names them.
@@ -267,35 +267,6 @@ async fn it_fits_a_phone_and_can_be_read() {
     window.until(STAYED).await;
     window.close().await;
 }
-
-/// Visible text whose contrast with what is behind it is below 4.5 to 1.
-const FAINT_TEXT: &str = r"
-    const rgba = (text) => {
-      const n = text.match(/[\d.]+/g).map(Number);
-      const whole = text.startsWith('color(') ? n.slice(0, 3).map((x) => x * 255) : n.slice(0, 3);
-      return [...whole, n[3] ?? 1];
-    };
-    const over = (top, below) => below.slice(0, 3).map((c, i) => top[i] * top[3] + c * (1 - top[3])).concat(1);
-    const behind = (node) => {
-      const layers = [];
-      for (let at = node; at; at = at.parentElement) layers.push(rgba(getComputedStyle(at).backgroundColor));
-      return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255, 1]);
-    };
-    const light = ([r, g, b]) => {
-      const part = (c) => ((c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
-      return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
-    };
-    const found = [];
-    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    while (texts.nextNode()) {
-      const node = texts.currentNode.parentElement;
-      if (!texts.currentNode.data.trim() || !node.checkVisibility() || node.closest('.unseen, template, noscript')) continue;
-      const ground = behind(node);
-      const [one, other] = [light(over(rgba(getComputedStyle(node).color), ground)), light(ground)];
-      const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
-      if (ratio < 4.5) found.push(`${texts.currentNode.data.trim()}: ${ratio.toFixed(2)}`);
-    }
-    return found;";
 
 /// What is on the screen in every state that matters, kept as pictures. Fails only if a state can't be reached.
 #[tokio::test(flavor = "multi_thread")]

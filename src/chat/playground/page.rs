@@ -60,6 +60,8 @@ pub struct CardView {
     pub slug: &'static str,
     pub word: &'static str,
     pub finished: bool,
+    /// Whether what was planned is done or will not be done any more.
+    pub opened: bool,
     pub controls: Vec<Control>,
     /// Whether its first entry is among those on the page.
     pub has_entry: bool,
@@ -206,6 +208,7 @@ impl Room {
                         slug: status_slug(posted.card.status),
                         word: status_word(posted.card.status),
                         finished: store::is_finished(posted.card.status),
+                        opened: !store::is_ahead(posted.card.status),
                         controls: controls(posted.card.request, &posted.card.buttons, &extras.kept),
                         has_entry: ledger.entries.iter().any(|entry| entry.index == posted.card.request.0),
                         card: posted.card,

@@ -186,5 +186,21 @@ pub fn is_finished(status: Status) -> bool {
     }
 }
 
+/// Whether the door of a request with this status was not opened yet, and may be.
+pub fn is_ahead(status: Status) -> bool {
+    match status {
+        Status::Requested | Status::Scheduled | Status::Issuing => true,
+        Status::Live
+        | Status::Ending
+        | Status::Owing
+        | Status::Ended
+        | Status::Denied
+        | Status::Cancelled
+        | Status::Lapsed
+        | Status::Failed
+        | Status::Extended => false,
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,35 @@ use tokio::{
     process::{Child, Command},
 };
 
+/// Visible text whose contrast with what is behind it is below 4.5 to 1.
+pub const FAINT_TEXT: &str = r"
+    const rgba = (text) => {
+      const n = text.match(/[\d.]+/g).map(Number);
+      const whole = text.startsWith('color(') ? n.slice(0, 3).map((x) => x * 255) : n.slice(0, 3);
+      return [...whole, n[3] ?? 1];
+    };
+    const over = (top, below) => below.slice(0, 3).map((c, i) => top[i] * top[3] + c * (1 - top[3])).concat(1);
+    const behind = (node) => {
+      const layers = [];
+      for (let at = node; at; at = at.parentElement) layers.push(rgba(getComputedStyle(at).backgroundColor));
+      return layers.reverse().reduce((below, top) => over(top, below), [255, 255, 255, 1]);
+    };
+    const light = ([r, g, b]) => {
+      const part = (c) => ((c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4);
+      return 0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b);
+    };
+    const found = [];
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    while (texts.nextNode()) {
+      const node = texts.currentNode.parentElement;
+      if (!texts.currentNode.data.trim() || !node.checkVisibility() || node.closest('.unseen, template, noscript')) continue;
+      const ground = behind(node);
+      const [one, other] = [light(over(rgba(getComputedStyle(node).color), ground)), light(ground)];
+      const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+      if (ratio < 4.5) found.push(`${texts.currentNode.data.trim()}: ${ratio.toFixed(2)}`);
+    }
+    return found;";
+
 /// How long anything may take to show itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often it is looked for.
@@ -259,10 +288,15 @@ impl Window {
 
     /// Keeps a picture of what the window shows as `target/test-output/<name>.png`.
     pub async fn screenshot(&self, name: &str) -> PathBuf {
+        self.keep(name, &self.client.screenshot().await.unwrap())
+    }
+
+    /// Keeps a picture, for example of one element.
+    pub fn keep(&self, name: &str, picture: &[u8]) -> PathBuf {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
         let path = target.join("test-output").join(format!("{name}.png"));
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, self.client.screenshot().await.unwrap()).unwrap();
+        std::fs::write(&path, picture).unwrap();
         path
     }
 
