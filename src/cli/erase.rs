@@ -9,8 +9,12 @@ use rand::SeedableRng as _;
 
 use super::{ConfigDir, Outcome, Stop, block_on, shelf::Shelf};
 use crate::{
-    access::Event,
-    engine::clock::{Clock as _, SystemClock},
+    access::{Event, Phase, Request, State, phase_words},
+    chat::draw::utc,
+    engine::{
+        clock::{Clock as _, SystemClock},
+        codec,
+    },
     ledger::{Disclosed, Draft, Entry, Ledger, Options, SubjectId, kinds},
 };
 
@@ -19,7 +23,8 @@ use crate::{
 #[command(
     after_help = "The person's key is destroyed, and `subject.erased` is appended. Hashes, signatures and proofs stay \
 valid, and copies of the sealed bytes in backups become unreadable with it, as far as backups of `keys/` are gone too. \
-There is no way back. Stop the service first.\n\n\
+There is no way back. Stop the service first. An access that the person holds is not ended by it: it is listed before \
+anything is asked.\n\n\
 Example: countersign erase ana --config bot-config"
 )]
 pub struct Args {
@@ -41,14 +46,16 @@ pub fn main(args: &Args) -> Outcome {
 
     let mut subjects = Vec::new();
     let mut held: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    let mut state = State::default();
     for entry in ledger.entries(0, ledger.size())? {
         let entry = entry?;
         if entry.kind == kinds::SUBJECT_ENROLLED && names(&entry, &args.person) {
             subjects.extend(entry.disclosed.iter().map(subject_of));
         }
         if entry.disclosed.iter().any(|one| subjects.contains(&subject_of(one)) && matches!(one, Disclosed::Open(_))) {
-            held.entry(entry.kind).or_default().push(entry.seq);
+            held.entry(entry.kind.clone()).or_default().push(entry.seq);
         }
+        state.evolve(&codec::stored(entry).map_err(|error| Stop::Finding(error.to_string()))?);
     }
     if subjects.is_empty() {
         return Err(Stop::Finding(format!("the ledger holds nothing that can be read of `{}`", args.person)));
@@ -57,6 +64,7 @@ pub fn main(args: &Args) -> Outcome {
     for (kind, entries) in &held {
         println!("  {:>5} × {kind:<20} {}", entries.len(), listed(entries));
     }
+    warn_of_doors(&state, &args.person, &subjects);
     if !args.yes && !agreed(&args.person)? {
         return Err(Stop::Finding("nothing was erased".into()));
     }
@@ -72,6 +80,36 @@ pub fn main(args: &Args) -> Outcome {
     Shelf::of(&config.server.ledger_path).clear()?;
     println!("Backups of the ledger's `keys/` that are older than now still open it: destroy them.");
     Ok(())
+}
+
+/// Says what the person still holds or waits for: nobody will be able to tell later whose it was.
+fn warn_of_doors(state: &State, person: &str, subjects: &[SubjectId]) {
+    let own = |request: &&Request| subjects.iter().any(|subject| subject.0 == request.requester.0);
+    let (waiting, open): (Vec<&Request>, Vec<&Request>) = state
+        .open()
+        .filter(own)
+        .filter(|request| !request.phase.finished())
+        .partition(|request| request.phase == Phase::Pending);
+    if let Some(first) = open.first() {
+        println!("\n`{person}` holds access, and erasing does not end it:");
+        for request in &open {
+            let until = match (&request.phase, request.not_after) {
+                (Phase::Approved { due }, _) => format!(", {}", utc(*due)),
+                (_, Some(end)) => format!(", until {}", utc(end)),
+                (_, None) => String::new(),
+            };
+            println!("  {} {} {}{until}", request.id, request.resource, phase_words(request));
+        }
+        println!(
+            "Each ends at its time, as soon as the service runs again. To end one before, start the service and have an \
+             approver say `/access revoke {} <reason>`; that can be done after the erasure too.",
+            first.id.0
+        );
+    }
+    if !waiting.is_empty() {
+        let ids: Vec<String> = waiting.iter().map(|request| request.id.to_string()).collect();
+        println!("\n{} can't be decided any more once `{person}` is erased, and will lapse.", ids.join(", "));
+    }
 }
 
 fn names(entry: &Entry, person: &str) -> bool {

@@ -1,4 +1,4 @@
-//! What no single line shows: whether anybody can decide, be reached, or break the glass.
+//! What no single line shows: whether anybody can decide, be reached or asked in time, or break the glass.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,7 +9,7 @@ use super::{
     resources::Read,
 };
 use crate::{
-    access::{Chat, Right},
+    access::{Chat, Right, Span},
     policy::{Book, Facts, Policies},
 };
 
@@ -22,6 +22,19 @@ pub struct Checks<'a> {
 
 fn warning(source: &Source<'_>, offset: usize, words: String, hint: &str) -> Problem {
     Problem { warning: true, ..source.problem(offset, words, Some(hint.into())) }
+}
+
+/// What is to be done with a request that waits, and never is: it lapses first.
+fn too_late(source: &Source<'_>, read: &Read) -> Vec<Problem> {
+    let resource = &read.guarded.resource;
+    let late = |offset: Option<usize>, after: Option<Span>, what: &str| {
+        let (offset, after) = (offset?, after.filter(|after| *after >= resource.lapse_after)?);
+        let words = format!("{what} after {after}, and a request lapses after {}", resource.lapse_after);
+        Some(warning(source, offset, words, "so it never happens; make it shorter than `lapse_after`"))
+    };
+    let escalated = late(read.escalate_to, resource.escalate_after, "others are asked");
+    let reminded = late(read.remind_after, resource.remind_after, "approvers are reminded");
+    escalated.into_iter().chain(reminded).collect()
 }
 
 impl Checks<'_> {
@@ -48,6 +61,7 @@ impl Checks<'_> {
         let mut told: BTreeSet<String> = BTreeSet::new();
         for read in resources {
             problems.extend(self.unknown_channel(source, read));
+            problems.extend(too_late(source, read));
             if let Some(rules) = &rules {
                 problems.extend(Self::decidable(source, read, rules));
                 problems.extend(self.breakable(source, read, rules));

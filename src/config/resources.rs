@@ -49,6 +49,10 @@ pub struct Read {
     pub channel: Option<usize>,
     /// Where `break_glass` stands, if it does.
     pub break_glass: Option<usize>,
+    /// Where `escalate_to` stands, if it does.
+    pub escalate_to: Option<usize>,
+    /// Where `remind_after` stands, if it does.
+    pub remind_after: Option<usize>,
     /// Whether all that `approvers` names is there.
     pub approvers_whole: bool,
 }
@@ -93,7 +97,9 @@ fn resource(reader: &Reader<'_>, table: Table<'_, '_>, known: &Known<'_>) -> Opt
     });
     let approvers_offset = table.value("approvers").map_or(offset, |value| value.span().start);
     let tags = tags(reader, table.texts("tags").unwrap_or_default());
-    let break_glass_offset = table.value("break_glass").map(|value| value.span().start);
+    let stands = |key| table.value(key).map(|value| value.span().start);
+    let (break_glass_offset, escalate_offset, remind_offset) =
+        (stands("break_glass"), stands("escalate_to"), stands("remind_after"));
     let list = |key| table.texts(key).map(|list| whos(reader, &list, known)).unwrap_or_default();
     let (escalate_to, revokers) = (list("escalate_to"), list("revokers"));
     let (break_glass, reviewers) = (list("break_glass"), list("reviewers"));
@@ -142,6 +148,8 @@ fn resource(reader: &Reader<'_>, table: Table<'_, '_>, known: &Known<'_>) -> Opt
         quorum: quorum_offset,
         channel: channel_offset,
         break_glass: break_glass_offset,
+        escalate_to: escalate_offset,
+        remind_after: remind_offset,
         approvers_whole,
     })
 }

@@ -252,7 +252,12 @@ fn plan(reader: &Reader<'_>, table: &Table<'_, '_>, usual: Tz) -> Option<Plan> {
     let cron = table.need("cron", table.text("cron"), "cron = \"0 0 9 * * Mon\"");
     let zone = zone(table, "timezone").unwrap_or(usual);
     let cron = cron?;
-    if let Ok(schedule) = cron.value.parse() {
+    if let Ok(schedule) = cron.value.parse::<Schedule>() {
+        if schedule.after(&DateTime::UNIX_EPOCH).next().is_none() {
+            let hint = "no year has such a day; every Monday at nine is `0 0 9 * * Mon`";
+            reader.report(cron.offset, format!("`cron` never comes: {:?}", cron.value), Some(hint.into()));
+            return None;
+        }
         return Some(Plan { cron: schedule, zone });
     }
     let hint = "seconds, minutes, hours, day of the month, month, day of the week: `0 0 9 * * Mon`";

@@ -11,6 +11,7 @@ use miette::Diagnostic;
 use super::{
     Facts,
     names::{LOG_NAME, Names},
+    sense,
 };
 use crate::access::Right;
 
@@ -118,6 +119,7 @@ impl Book {
         for (policy, offset) in &policies {
             remarks.extend(facts.into_iter().flat_map(|facts| missing(policy, *offset, text, facts)));
             remarks.extend(personal(policy, *offset, text));
+            remarks.extend(sense::doubts(policy, *offset, text, facts));
         }
         let shipped = shipped.into_iter().map(|policy| (policy, true));
         let all = shipped.chain(policies.into_iter().map(|(policy, _)| (policy, false)));

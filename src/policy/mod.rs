@@ -14,6 +14,7 @@ mod explain;
 mod facts;
 mod names;
 mod policies;
+mod sense;
 mod source;
 #[cfg(test)]
 mod tests;

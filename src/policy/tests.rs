@@ -5,6 +5,7 @@ use crate::access::{Chat, Question, Resource, Right, Rules, Span, Target, Verdic
 
 mod agree;
 mod cedar;
+mod sense;
 mod sources;
 mod widened;
 

@@ -4,7 +4,7 @@
 use countersign::chat::card::Button;
 
 use crate::support::{
-    browser::{Driver, FAINT_TEXT, Look, Window},
+    browser::{Driver, FAINT_TEXT, Look, Window, keep},
     demo::{self, Demo},
 };
 
@@ -113,7 +113,7 @@ async fn is_well(window: &Window, what: &str) {
 async fn pictured(window: &Window, id: u64, name: &str) {
     window.script(&format!("document.getElementById('card-{id}').scrollIntoView({{ block: 'center' }})")).await;
     let card = window.find(&format!("#card-{id}")).await;
-    window.keep(name, &card.screenshot().await.unwrap());
+    keep(name, &card.screenshot().await.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]

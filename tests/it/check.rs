@@ -249,3 +249,71 @@ fn the_schemas_are_written_for_editors() {
         assert!(jsonschema::meta::is_valid(&schema), "{file}");
     }
 }
+
+/// What is no mistake in the words, and can't be meant.
+#[test]
+fn what_can_never_be_so_is_told() {
+    let dir = config(&[
+        ("policy.cedar", "resource.tags.contains(\"staging\")", "resource.tags.contains(\"stagin\")"),
+        ("policy.cedar", "context.hour >= 9 && context.hour < 18", "context.hour >= 18 && context.hour < 9"),
+        ("policy.cedar", "context.weekday <= 5", "context.weekday != 0"),
+        ("resources.toml", "escalate_after = \"1h\"", "escalate_after = \"8h\"\nremind_after = \"1d\""),
+    ]);
+    is!(check(dir.path(), &[]), @r#"
+    0
+    resources.toml:16:18: warning: others are asked after 8h, and a request lapses after 8h
+        |
+     16 | escalate_to    = ["group:sre"]
+        |                  ^
+      hint: so it never happens; make it shorter than `lapse_after`
+
+    resources.toml:18:16: warning: approvers are reminded after 1d, and a request lapses after 8h
+        |
+     18 | remind_after = "1d"
+        |                ^
+      hint: so it never happens; make it shorter than `lapse_after`
+
+    policy.cedar:30:26: warning: policy `staging-in-working-hours`: no resource has the tag `stagin`
+        |
+     30 |   resource.tags.contains("stagin") &&
+        |                          ^
+      hint: did you mean `staging`?
+
+    policy.cedar:32:3: warning: policy `staging-in-working-hours`: `context.weekday != 0` is always so
+        |
+     32 |   context.weekday != 0 && context.hour >= 18 && context.hour < 9
+        |   ^
+      hint: days go from 1, a Monday, to 7, a Sunday
+
+    policy.cedar:32:27: warning: policy `staging-in-working-hours`: what it asks of `context.hour` can't be so all at once
+        |
+     32 |   context.weekday != 0 && context.hour >= 18 && context.hour < 9
+        |                           ^
+      hint: a time over the end is two: `context.hour >= … || context.hour < …`
+
+    DIR: 4 resources, 4 people
+    5 warnings
+    "#);
+    let dir = config(&[("countersign.toml", "0 0 9 * * Mon", "0 0 9 31 2 *")]);
+    is!(check(dir.path(), &[]), @r#"
+    1
+    countersign.toml:63:12: `cron` never comes: "0 0 9 31 2 *"
+        |
+     63 | cron     = "0 0 9 31 2 *"
+        |            ^
+      hint: no year has such a day; every Monday at nine is `0 0 9 * * Mon`
+
+    1 problem in DIR
+    "#);
+    let dir = config(&[("countersign.toml", "0 0 9 * * Mon", "0 0 25 * * Mon")]);
+    is!(check(dir.path(), &[]), @r#"
+    1
+    countersign.toml:63:12: `cron` is no expression: "0 0 25 * * Mon"
+        |
+     63 | cron     = "0 0 25 * * Mon"
+        |            ^
+      hint: seconds, minutes, hours, day of the month, month, day of the week: `0 0 9 * * Mon`
+
+    1 problem in DIR
+    "#);
+}

@@ -305,6 +305,62 @@ async fn a_new_key_takes_over_and_a_person_is_erased() {
     assert_eq!(countersign(&["verify", &ledger]).0, 0);
 }
 
+#[tokio::test]
+async fn whoever_is_erased_while_they_hold_access_is_told_of_first() {
+    let dir = demo::folder();
+    let demo = Demo::start(dir.path());
+    let asks = async |demo: &Demo, line: &str| {
+        assert_eq!(demo.says("ana", line).await.tone, "done", "{line}");
+        demo.newest_request()
+    };
+    let live = asks(&demo, "prod-host 2h a private reason").await;
+    demo.presses("cleo", "approve", live).await;
+    demo.until("grant.issued", live);
+    let tonight = asks(&demo, "prod-host 30m from 02:00 a private night").await;
+    demo.presses("cleo", "approve", tonight).await;
+    let over = asks(&demo, "prod-host 5m a private minute").await;
+    demo.presses("cleo", "approve", over).await;
+    demo.until("grant.issued", over);
+    demo.says("ana", &format!("done {over}")).await;
+    demo.until("grant.ended", over);
+    let waits = asks(&demo, "prod-api 5m a private wish").await;
+    // What others hold is none of ana's.
+    demo.says("ben", "prod-host 1h looking at the load").await;
+    let bens = demo.newest_request();
+    demo.presses("dora", "approve", bens).await;
+    demo.until("grant.issued", bens);
+    let (ledger, config) = (demo.ledger(), dir.path().join("bot-config"));
+    let config = config.to_string_lossy();
+    demo.stop();
+
+    let (code, said, errors) = countersign(&["erase", "ana", "--config", &config]);
+    assert_eq!((code, errors.trim()), (1, "nothing was erased"));
+    let entries = demo::entries(&ledger);
+    let ordered = entries.iter().find(|entry| entry["kind"] == "grant.issued" && entry["body"]["request"] == live);
+    let end: chrono::DateTime<chrono::Utc> = ordered.unwrap()["body"]["not_after"].as_str().unwrap().parse().unwrap();
+    let held: Vec<&str> = said.lines().skip_while(|line| !line.contains("holds access")).collect();
+    let until = end.format("%Y-%m-%d %H:%M:%S UTC");
+    assert_eq!(held[0], "`ana` holds access, and erasing does not end it:");
+    assert_eq!(held[1], format!("  #{live} prod-host is live, until {until}"));
+    assert!(held[2].starts_with(&format!("  #{tonight} prod-host is approved and waits for its start, ")), "{said}");
+    assert!(held[3].contains(&format!("`/access revoke {live} <reason>`")), "{said}");
+    assert!(
+        held.contains(&format!("#{waits} can't be decided any more once `ana` is erased, and will lapse.").as_str())
+    );
+    assert!(!said.contains(&format!("#{over} prod")) && !said.contains(&format!("#{bens} prod")), "{said}");
+
+    // Erased all the same: the door is as open as before, and can be shut by whoever may.
+    let (code, said, errors) = countersign(&["erase", "ana", "--yes", "--config", &config]);
+    assert!(code == 0 && said.contains("holds access"), "{said}{errors}");
+    let demo = Demo::start(dir.path());
+    assert_eq!(demo.says("cleo", &format!("revoke {live} who held it has left")).await.tone, "done");
+    demo.until("grant.ended", live);
+    assert_eq!(demo.says("cleo", &format!("revoke {tonight} who asked has left")).await.tone, "done");
+    assert_eq!(demo.says("cleo", &format!("approve {waits}")).await.tone, "refused");
+    demo.stop();
+    assert_eq!(countersign(&["verify", &ledger.to_string_lossy()]).0, 0);
+}
+
 /// What is deployed is what the binary understands.
 #[test]
 fn the_systemd_unit_starts_the_binary_as_it_is() {

@@ -361,9 +361,9 @@ async fn killed_in_every_round_it_leaves_nothing_open_and_nothing_undone() {
         start_takes = begun.elapsed();
         let after = Duration::from_millis(random.random_range(0..ALIVE_MAX_MILLIS));
         let scene = Scene { demo, seen: Arc::default() };
-        let mut seen = scene.seen.subscribe();
+        let mut happens = scene.seen.subscribe();
         let death = async {
-            seen.wait_for(|seen| Awaited::of(round).has_happened(*seen)).await.unwrap();
+            happens.wait_for(|seen| Awaited::of(round).has_happened(*seen)).await.unwrap();
             tokio::time::sleep(after).await;
             demo::signal(scene.demo.pid(), rustix::process::Signal::KILL);
         };

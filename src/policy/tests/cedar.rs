@@ -5,8 +5,12 @@ use insta::assert_snapshot as is;
 
 const BROAD: &str = "@id(\"broad\") permit (principal, action, resource);";
 
-fn told(text: &str) -> String {
-    let reading = Book::read(text, Some(&facts()));
+pub fn told(text: &str) -> String {
+    told_of(text, &facts())
+}
+
+pub fn told_of(text: &str, facts: &Facts) -> String {
+    let reading = Book::read(text, Some(facts));
     let lines = reading.remarks.iter().map(|remark| {
         let before = text.get(..remark.offset).unwrap_or(text);
         let line = before.matches('\n').count() + 1;

@@ -288,22 +288,22 @@ impl Window {
 
     /// Keeps a picture of what the window shows as `target/test-output/<name>.png`.
     pub async fn screenshot(&self, name: &str) -> PathBuf {
-        self.keep(name, &self.client.screenshot().await.unwrap())
-    }
-
-    /// Keeps a picture, for example of one element.
-    pub fn keep(&self, name: &str, picture: &[u8]) -> PathBuf {
-        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-        let path = target.join("test-output").join(format!("{name}.png"));
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, picture).unwrap();
-        path
+        keep(name, &self.client.screenshot().await.unwrap())
     }
 
     /// Closes the browser.
     pub async fn close(self) {
         self.client.close().await.unwrap();
     }
+}
+
+/// Keeps a picture, for example of one element, as `target/test-output/<name>.png`.
+pub fn keep(name: &str, picture: &[u8]) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let path = target.join("test-output").join(format!("{name}.png"));
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, picture).unwrap();
+    path
 }
 
 /// Whether it was done. An element that news has replaced since it was found is looked for again; nothing else may fail.
