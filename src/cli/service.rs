@@ -13,6 +13,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
     sync::watch,
+    time::{Instant, timeout_at},
 };
 
 use super::{
@@ -39,6 +40,9 @@ use crate::{
 
 /// Examples on the playground's page.
 const EXAMPLES_MAX: usize = 4;
+/// All that is to be finished at the end has this long together, so that whoever asked to stop waits for less than 10 s,
+/// with the second that the runtime gives to its last threads.
+const STOP_MAX: Duration = Duration::from_millis(8_700);
 /// How often it is looked whether a source of a group is to be asked again: well within the time that an answer may be too
 /// old by.
 const FRESH_EVERY: Duration = Duration::from_secs(5);
@@ -378,12 +382,23 @@ impl Running {
             return result.map_err(|fatal| stop(fatal, "has stopped"));
         }
         tracing::info!("stopping");
-        // Who speaks now is not answered any more, and is to see that nobody is there.
-        self.chats.stop().await;
-        self.engine.stop().await;
+        let Self { chats, engine, mut server, data, .. } = self;
+        let over = Instant::now() + STOP_MAX;
+        // Side by side: a chat that hangs takes nothing from the time that providers have to answer. Who speaks now is not
+        // answered any more, and is to see that nobody is there.
+        let drained = async { tokio::join!(chats.stop(), engine.stop()) };
+        if timeout_at(over, drained).await.is_err() {
+            tracing::warn!("not everything that was under way has ended; the next start goes on with it");
+        }
         // Whoever looks for the service finds by the ledger's lock that there is none.
-        let _ = std::fs::remove_file(Status::path(&self.data));
-        self.server.await??;
+        let _ = std::fs::remove_file(Status::path(&data));
+        match timeout_at(over, &mut server).await {
+            Ok(ended) => ended??,
+            Err(_) => {
+                server.abort();
+                tracing::warn!("connections that others keep open are cut");
+            }
+        }
         Ok(())
     }
 

@@ -10,4 +10,5 @@ mod manifest;
 mod render;
 mod service;
 pub mod standin;
+mod stop;
 mod story;
