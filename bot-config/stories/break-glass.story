@@ -7,6 +7,9 @@ expect refusal: you may not break the glass
 expect grant $fire live until 09:30
 expect card $fire in #approvals: BREAK-GLASS, Open before any approval, broke the glass
 expect card $fire in #security: BREAK-GLASS, the orders are down
+# The card names the person, the resource, the reason and the end.
+expect card $fire in #approvals: Requester: @requester, Resource: prod-db, "Reason: the orders are down, INC-77"
+expect card $fire in #approvals: Ends: 2026-01-05 09:30:00 UTC
 expect notice to @guard: without anybody's approval
 expect notice to @approver on slack: without anybody's approval
 after 5m
@@ -26,7 +29,10 @@ expect notice to @guard: owes a review
 after 12h
 expect card $fire in #security: Its review is overdue
 expect notice to @approver: overdue
+@guard: /access review $fire concern
+expect refusal: no_reason
 @guard: /access review $fire concern the alarm was a false one
+expect entry review.given
 expect card $fire in #security: Reviewed with a concern by @guard
 expect notice to @requester: was reviewed
 expect in #security: the alarm was a false one
@@ -36,3 +42,12 @@ expect grant $next ended expired
 @approver presses Review: ok… on $next: one row was mended, INC-78
 expect card $next in #approvals: found in order by @approver
 expect verify
+
+# When the glass may be broken is policy too: by this one not at night, by the clocks of Berlin.
+reload nights
+at 2026-01-07 05:59 Europe/Berlin
+@requester: /access break-glass prod-db 15m the orders are down at night
+expect refusal: the glass is not broken before six
+after 1m
+@requester: /access break-glass prod-db 15m the orders are down          => $dawn
+expect grant $dawn live until 06:15

@@ -15,4 +15,16 @@ after 6d
 expect nothing in #approvals
 after 1d
 expect in #approvals: 0 requests
+# Two Mondays go by while it is away: what is owed is told once, of all that time.
+@requester: /access prod-db 30m before the holidays              => $last
+@approver: /access approve $last
+restart after 15d
+expect entry digest.made
+expect in #approvals: 1 request
+restart
+expect no entry digest.made
+after 5d
+expect no entry digest.made
+after 1d
+expect entry digest.made
 expect verify

@@ -25,3 +25,13 @@ after 2d
 expect no entry grant.ordered
 @requester: /access prod-db 30m from 2026-11-21T02:00 too late
 expect refusal: that start is over
+
+# Approved when its start is over, it starts then, for as long as was asked.
+@requester: /access prod-db 30m from 2026-11-25T02:00 nobody is awake  => $slow
+at 2026-11-25 02:10
+expect grant $slow lapsed
+at 2026-11-25 20:00
+@requester: /access prod-db 30m from 02:00 somebody is awake           => $awake
+at 02:10
+@approver: /access approve $awake
+expect grant $awake live until 02:40

@@ -241,10 +241,11 @@ impl Plan {
     /// The newest moment of the plan that is after `after` and not after `until`.
     #[must_use]
     pub fn newest(&self, after: DateTime<Utc>, until: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        // What is looked at backwards from is not itself looked at.
+        // What is looked at backwards from is not itself looked at, so it is looked from a second later, in which there may
+        // be another one.
         let from = until.with_timezone(&self.zone).checked_add_signed(TimeDelta::seconds(1))?;
-        let newest = self.cron.after(&from).next_back()?.with_timezone(&Utc);
-        (newest > after && newest <= until).then_some(newest)
+        let mut back = self.cron.after(&from).rev().map(|at| at.with_timezone(&Utc));
+        back.find(|at| *at <= until).filter(|newest| *newest > after)
     }
 }
 
@@ -291,6 +292,15 @@ mod tests {
             "the newest of many"
         );
         assert_eq!(newest("2026-07-01T00:00:00Z", "2026-07-09T00:00:00Z"), "2026-07-06T07:00:00+00:00", "in summer");
+    }
+
+    #[test]
+    fn the_newest_of_those_that_come_every_second_and_every_minute() {
+        let seconds = plan("* * * * * *", "UTC");
+        assert_eq!(newest(&seconds, "2026-11-16T08:00:00Z", "2026-11-16T08:00:05.5Z"), "2026-11-16T08:00:05+00:00");
+        assert_eq!(newest(&seconds, "2026-11-16T08:00:05Z", "2026-11-16T08:00:05.5Z"), "none");
+        let minutes = plan("0 * * * * *", "UTC");
+        assert_eq!(newest(&minutes, "2026-11-16T08:00:00Z", "2026-11-16T08:01:59.9Z"), "2026-11-16T08:01:00+00:00");
     }
 
     #[test]

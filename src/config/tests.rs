@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::access::Span;
 
 const SERVER: &str = "[ledger]\npath = \"data\"\norigin = \"example.com/t\"\n[playground]\n";
 const PEOPLE: &str = "[[person]]\nname = \"ana\"\n[[person]]\nname = \"bea\"\n[[group]]\nname = \"dba\"\nmembers = [\"bea\"]\n\
@@ -31,6 +32,31 @@ fn a_good_config_loads() {
     assert_eq!(config.server.origin, "example.com/t");
     assert_eq!(config.server.playground_channel.as_deref(), Some("approvals"));
     assert_eq!(config.files.len(), 4);
+}
+
+/// What becomes of a request that waits, and of a break-glass that is over: usual times, those of `[limits]`, those of the
+/// resource.
+#[test]
+fn how_long_things_wait_has_a_default_and_two_places_to_be_said() {
+    let waits = |limits: &str, of_resource: &str| {
+        let (server, resources) = (
+            format!("{SERVER}{limits}"),
+            RESOURCES.replace("max_duration", &format!("escalate_to = [\"group:dev\"]\n{of_resource}\nmax_duration")),
+        );
+        let config = load(folder(&server, &resources, PEOPLE).path()).unwrap();
+        let api = config.facts.resource("api").unwrap().clone();
+        let shown = |span: Option<Span>| span.map_or_else(|| "never".to_owned(), |span| span.to_string());
+        [Some(api.lapse_after), api.remind_after, api.escalate_after, Some(api.review_within)].map(shown)
+    };
+    assert_eq!(waits("", ""), ["8h", "15m", "1h", "1d"]);
+    let limits =
+        "[limits]\nlapse_after = \"7h\"\nremind_after = \"20m\"\nescalate_after = \"2h\"\nreview_within = \"3d\"\n";
+    assert_eq!(waits(limits, ""), ["7h", "20m", "2h", "3d"]);
+    let own = "lapse_after = \"6h\"\nremind_after = \"10m\"\nescalate_after = \"3h\"\nreview_within = \"2h\"";
+    assert_eq!(waits(limits, own), ["6h", "10m", "3h", "2h"]);
+    let config = load(folder(SERVER, RESOURCES, PEOPLE).path()).unwrap();
+    let alone = config.facts.resource("api").unwrap();
+    assert_eq!(alone.escalate_after, None, "there is nobody to whom");
 }
 
 #[test]

@@ -32,8 +32,12 @@ struct Inner {
 
 struct Hands {
     now: DateTime<Utc>,
+    /// When the story began.
+    began: DateTime<Utc>,
     /// How far the machine's clock is behind.
     behind: TimeDelta,
+    /// How much of the time until now has not passed, but was the machine's clock that was set forward.
+    jumped: TimeDelta,
     next: u64,
     /// Pauses that nobody has noticed the end of, by their end, with whom to wake.
     pauses: BTreeMap<(DateTime<Utc>, u64), Option<Waker>>,
@@ -47,7 +51,8 @@ struct StoryPause {
 impl StoryClock {
     /// A clock that stands at `now`.
     pub fn new(now: DateTime<Utc>) -> Arc<Self> {
-        let hands = Mutex::new(Hands { now, behind: TimeDelta::zero(), next: 0, pauses: BTreeMap::new() });
+        let (behind, jumped) = (TimeDelta::zero(), TimeDelta::zero());
+        let hands = Mutex::new(Hands { now, began: now, behind, jumped, next: 0, pauses: BTreeMap::new() });
         let (heard, made) = (watch::Sender::new(0), watch::Sender::new(0));
         Arc::new(Self { inner: Arc::new(Inner { hands, heard, made }) })
     }
@@ -69,9 +74,17 @@ impl StoryClock {
         wake.into_iter().for_each(Waker::wake);
     }
 
-    /// From now on the machine's clock is so far behind, as if it had been set back.
-    pub fn set_behind(&self, behind: TimeDelta) {
-        self.inner.hands().behind = behind;
+    /// The machine's clock is set: from now on it is so far ahead of the true time, or behind it if that is negative. The
+    /// time to act by goes with it, but never back.
+    pub fn set(&self, ahead: TimeDelta) {
+        let mut hands = self.inner.hands();
+        let shown = hands.now - hands.jumped + ahead;
+        let forward = (shown - hands.now).max(TimeDelta::zero());
+        hands.behind = (hands.now - shown).max(TimeDelta::zero());
+        hands.jumped += forward;
+        let moment = hands.now + forward;
+        drop(hands);
+        self.move_to(moment);
     }
 
     /// Waits until everybody has noticed that their pause is over.
@@ -109,6 +122,11 @@ impl Clock for StoryClock {
     fn wall(&self) -> DateTime<Utc> {
         let hands = self.inner.hands();
         hands.now.checked_sub_signed(hands.behind).unwrap_or(hands.now)
+    }
+
+    fn passed(&self) -> Option<Duration> {
+        let hands = self.inner.hands();
+        (hands.now - hands.jumped - hands.began).to_std().ok()
     }
 
     fn not_before(&self, floor: DateTime<Utc>) {
@@ -181,6 +199,26 @@ mod tests {
         clock.heard().await;
         waiting.await.unwrap();
         assert_eq!(clock.next_end(), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_shows_something_else_and_time_is_time() {
+        let clock = StoryClock::new(start());
+        let (hour, minute) = (TimeDelta::hours(1), TimeDelta::minutes(1));
+        let shows = |now, wall, passed| {
+            assert_eq!((clock.now() - start(), clock.wall() - start()), (now, wall));
+            assert_eq!(clock.passed().unwrap(), Duration::from_secs(passed));
+        };
+        clock.set(-hour);
+        clock.move_to(start() + minute);
+        shows(minute, minute - hour, 60);
+        clock.set(hour);
+        shows(minute + hour, minute + hour, 60);
+        clock.set(hour * 3);
+        shows(minute + hour * 3, minute + hour * 3, 60);
+        // The time to act by never goes back.
+        clock.set(TimeDelta::zero());
+        shows(minute + hour * 3, minute, 60);
     }
 
     #[tokio::test]

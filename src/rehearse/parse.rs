@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{NaiveDate, Utc};
+use chrono::{NaiveDate, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::{
@@ -100,7 +100,11 @@ impl Reader<'_> {
                 Ok(Statement::After(duration))
             }
             "at" => self.moment(scan),
-            "restart" => scan.end("write just `restart`").map(|()| Statement::Restart),
+            "restart" => {
+                let away = if scan.eat_word("after") { Some(duration(scan)?) } else { None };
+                scan.end("write just `restart`, or `restart after 2d`")?;
+                Ok(Statement::Restart(away))
+            }
             "provider" => self.provider(scan),
             "reload" => self.reload(scan),
             "group" => self.group(scan),
@@ -499,20 +503,26 @@ impl Reader<'_> {
     }
 }
 
-/// `clock is 2h behind`, `clock is right`.
+/// `clock is 2h behind`, `clock is 2h ahead`, `clock is right`.
 fn clock(scan: &mut Scan<'_>) -> Read<Statement> {
     let at = scan.here();
-    let hint = "write `clock is 2h behind` or `clock is right`";
+    let hint = "write `clock is 2h behind`, `clock is 2h ahead` or `clock is right`";
     if !scan.eat_word("is") {
         return Err(scan.problem(at, "how is the clock?", hint));
     }
-    let behind = if scan.eat_word("right") { None } else { Some(duration(scan)?) };
-    if behind.is_some() && !scan.eat_word("behind") {
+    let ahead = if scan.eat_word("right") {
+        TimeDelta::zero()
+    } else {
+        let by = duration(scan)?.delta();
         let at = scan.here();
-        return Err(scan.problem(at, "`behind` is missing: a clock that is ahead is the time", hint));
-    }
+        match scan.word().map(|word| word.text) {
+            Some("ahead") => by,
+            Some("behind") => -by,
+            Some(_) | None => return Err(scan.problem(at, "is it `behind` or `ahead`?", hint)),
+        }
+    };
     scan.end(hint)?;
-    Ok(Statement::Clock(behind))
+    Ok(Statement::Clock(ahead))
 }
 
 fn duration(scan: &mut Scan<'_>) -> Read<Span> {

@@ -181,8 +181,8 @@ impl Player {
                 let now = self.stage.clock.now();
                 self.pass_until(moment::next(*time, *zone, now).unwrap_or(now)).await?;
             }
-            Statement::Restart => {
-                self.stage.restart().await?;
+            Statement::Restart(away) => {
+                self.stage.restart(away.map(Span::delta).unwrap_or_default()).await?;
                 self.hear().await?;
             }
             Statement::Reload(config) => {
@@ -190,9 +190,10 @@ impl Player {
                     return Err(Trouble::Unmet { expected: "the rules are loaded".to_owned(), happened: vec![words] });
                 }
             }
-            Statement::Clock(behind) => {
-                self.stage.clock.set_behind(behind.map(Span::delta).unwrap_or_default());
+            Statement::Clock(ahead) => {
+                self.stage.clock.set(*ahead);
                 self.stage.rest().await?;
+                self.hear().await?;
             }
             Statement::Group { name, roster } => self.stage.groups.set(name, roster.clone()),
             Statement::Provider { resource, mood } => self.stage.world.set_mood(resource, *mood),

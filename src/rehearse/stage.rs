@@ -281,12 +281,13 @@ impl Stage {
         Ok(tokio::spawn(async move { handle.submit(inbound).await }))
     }
 
-    /// Stops the engine and starts it again over the same ledger.
+    /// Stops the engine and starts it again over the same ledger, so much later.
     ///
     /// # Errors
     /// As [`Stage::open`].
-    pub async fn restart(&mut self) -> anyhow::Result<()> {
+    pub async fn restart(&mut self, away: TimeDelta) -> anyhow::Result<()> {
         self.stop().await?;
+        self.clock.move_to(self.clock.now() + away);
         self.start().await
     }
 

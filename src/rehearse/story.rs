@@ -1,6 +1,6 @@
 //! What a story says, a statement a line.
 
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 
 use super::{groups::Roster, world::Mood};
@@ -65,12 +65,12 @@ pub enum Statement {
     At(DateTime<Utc>, Tz),
     /// `at 02:00`: the next time it is that late.
     AtTime(NaiveTime, Tz),
-    /// `restart`
-    Restart,
+    /// `restart`, `restart after 2d`: for how long it was away.
+    Restart(Option<Span>),
     /// `reload stricter`: other rules hold from now on.
     Reload(Box<Config>),
-    /// `clock is 2h behind`: what the machine's clock shows; `None` is the truth.
-    Clock(Option<Span>),
+    /// `clock is 2h behind`, `clock is 2h ahead`, `clock is right`: how far ahead of the truth the machine's clock is.
+    Clock(TimeDelta),
     /// `group oncall is @second`: who is in a group whose people are kept elsewhere.
     Group {
         /// Which.
@@ -105,7 +105,7 @@ impl Statement {
             | Self::After(_)
             | Self::At(..)
             | Self::AtTime(..)
-            | Self::Restart
+            | Self::Restart(_)
             | Self::Reload(_)
             | Self::Clock(_)
             | Self::Group { .. }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use rustix::process::Signal;
+use sha2::{Digest as _, Sha256};
 
 use crate::support::{
     demo::{self, Demo, assert_verifies, countersign},
@@ -43,6 +44,10 @@ async fn what_waits_is_decided_by_the_rules_that_hold_at_the_click() {
     let files: Vec<&str> =
         entry["body"]["files"].as_array().unwrap().iter().filter_map(|file| file[0].as_str()).collect();
     assert_eq!(files, ["countersign.toml", "resources.toml", "people.toml", "policy.cedar"]);
+    for file in entry["body"]["files"].as_array().unwrap() {
+        let bytes = fs::read(dir.path().join("bot-config").join(file[0].as_str().unwrap())).unwrap();
+        assert_eq!(file[1], hex::encode(Sha256::digest(bytes)), "{file}");
+    }
     let refused = demo.presses("cleo", "approve", id).await;
     assert!(refused.tone == "refused" && refused.text.contains("no approver"), "{refused:?}");
     assert_eq!(demo.presses("eve", "approve", id).await.tone, "done");
@@ -113,6 +118,30 @@ async fn a_config_with_a_mistake_changes_nothing() {
     assert_eq!(loads(&demo), 0);
     assert_eq!(demo.presses("cleo", "approve", id).await.tone, "done");
     demo.stop();
+}
+
+/// The report of a period ends with the signed head, in a line that `verify` takes as it was copied from the chat.
+#[tokio::test]
+async fn the_head_in_a_report_is_an_anchor_as_copied() {
+    let dir = demo::folder();
+    let demo = Demo::start(dir.path());
+    demo.says("ana", "prod-host 5m fixing INC-42").await;
+    edit(dir.path(), "countersign.toml", "0 0 9 * * Mon", "* * * * * *");
+    let (code, _, errors) = reload(dir.path());
+    assert_eq!(code, 0, "{errors}");
+    demo.until_shown("ana", "c/approvals", "class=\"message bulletin\"").await;
+    let page = demo.get("/as/ana/c/approvals").await;
+    let report = page.split("class=\"message bulletin\"").nth(1).unwrap();
+    let codes = report.split("<code>").skip(1).map(|rest| rest.split("</code>").next().unwrap());
+    let line = codes.into_iter().find(|code| code.starts_with("countersign.example/demo ")).unwrap().to_owned();
+    let ledger = demo.ledger();
+    demo.stop();
+    let path = ledger.to_string_lossy();
+    let (code, said, errors) = countersign(&["verify", &path, "--anchor", &line]);
+    assert!(code == 0 && said.contains("verified, and anchored"), "{line}\n{said}{errors}");
+    // The same of a ledger that never was.
+    let other: String = line.chars().map(|c| if c == 'a' { 'b' } else { c }).collect();
+    assert_eq!(countersign(&["verify", &path, "--anchor", &other]).0, 1, "{other}");
 }
 
 #[tokio::test]

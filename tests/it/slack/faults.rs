@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::{
     service::{ANA, BEN, CHANNEL, CLEO, Service, config, standin},
-    standin::{Acked, Fault, Order, Standin, people::words},
+    standin::{APP_TOKEN, Acked, BOT_TOKEN, Fault, Order, SIGNING_SECRET, Standin, people::words},
     story::lived,
 };
 use crate::support::{
-    demo::{self, assert_verifies},
+    demo::{self, Demo, assert_verifies},
     process::until,
 };
 
@@ -278,4 +278,44 @@ async fn strangers_are_refused_and_nothing_of_theirs_is_recorded() {
     assert_eq!(service.entries().iter().filter(|entry| entry["kind"] == "message.received").count(), 1);
     assert!(service.entries().len() > recorded);
     service.stop();
+}
+
+/// Slack hangs over every message, and the rest of the house goes on: cards in the other chat, doors, credentials.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_that_hangs_delays_its_own_cards_and_nothing_else() {
+    let dir = demo::folder();
+    let slack = standin().await;
+    let config = config(dir.path(), &slack, "socket");
+    let server = std::fs::read_to_string(config.join("countersign.toml")).unwrap();
+    std::fs::write(config.join("countersign.toml"), server + "[playground]\n").unwrap();
+    std::os::unix::fs::symlink(&config, dir.path().join("bot-config")).unwrap();
+    let ever = Duration::from_hours(1);
+    slack.breaks("chat.postMessage", std::iter::repeat_with(|| Fault::Slow(ever)).take(200));
+    let env =
+        [("SLACK_BOT_TOKEN", BOT_TOKEN), ("SLACK_APP_TOKEN", APP_TOKEN), ("SLACK_SIGNING_SECRET", SIGNING_SECRET)];
+    let service = Demo::serve(dir.path(), &env.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    slack.connected(2).await;
+    for what in ["first", "second"] {
+        assert_eq!(service.says("ana", &format!("prod-api 10m the {what} thing")).await.tone, "done");
+        let id = service.newest_request();
+        service.until_shown("ben", "c/approvals", &format!("id=\"card-{id}\"")).await;
+        assert_eq!(service.presses("ben", "approve", id).await.tone, "done");
+        service.until("grant.issued", id);
+        service.until_shown("ana", "direct", &format!("#{id}")).await;
+        assert_eq!(service.presses("ana", "show", id).await.secret.len(), 2);
+        assert_eq!(service.presses("ana", "done", id).await.tone, "done");
+        service.until("grant.ended", id);
+        service.until_shown("ana", "c/approvals", "Ended: given back early").await;
+    }
+    assert!(slack.cards(CHANNEL).is_empty(), "Slack has seen nothing of it");
+    // It is back: its cards are as they are by now.
+    slack.inner.state().faults.clear();
+    slack.until("both cards are there", || (slack.cards(CHANNEL).len() == 2).then_some(())).await;
+    for card in slack.cards(CHANNEL) {
+        assert!(words(&card.blocks).contains("Ended: given back early"), "{}", words(&card.blocks));
+    }
+    slack.content();
+    let ledger = service.ledger();
+    assert!(service.stop().success());
+    assert_verifies(&ledger);
 }
