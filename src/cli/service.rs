@@ -392,12 +392,11 @@ impl Running {
         }
         // Whoever looks for the service finds by the ledger's lock that there is none.
         let _ = std::fs::remove_file(Status::path(&data));
-        match timeout_at(over, &mut server).await {
-            Ok(ended) => ended??,
-            Err(_) => {
-                server.abort();
-                tracing::warn!("connections that others keep open are cut");
-            }
+        if let Ok(ended) = timeout_at(over, &mut server).await {
+            ended??;
+        } else {
+            server.abort();
+            tracing::warn!("connections that others keep open are cut");
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ mod crash_rounds;
 mod discord;
 mod drift;
 mod explain;
+mod extend;
 mod faults;
 mod four_doors;
 mod house;

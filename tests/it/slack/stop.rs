@@ -1,12 +1,8 @@
 //! Told to stop while everybody hangs: the provider, the chat, and somebody's browser.
 
-use std::{
-    fs,
-    io::Write as _,
-    net::TcpStream,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, io::Write as _, net::TcpStream, path::Path, time::Duration};
+
+use tokio::time::Instant;
 
 use super::{
     service::{ANA, BEN, CHANNEL, Service, config, standin},
@@ -29,7 +25,8 @@ fn add_hanging(dir: &Path, marker: &Path) {
         &format!(
             "#!/bin/sh\nrequest=$(cat)\nanswer=$(printf '%s\\n' \"$request\" | {PASSWORD_FILE:?})\n\
              case $request in *'\"verb\":\"grant\"'*)\n\
-             [ -e {marker:?} ] || {{ echo $$ >{marker:?}; sleep 3600; }} ;;\nesac\nprintf '%s\\n' \"$answer\"\n"
+             [ -e '{0}' ] || {{ echo $$ >'{0}'; sleep 3600; }} ;;\nesac\nprintf '%s\\n' \"$answer\"\n",
+            marker.display()
         ),
     );
     let file = dir.join("config/resources.toml");
