@@ -29,6 +29,7 @@ expect notice to @guard: owes a review
 after 12h
 expect card $fire in #security: Its review is overdue
 expect notice to @approver: overdue
+expect in #security: overdue
 @guard: /access review $fire concern
 expect refusal: no_reason
 @guard: /access review $fire concern the alarm was a false one
