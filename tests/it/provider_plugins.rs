@@ -379,9 +379,11 @@ fn the_list_says_of_each_what_it_can_do() {
 fn the_sample_shows_plugins_as_check_wants_them() {
     let dir = tempfile::tempdir().unwrap();
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("bot-config");
-    for file in ["countersign.toml", "people.toml", "policy.cedar"] {
+    for file in ["countersign.toml", "people.toml"] {
         fs::copy(sample.join(file), dir.path().join(file)).unwrap();
     }
+    // Its policies speak of tags that the resources have which are left out here.
+    fs::write(dir.path().join("policy.cedar"), "").unwrap();
     let text = fs::read_to_string(sample.join("resources.toml")).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     let name = lines.iter().position(|line| line.contains("\"prod-sudo\"")).unwrap();
