@@ -81,6 +81,38 @@ impl Input {
     }
 }
 
+/// Something that people said to each other in the thread below a card, and not to us: it is recorded with the request,
+/// decides nothing, and is not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Talk {
+    /// Where it was said.
+    pub chat: Chat,
+    /// The account whose words they are, in the platform's own id.
+    pub account: String,
+    /// The platform's id of the message that the thread is below, as [`Adapter::put_card`] has it.
+    pub card: String,
+    /// The platform's id of what was said: it keeps it when it is changed.
+    pub message: String,
+    /// What became of it.
+    pub turn: Turn,
+}
+
+/// What became of something that was said in a thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Turn {
+    /// It was said, in these words.
+    Said(String),
+    /// It was given other words.
+    Changed {
+        /// What names this very change, as the platform writes it: a message may be changed often.
+        version: String,
+        /// The other words.
+        text: String,
+    },
+    /// It was deleted.
+    Deleted,
+}
+
 /// The answer to the one person who typed or pressed; nobody else sees it.
 #[derive(Debug)]
 pub struct Reply {
@@ -189,6 +221,9 @@ pub struct Overview {
 pub trait Service: Send + Sync {
     /// Does what was typed or pressed, and answers once it is durable.
     async fn submit(&self, inbound: Inbound) -> Reply;
+    /// Records what was said in a thread, if that is below a card of ours. Whether all that is to be recorded is durable:
+    /// if not, it is to be delivered again.
+    async fn overheard(&self, talk: Talk) -> bool;
     /// What an account may ask for, sorted by name; nothing for strangers.
     async fn offers(&self, chat: Chat, account: &str) -> Vec<Offer>;
     /// What concerns the person behind an account; nothing for strangers.
