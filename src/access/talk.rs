@@ -99,9 +99,8 @@ pub fn overhear(state: &State, moment: Moment<'_>, talk: &Talk) -> Vec<Event> {
     let (sort, name) = talk.chat.whose(moment.rules, &talk.account);
     let known = state.subject(&name);
     let counted = request.talk.iter().filter(|uttered| uttered.turn != Turn::Deleted);
-    let (all, theirs) = counted.fold((0, 0), |(all, theirs), uttered| {
-        (all + 1_usize, theirs + usize::from(Some(uttered.from) == known))
-    });
+    let (all, theirs) = counted
+        .fold((0, 0), |(all, theirs), uttered| (all + 1_usize, theirs + usize::from(Some(uttered.from) == known)));
     let counts = talk.turn != Turn::Deleted;
     if counts && (all >= TALK_MAX || theirs >= TALK_EACH_MAX) {
         return Vec::new();

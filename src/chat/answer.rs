@@ -267,7 +267,9 @@ pub fn one(state: &State, request: &Request) -> Reply {
         line
     }));
     if older > 0 {
-        lines.push(marked(&format!("… and {older} older ones from its thread. `/access log` finds them by their words.")));
+        lines.push(marked(&format!(
+            "… and {older} older ones from its thread. `/access log` finds them by their words."
+        )));
     }
     lines.push(vec![
         Span::Text("Proof: entry ".into()),

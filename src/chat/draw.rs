@@ -6,7 +6,9 @@ use super::{
     card::{Button, Card, Field, Line, Span, Status, Step},
     plain,
 };
-use crate::access::{self, Call, Cause, Chat, Drift, Event, Finding, Happening, Phase, Request, State, SubjectId, Turn, Uttered};
+use crate::access::{
+    self, Call, Cause, Chat, Drift, Event, Finding, Happening, Phase, Request, State, SubjectId, Turn, Uttered,
+};
 
 /// The leaf hash is shown by its first digits.
 pub const PROOF_CHARS: usize = 8;

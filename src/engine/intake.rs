@@ -9,7 +9,9 @@ use super::{
     writer::{Batch, Writer},
 };
 use crate::{
-    access::{self, Action, Answer, Command, Event, Message, Posted, ProviderOutcome, Refusal, RequestId, hear, overhear},
+    access::{
+        self, Action, Answer, Command, Event, Message, Posted, ProviderOutcome, Refusal, RequestId, hear, overhear,
+    },
     chat::{Reply, answer},
     provider::Credential,
 };

@@ -7,7 +7,8 @@ use tokio::sync::oneshot;
 use super::{doors::Call, follow::Lane, rulebook::Book, sweep::Listed};
 use crate::{
     access::{
-        Action, Chat, Command, FailureClass, Message, Notice, Posted, Request, RequestId, Standing, State, SubjectId, Talk,
+        Action, Chat, Command, FailureClass, Message, Notice, Posted, Request, RequestId, Standing, State, SubjectId,
+        Talk,
     },
     chat::{ChatError, Reply, card::Card},
     ledger::OpenError,

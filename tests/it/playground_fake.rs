@@ -11,7 +11,7 @@ use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use countersign::{
     access::{Chat, RequestId},
     chat::{
-        Adapter as _, Inbound, Input, LedgerLine, LedgerView, Notice, Offer, Overview, Reply, Service, Tone,
+        Adapter as _, Inbound, Input, LedgerLine, LedgerView, Notice, Offer, Overview, Reply, Service, Talk, Tone,
         card::{Button, Card, Field, Line, Span, Status, Step},
         plain,
         playground::{Clock, Persona, Playground},
@@ -288,6 +288,10 @@ impl Service for Fake {
     async fn card(&self, _: Chat, _: &str, request: RequestId) -> Option<Card> {
         let state = self.state();
         state.requests.get(&request.0).map(|request| state.card(request))
+    }
+
+    async fn overheard(&self, _: Talk) -> bool {
+        true
     }
 
     async fn submit(&self, inbound: Inbound) -> Reply {

@@ -16,11 +16,12 @@ use super::{
     blocks::Content,
     home, message, modal,
     payload::{Form, Heard, Place, Stranger, What, read},
+    talk::Said,
     text::put,
 };
 use crate::{
     access::{Chat, RequestId},
-    chat::{Channels, Inbound, Input, Mentions, Reply, Service, Tone, card::Button, draw, grammar},
+    chat::{Channels, Inbound, Input, Mentions, Reply, Service, Talk, Tone, card::Button, draw, grammar},
 };
 
 pub use super::payload::Kind;
@@ -39,6 +40,8 @@ pub struct Answer {
     pub payload: Option<Value>,
     /// Whom to tell otherwise, if the payload is a message that can't go with it.
     place: Option<Place>,
+    /// It could not be recorded: it is not to be acknowledged, so that Slack delivers it again.
+    pub again: bool,
 }
 
 /// What all of them need.
@@ -67,17 +70,21 @@ impl Desk {
             Ok(heard) => heard,
             Err(stranger) => return refused(kind, stranger),
         };
+        if let What::Talk(said) = heard.what {
+            return Self::overhear(desk, *said).await;
+        }
         let place = heard.place.clone();
         let is_command = kind == Kind::Command;
         let mut work = tokio::spawn(Arc::clone(desk).hear(heard));
         match timeout(ACK_WITHIN, &mut work).await {
-            Ok(Ok(payload)) => Answer { payload, place: is_command.then_some(place) },
+            Ok(Ok(payload)) => Answer { payload, place: is_command.then_some(place), again: false },
             Ok(Err(_)) => {
                 tracing::error!("something broke while Slack was being answered");
                 let words = "Something broke in Countersign, and it may or may not have been done. `/access mine` shows \
                              what there is now.";
                 if is_command {
-                    return Answer { payload: Some(ephemeral(&message::words(words))), place: Some(place) };
+                    let payload = Some(ephemeral(&message::words(words)));
+                    return Answer { payload, place: Some(place), again: false };
                 }
                 desk.whisper(&place, &message::words(words)).await;
                 Answer::default()
@@ -86,9 +93,23 @@ impl Desk {
                 // It goes on: what comes of it is told when it is there.
                 tokio::spawn(Arc::clone(desk).afterwards(work, place.clone(), is_command));
                 let payload = is_command.then(|| ephemeral(&message::words("Working on it…")));
-                Answer { payload, place: is_command.then_some(place) }
+                Answer { payload, place: is_command.then_some(place), again: false }
             }
         }
+    }
+
+    /// Has what was said in a thread recorded. Nobody is answered: whoever said it did not speak to us.
+    async fn overhear(desk: &Arc<Self>, said: Said) -> Answer {
+        let Said { user, card, message, turn } = said;
+        let talk = Talk { chat: Chat::Slack, account: desk.account(&user), card, message, turn };
+        let service = Arc::clone(&desk.service);
+        // What takes too long goes on, and is known when Slack delivers it again.
+        let work = tokio::spawn(async move { service.overheard(talk).await });
+        let taken = matches!(timeout(ACK_WITHIN, work).await, Ok(Ok(true)));
+        if !taken {
+            tracing::warn!("what was said in a thread could not be recorded in time; Slack is to deliver it again");
+        }
+        Answer { again: !taken, ..Answer::default() }
     }
 
     async fn afterwards(self: Arc<Self>, work: JoinHandle<Option<Value>>, place: Place, is_command: bool) {
@@ -149,7 +170,8 @@ impl Desk {
                 let offers = self.service.offers(Chat::Slack, &self.account(&place.user)).await;
                 Some(modal::suggestions(&offers, glass, &query))
             }
-            What::Nothing => None,
+            // Taken before it comes here.
+            What::Talk(_) | What::Nothing => None,
         }
     }
 
@@ -425,12 +447,17 @@ fn ephemeral(content: &Content) -> Value {
 
 /// Who is no business of ours is told so, where Slack lets us, and nothing is done.
 fn refused(kind: Kind, stranger: Stranger) -> Answer {
-    tracing::warn!(why = %stranger, "something from Slack was refused");
+    // In a channel that is shared with others, they talk all day.
+    if kind == Kind::Event {
+        tracing::debug!(why = %stranger, "an event from Slack is none of ours");
+    } else {
+        tracing::warn!(why = %stranger, "something from Slack was refused");
+    }
     let words = match stranger {
         Stranger::Team | Stranger::Enterprise => "Countersign does not serve this workspace.",
         Stranger::Outsider => "Countersign serves the people of its own workspace only.",
         Stranger::Nobody => "Slack does not say who you are, so nothing was done.",
     };
     let payload = (kind == Kind::Command).then(|| ephemeral(&message::words(words)));
-    Answer { payload, place: None }
+    Answer { payload, place: None, again: false }
 }

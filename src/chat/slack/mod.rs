@@ -5,7 +5,7 @@
 //! | `text`, `limit`, `blocks` | text that can't become markup, Slack's limits, lines as Block Kit |
 //! | `message`, `modal`, `home` | what is shown: pure pictures of a state |
 //! | `api`, `pace` | the Web API, as fast as Slack lets us |
-//! | `payload`, `desk` | what Slack sends, and what is done with it |
+//! | `payload`, `talk`, `desk` | what Slack sends, and what is done with it |
 //! | `socket`, `http` | the two ways in |
 //! | `post` | the adapter: messages that look like the engine's cards |
 //!
@@ -27,6 +27,7 @@ mod pace;
 mod payload;
 mod post;
 mod socket;
+pub mod talk;
 mod text;
 
 use std::{
@@ -61,7 +62,7 @@ const STOP_MAX: Duration = Duration::from_secs(8);
 
 /// The words after which Slack calls us.
 pub const COMMAND: &str = "/access";
-/// The events that we want to be told.
+/// The events that we want to be told, besides those of [`talk::EVENTS`] where thread talk is to be recorded.
 pub const EVENTS: [&str; 1] = ["app_home_opened"];
 /// The scopes of what is done, besides those of the [`Method`]s.
 pub const SCOPES: [&str; 1] = ["commands"];

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::modal::{PRESS, REQUEST};
+use super::{
+    modal::{PRESS, REQUEST},
+    talk::{self, Said},
+};
 use crate::{access::RequestId, chat::card::Button};
 
 /// The kinds of what Slack sends.
@@ -89,6 +92,8 @@ pub enum What {
     },
     /// App Home was opened.
     Home,
+    /// Something was said in a thread, and not to us.
+    Talk(Box<Said>),
     /// Nothing that concerns us: a closed form, an event that we did not ask for.
     Nothing,
 }
@@ -185,8 +190,10 @@ pub fn read(kind: Kind, payload: &Value, team: &str, fallback: &str) -> Result<H
     if enterprise.is_some_and(|flag| flag == &Value::Bool(true) || flag.as_str() == Some("true")) {
         return Err(Stranger::Enterprise);
     }
-    let outside = ["/user/team_id", "/event/user_team", "/event/source_team"].map(|at| text(payload, at));
-    if !outside.iter().all(|found| home_team(found)) {
+    let mut written =
+        ["/event", "/event/message", "/event/previous_message"].iter().filter_map(|at| payload.pointer(at));
+    let ours = |message: &Value| ["/team", "/user_team", "/source_team"].iter().all(|at| home_team(text(message, at)));
+    if !home_team(text(payload, "/user/team_id")) || !written.all(ours) {
         return Err(Stranger::Outsider);
     }
     match kind {
@@ -205,10 +212,14 @@ fn user(payload: &Value, at: &str) -> Result<String, Stranger> {
     some(payload, at).filter(|user| super::blocks::is_user(user)).ok_or(Stranger::Nobody)
 }
 
+/// A text without the three entities that Slack writes.
+pub(super) fn entities(text: &str) -> String {
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+}
+
 fn command(payload: &Value, fallback: &str) -> Result<Heard, Stranger> {
     let trigger = some(payload, "/trigger_id");
-    // Slack writes these three as entities.
-    let line = text(payload, "/text").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    let line = entities(text(payload, "/text"));
     Ok(Heard {
         place: Place {
             user: user(payload, "/user_id")?,
@@ -288,6 +299,12 @@ fn form(view: &Value) -> Form {
 
 fn event(payload: &Value, fallback: &str) -> Result<Heard, Stranger> {
     let key = some(payload, "/event_id").unwrap_or_else(|| fallback.to_owned());
+    if text(payload, "/event/type") == "message" {
+        return Ok(match talk::read(payload) {
+            Some(said) => Heard { what: What::Talk(Box::new(said)), ..nothing(String::new(), &key) },
+            None => nothing(String::new(), &key),
+        });
+    }
     if text(payload, "/event/type") != "app_home_opened" || text(payload, "/event/tab") == "messages" {
         return Ok(nothing(String::new(), &key));
     }

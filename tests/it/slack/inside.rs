@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use countersign::{
     access::{Chat, RequestId},
     chat::{
-        Channels, Inbound, Input, LedgerView, Offer, Overview, Reply, Service, Tone,
+        Channels, Inbound, Input, LedgerView, Offer, Overview, Reply, Service, Talk, Tone, Turn,
         card::Card,
         plain,
         slack::{Settings, Slack},
@@ -37,6 +37,15 @@ impl Service for Moody {
             self.gate.acquire().await.unwrap().forget();
         }
         Reply { tone: Tone::Done, lines: vec![plain(format!("heard {said}"))], secret: Vec::new(), keep_input: false }
+    }
+
+    async fn overheard(&self, talk: Talk) -> bool {
+        let Turn::Said(text) = talk.turn else { return true };
+        assert!(!text.contains("break it"), "it breaks, as it was told");
+        if text.contains("wait") {
+            self.gate.acquire().await.unwrap().forget();
+        }
+        !text.contains("not now")
     }
 
     async fn offers(&self, _: Chat, _: &str) -> Vec<Offer> {
