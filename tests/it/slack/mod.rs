@@ -11,3 +11,4 @@ mod render;
 mod service;
 pub mod standin;
 mod story;
+mod talk;

@@ -1,0 +1,271 @@
+//! What people say below a card: recorded with its request, once, and nothing follows from it.
+
+use countersign::ledger::Disclosed;
+use serde_json::{Value, json};
+
+use super::{
+    service::{ANA, BEN, CHANNEL, EVE, SECURITY, Service, config, standin},
+    standin::{Acked, Fault, Standin, TEAM, people::words},
+    story::lived,
+};
+use crate::support::demo::{self, assert_verifies, countersign};
+
+/// The app is given what it takes to be told.
+fn give(slack: &Standin) {
+    slack.inner.state().scopes.extend(["channels:history", "groups:history"].map(str::to_owned));
+}
+
+/// A request of ana's, and the time of its card's message.
+async fn card(slack: &Standin, service: &Service, line: &str) -> (u64, String) {
+    let before = service.count("card.posted");
+    assert!(slack.says(ANA, CHANNEL, line).await.contains("Asked:"));
+    let id = service.newest();
+    let card = slack.card(CHANNEL, &format!("ledger entry {id} ")).await;
+    service.until("card.posted", before + 1);
+    (id, card.ts)
+}
+
+/// What is recorded of threads: the words, and the body.
+fn recorded(service: &Service) -> Vec<(String, Value)> {
+    let entries = demo::opened(&service.ledger()).into_iter().filter(|entry| entry.body.contains_key("thread"));
+    let read = entries.map(|entry| {
+        assert_eq!((entry.kind.as_str(), &entry.body["via"]), ("message.received", &json!("thread")));
+        let text = entry.disclosed.iter().map(|disclosed| match disclosed {
+            Disclosed::Open(open) => open.value.clone(),
+            Disclosed::Erased { .. } => "(erased)".to_owned(),
+        });
+        (text.collect::<String>(), Value::Object(entry.body))
+    });
+    read.collect()
+}
+
+fn taken(tries: Option<Vec<Acked>>) {
+    assert_eq!(tries, Some(vec![Acked::Yes(Value::Null)]), "acknowledged at once, and not answered");
+}
+
+async fn talked(mode: &str) {
+    let (dir, slack, service) = lived(mode).await;
+    give(&slack);
+    let (id, thread) = card(&slack, &service, "prod-api 10m fixing INC-42").await;
+    let hostile = "shall I restart it first? <!channel> \u{202E}gnp.exe & more";
+    let (first, told) = slack.talks(ANA, CHANNEL, &thread, hostile).await;
+    taken(told);
+    // It is durable when it is acknowledged, and it is hers.
+    let known = recorded(&service);
+    assert_eq!(known[0].0, hostile);
+    assert_eq!(known[0].1["thread"], json!({ "request": id, "turn": "said" }));
+    let requested = service.entries().into_iter().find(|entry| entry["kind"] == "access.requested").unwrap();
+    assert_eq!(known[0].1["from"], requested["body"]["requester"]);
+
+    // Nothing that is said there decides anything, whoever says it.
+    for words in ["yes", "approved", &format!("/access approve {id}"), &format!("approve {id}"), ":white_check_mark:"] {
+        taken(slack.talks(BEN, CHANNEL, &thread, words).await.1);
+    }
+    taken(slack.talks(EVE, CHANNEL, &thread, "who is this?").await.1);
+    assert_eq!(recorded(&service).len(), 7);
+    assert_eq!((service.count("request.approved"), service.count("message.refused")), (0, 0));
+
+    // The same, however often it is delivered, and whatever the delivery is called, is recorded once.
+    let (again, event) = slack.writes(BEN, CHANNEL, &thread, "once only");
+    let payload = slack.event(&event);
+    for retry in [None, Some(1), Some(2), Some(3)] {
+        let acked = slack.try_to_tell(&payload, retry).await;
+        // Over HTTP, what is signed within the same second is the same request once more.
+        assert!(matches!(acked, Acked::Yes(_)) || (mode == "http" && acked == Acked::Nobody), "{acked:?}");
+    }
+    let mut other = slack.event(&event);
+    other["event"]["client_msg_id"] = json!(again.client_id);
+    let (one, two) = tokio::join!(slack.try_to_tell(&other, None), slack.try_to_tell(&payload, Some(1)));
+    assert!(matches!(one, Acked::Yes(_)) && two != Acked::Late, "{one:?} {two:?}");
+    assert_eq!(recorded(&service).len(), 8);
+
+    // Changed, and deleted: what was recorded first stays.
+    let change = slack.revises(CHANNEL, &first.ts, Some("I have restarted it"));
+    taken(slack.tells(CHANNEL, &change).await);
+    let mut unfolded = slack.revises(CHANNEL, &first.ts, Some("I have restarted it"));
+    unfolded["message"].as_object_mut().unwrap().remove("edited");
+    taken(slack.tells(CHANNEL, &unfolded).await);
+    let deletion = slack.revises(CHANNEL, &first.ts, None);
+    taken(slack.tells(CHANNEL, &deletion).await);
+    taken(slack.tells(CHANNEL, &deletion).await);
+    let known = recorded(&service);
+    assert_eq!(known.len(), 10);
+    let earlier = demo::opened(&service.ledger()).iter().find(|entry| entry.body.contains_key("thread")).unwrap().seq;
+    assert_eq!(known[8].0, "I have restarted it");
+    assert_eq!(known[8].1["thread"], json!({ "request": id, "turn": "changed", "earlier": earlier }));
+    assert_eq!(known[9].0, "");
+    assert_eq!(known[9].1["thread"], json!({ "request": id, "turn": "deleted", "earlier": earlier }));
+    assert_eq!(known[0].0, hostile);
+
+    // What stands in no thread of ours, or no person of ours wrote, is let be; a stranger's workspace is refused.
+    let elsewhere = slack.writes(BEN, CHANNEL, "1795000000.000001", "another thread").1;
+    taken(slack.tells(CHANNEL, &elsewhere).await);
+    let event = slack.writes(BEN, CHANNEL, &thread, "not in its thread").1;
+    for change in [
+        &(|event: &mut Value| drop(event.as_object_mut().unwrap().remove("thread_ts"))) as &dyn Fn(&mut Value),
+        &|event| event["bot_id"] = json!("B0OTHERBOT"),
+        &|event| event["subtype"] = json!("channel_topic"),
+        &|event| event["team"] = json!("T9999999999"),
+        &|event| event["user_team"] = json!("T9999999999"),
+        &|event| event["user"] = json!("U0BOTBOTBOT"),
+    ] {
+        let mut event = event.clone();
+        change(&mut event);
+        taken(slack.tells(CHANNEL, &event).await);
+    }
+    let mut outer = slack.event(&event);
+    outer["team_id"] = json!("T9999999999");
+    assert!(matches!(slack.try_to_tell(&outer, None).await, Acked::Yes(_)));
+    assert_eq!(recorded(&service).len(), 10);
+
+    // With a file, and shown in the channel too.
+    let mut event = slack.writes(BEN, CHANNEL, &thread, "the graph").1;
+    event["subtype"] = json!("file_share");
+    event["files"] = json!([{ "id": "F1", "name": "graph.png", "mimetype": "image/png" }]);
+    taken(slack.tells(CHANNEL, &event).await);
+    let mut event = slack.writes(BEN, CHANNEL, &thread, "for everybody").1;
+    event["subtype"] = json!("thread_broadcast");
+    event["root"] = json!({ "user": "U0BOTBOTBOT", "bot_id": "B0BOTBOTBOT", "ts": thread, "thread_ts": thread });
+    taken(slack.tells(CHANNEL, &event).await);
+    assert_eq!(recorded(&service)[10].0, "the graph\n[file: graph.png]");
+    assert_eq!(recorded(&service)[11].0, "for everybody");
+
+    // It is where people look for it. Nobody is answered in the thread, or anywhere else.
+    let shown = slack.says(BEN, CHANNEL, &format!("show {id}")).await;
+    for part in [
+        "said in Slack's thread: shall I restart it first? <!channel> �gnp.exe",
+        "to: I have restarted it",
+        "deleted from Slack's thread",
+        "said in Slack's thread: who is this?",
+        "once only",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+    assert!(slack.says(ANA, CHANNEL, "log who is this").await.contains("who is this?"), "it concerns her request");
+    assert!(!slack.says(BEN, CHANNEL, "log this?").await.contains("who is"), "and not him");
+    let of_the_bot = slack.messages(CHANNEL).into_iter().filter(|message| message.user.is_none());
+    assert_eq!(of_the_bot.count(), 1, "the card, and nothing below it");
+    assert!(slack.told(EVE).is_empty());
+
+    // A restart knows the card by what is recorded, and what was recorded before.
+    assert_eq!(recorded(&service).len(), 12);
+    service.kill();
+    let service = Service::start(dir.path(), &[]);
+    if mode == "http" {
+        *slack.inner.app.lock().unwrap() = Some(service.url());
+    } else {
+        slack.until("only the new connections", || (slack.sockets() == 2).then_some(())).await;
+        slack.connected(2).await;
+    }
+    taken(slack.tells(CHANNEL, &slack.event(&deletion)["event"]).await);
+    taken(slack.talks(BEN, CHANNEL, &thread, "after the restart").await.1);
+    assert_eq!(recorded(&service).len(), 13);
+    assert_eq!(recorded(&service)[12].0, "after the restart");
+
+    // Approved and given back as ever; the history is told below the card, and not what people said.
+    slack.presses(BEN, CHANNEL, "approve").await;
+    slack.card(CHANNEL, "Live until").await;
+    slack.presses(ANA, CHANNEL, "done").await;
+    slack.card(CHANNEL, "Ended: given back early").await;
+    service.until("grant.ended", 1);
+    taken(slack.talks(ANA, CHANNEL, &thread, "thanks").await.1);
+    assert_eq!(recorded(&service).len(), 14);
+    let below = || {
+        let messages = slack.messages(CHANNEL).into_iter();
+        let of_the_bot = messages.filter(|message| message.user.is_none() && message.thread.is_some());
+        Some(of_the_bot.map(|message| words(&message.blocks)).collect::<String>())
+            .filter(|told| told.contains("seen closed"))
+    };
+    let told = slack.until("the thread tells the end", below).await;
+    assert!(!told.contains("restart") && !told.contains("thanks"), "{told}");
+    slack.content();
+    let (ledger, folder) = (service.ledger(), dir.path().join("config"));
+    service.stop();
+    assert_verifies(&ledger);
+
+    // Whoever is erased has said nothing that can be read, and the chain holds.
+    let folder = folder.to_string_lossy().into_owned();
+    let account = format!("slack:{TEAM}/{EVE}");
+    for who in ["ana", &account] {
+        let (code, said, errors) = countersign(&["erase", who, "--config", &folder, "--yes"]);
+        assert_eq!(code, 0, "{said}{errors}");
+    }
+    let (_, log, _) = countersign(&["log", "--ledger", &ledger.to_string_lossy()]);
+    assert!(log.contains("once only") && log.contains("after the restart"), "{log}");
+    assert!(!log.contains("restarted it") && !log.contains("who is this") && !log.contains("thanks"), "{log}");
+    assert_verifies(&ledger);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_below_a_card_is_recorded_by_socket() {
+    talked("socket").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_below_a_card_is_recorded_over_http() {
+    talked("http").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slack_tells_only_what_the_scopes_give_where_the_bot_is() {
+    let (_dir, slack, service) = lived("socket").await;
+    let (_, thread) = card(&slack, &service, "prod-api 10m fixing INC-42").await;
+    assert_eq!(slack.talks(BEN, CHANNEL, &thread, "unheard").await.1, None);
+    slack.inner.state().scopes.insert("channels:history".into());
+    taken(slack.talks(BEN, CHANNEL, &thread, "heard").await.1);
+    slack.inner.state().private.insert(CHANNEL.into());
+    assert_eq!(slack.talks(BEN, CHANNEL, &thread, "in private").await.1, None);
+    slack.inner.state().scopes.insert("groups:history".into());
+    taken(slack.talks(BEN, CHANNEL, &thread, "heard in private").await.1);
+    slack.inner.state().left.insert(CHANNEL.into());
+    assert_eq!(slack.talks(BEN, CHANNEL, &thread, "without the bot").await.1, None);
+    let said: Vec<String> = recorded(&service).into_iter().map(|(text, _)| text).collect();
+    assert_eq!(said, ["heard", "heard in private"]);
+    // The same request in another channel has another thread.
+    slack.says(ANA, CHANNEL, "break-glass prod-api 10m the orders are down").await;
+    let loud = slack.card(SECURITY, "BREAK-GLASS").await;
+    service.until("card.posted", 2);
+    taken(slack.talks(BEN, SECURITY, &loud.ts, "what happened?").await.1);
+    assert_eq!(recorded(&service)[2].1["thread"]["request"], json!(service.newest()));
+    slack.content();
+    service.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_could_not_be_recorded_is_not_acknowledged_and_is_recorded_when_it_comes_again() {
+    let (dir, slack, service) = lived("socket").await;
+    give(&slack);
+    let (_, thread) = card(&slack, &service, "prod-api 10m across a crash").await;
+    service.kill();
+    slack.until("nobody is there", || (slack.sockets() == 0).then_some(())).await;
+    let (_, event) = slack.writes(BEN, CHANNEL, &thread, "said while it was down");
+    let payload = slack.event(&event);
+    assert_eq!(slack.try_to_tell(&payload, None).await, Acked::Nobody);
+    let service = Service::start(dir.path(), &[]);
+    slack.connected(2).await;
+    assert!(matches!(slack.try_to_tell(&payload, Some(1)).await, Acked::Yes(_)));
+    let said: Vec<String> = recorded(&service).into_iter().map(|(text, _)| text).collect();
+    assert_eq!(said, ["said while it was down"]);
+    // A card that could not be drawn for a while is known when it stands there.
+    slack.breaks("chat.postMessage", [Fault::Status(500), Fault::Limited(1)]);
+    let (id, thread) = card(&slack, &service, "prod-both 10m in a storm").await;
+    taken(slack.talks(ANA, CHANNEL, &thread, "at last").await.1);
+    assert_eq!(recorded(&service)[1].1["thread"]["request"], json!(id));
+    service.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_line_is_recorded_by_its_start_its_length_and_its_hash() {
+    let dir = demo::folder();
+    let slack = standin().await;
+    give(&slack);
+    config(dir.path(), &slack, "socket");
+    let service = Service::start(dir.path(), &[]);
+    slack.connected(2).await;
+    let (_, thread) = card(&slack, &service, "prod-api 10m fixing INC-42").await;
+    let long = "ä".repeat(40_000);
+    taken(slack.talks(BEN, CHANNEL, &thread, &long).await.1);
+    let (text, _) = recorded(&service).remove(0);
+    assert!(text.len() < 17 * 1024 && text.contains("80000 bytes in all, SHA-256 "), "{} bytes", text.len());
+    service.stop();
+}
