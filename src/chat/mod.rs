@@ -10,6 +10,7 @@ pub mod card;
 mod channels;
 pub mod discord;
 pub mod draw;
+pub mod form;
 pub mod grammar;
 pub mod notice;
 pub mod playground;
@@ -58,6 +59,8 @@ pub struct Evidence {
 pub enum Input {
     /// A line after `/access`, for example `prod-db 30m fixing INC-42`.
     Line(String),
+    /// A form, or a command with fields of its own.
+    Form(form::Form),
     /// A button, or the form behind it.
     Press {
         /// Whose card it was.
@@ -75,6 +78,7 @@ impl Input {
     pub fn words(&self) -> String {
         match self {
             Self::Line(line) => line.clone(),
+            Self::Form(form) => form.words(),
             Self::Press { request, button, text: Some(text) } => format!("{} {}: {text}", button.word(), request.0),
             Self::Press { request, button, text: None } => format!("{} {}", button.word(), request.0),
         }

@@ -44,6 +44,12 @@ impl Handle {
         let (via, text) = (via(&input), input.words());
         let input = match input {
             Input::Line(line) => Input::Line(text::tidy(&line).into_owned()),
+            Input::Form(mut form) => {
+                for value in form.fields.values_mut() {
+                    *value = text::tidy(value).into_owned();
+                }
+                Input::Form(form)
+            }
             Input::Press { request, button, text } => {
                 Input::Press { request, button, text: text.map(|text| text::tidy(&text).into_owned()) }
             }
@@ -76,6 +82,7 @@ pub fn message_key(chat: Chat, account: &str, message: &str) -> String {
 pub fn via(input: &Input) -> Via {
     match input {
         Input::Line(_) => Via::Line,
+        Input::Form(form) => form.behind.map_or(Via::Line, |_| Via::Press),
         Input::Press { .. } => Via::Press,
     }
 }

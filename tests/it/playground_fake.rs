@@ -305,6 +305,7 @@ impl Service for Fake {
         }
         let reply = match inbound.input {
             Input::Line(line) => self.typed(&inbound.account, &line).await,
+            Input::Form(form) => self.typed(&inbound.account, &form.words()).await,
             Input::Press { request, button, text } => self.pressed(&inbound.account, request, button, text).await,
         };
         let said = "That was done already, once.".to_owned();

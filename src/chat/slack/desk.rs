@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     access::{Chat, RequestId},
-    chat::{Channels, Inbound, Input, Mentions, Reply, Service, Talk, Tone, card::Button, draw, grammar},
+    chat::{Channels, Inbound, Input, Mentions, Reply, Service, Talk, Tone, card::Button, draw, form::field, grammar},
 };
 
 pub use super::payload::Kind;
@@ -340,8 +340,8 @@ impl Desk {
         }
         form.note("channel").clone_into(&mut place.channel);
         let (input, block) = match (form.callback.as_str(), form.press()) {
-            (modal::REQUEST, _) => match line(&form) {
-                Ok(line) => (Input::Line(line), form.block(modal::input::REASON).to_owned()),
+            (modal::REQUEST, _) => match asked(&form) {
+                Ok(asked) => (Input::Form(asked), form.block(modal::input::REASON).to_owned()),
                 Err((element, words)) => return errors(form.block(element), words),
             },
             (modal::PRESS, Some((request, button))) => {
@@ -407,8 +407,8 @@ fn typed(button: Button, request: RequestId) -> String {
     }
 }
 
-/// A finished form as the line that could have been typed.
-fn line(form: &Form) -> Result<String, (&'static str, &'static str)> {
+/// A finished form as what it asks for, field by field.
+fn asked(form: &Form) -> Result<crate::chat::form::Form, (&'static str, &'static str)> {
     use modal::input::{DURATION, REASON, RESOURCE, TICKET};
     let [resource, duration, reason, ticket] = [RESOURCE, DURATION, REASON, TICKET].map(|name| form.value(name).trim());
     if resource.is_empty() {
@@ -421,12 +421,12 @@ fn line(form: &Form) -> Result<String, (&'static str, &'static str)> {
         return Err((REASON, "Say why."));
     }
     let word = if form.glass() { "break-glass" } else { "request" };
-    let mut line = format!("{word} {resource} {duration} {reason}");
+    let mut why = reason.to_owned();
     if !ticket.is_empty() && !reason.contains(ticket) {
-        line.push(' ');
-        line.push_str(ticket);
+        why.extend([" ", ticket]);
     }
-    Ok(line)
+    let fields = [(field::RESOURCE, resource.to_owned()), (field::DURATION, duration.to_owned()), (field::REASON, why)];
+    Ok(crate::chat::form::Form::new(word, fields))
 }
 
 fn errors(block: &str, words: &str) -> Value {

@@ -34,6 +34,7 @@ impl Service for Moody {
     async fn submit(&self, inbound: Inbound) -> Reply {
         let said = match inbound.input {
             Input::Line(line) => line,
+            Input::Form(form) => form.words(),
             Input::Press { button, .. } => button.word().to_owned(),
         };
         assert!(!said.contains("break it"), "it breaks, as it was told");
