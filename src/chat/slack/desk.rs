@@ -14,8 +14,9 @@ use super::{
     api::{Fault, Method, Shared},
     backoff::Chance,
     blocks::Content,
-    home, message, modal,
-    payload::{Form, Heard, Place, Stranger, What, read},
+    direct, home, message, modal,
+    payload::{Direct, Form, Heard, Place, Stranger, What, read},
+    post,
     talk::Said,
     text::put,
 };
@@ -60,6 +61,8 @@ pub struct Desk {
     pub service: Arc<dyn Service>,
     /// Forms that are done with, and how they were answered: by view and version.
     pub finished: Mutex<VecDeque<(String, Value)>>,
+    /// What was posted.
+    pub(super) memory: Arc<Mutex<post::Memory>>,
 }
 
 impl Desk {
@@ -147,7 +150,10 @@ impl Desk {
                 let reply = self.submit(&place, key, Input::Line(line)).await;
                 Some(ephemeral(&message::answer(&reply, &self.mentions)))
             }
-            What::Press { request, button, home } => {
+            What::Press { request, button, home, direct } => {
+                if let Some(direct) = direct {
+                    self.met(&place, request, *direct);
+                }
                 let press = Press { request, button, home, key };
                 Box::pin(self.press(place, trigger, press)).await;
                 None
@@ -305,6 +311,9 @@ impl Desk {
                 tracing::warn!(%fault, "a form could not be opened");
                 self.type_instead(&place, button, request).await;
             }
+            if let Some(card) = card {
+                tokio::spawn(async move { direct::retire(&self.api, &self.memory, &card, &self.mentions).await });
+            }
             return;
         }
         // A credential is for a modal alone, which Slack does not keep; App Home has no other place for an answer.
@@ -319,9 +328,28 @@ impl Desk {
             return;
         }
         let reply = self.submit(&place, key, input).await;
-        let content = message::answer(&reply, &self.mentions);
         // The click is done and may be acknowledged; who pressed is told a moment later.
-        tokio::spawn(async move { self.whisper(&place, &content).await });
+        tokio::spawn(async move { self.told(&place, (request, button), reply).await });
+    }
+
+    /// Tells whoever pressed what came of it; if it came too late, also who was before them.
+    async fn told(&self, place: &Place, (request, button): (RequestId, Button), mut reply: Reply) {
+        let card = self.service.card(Chat::Slack, &self.account(&place.user), request).await;
+        let late = card.as_ref().filter(|card| !card.buttons.iter().any(|(known, _)| *known == button));
+        if reply.tone == Tone::Refused {
+            reply.lines.extend(late.and_then(direct::decided));
+        }
+        self.whisper(place, &message::answer(&reply, &self.mentions)).await;
+        if let Some(card) = card {
+            direct::retire(&self.api, &self.memory, &card, &self.mentions).await;
+        }
+    }
+
+    /// A button on a direct message was pressed, which a process before this one may have sent.
+    fn met(&self, place: &Place, request: RequestId, direct: Direct) {
+        let Direct { ts, text, blocks } = direct;
+        let spot = post::Spot { channel: place.channel.clone(), ts };
+        post::locked(&self.memory).directs.seen(request, spot, text, blocks);
     }
 
     /// Without a window there is still the command.

@@ -7,7 +7,7 @@
 //! | `api`, `pace` | the Web API, as fast as Slack lets us |
 //! | `payload`, `talk`, `desk` | what Slack sends, and what is done with it |
 //! | `socket`, `http` | the two ways in |
-//! | `post` | the adapter: messages that look like the engine's cards |
+//! | `post`, `direct` | the adapter: messages that look like the engine's cards, and direct ones that are up to date |
 //!
 //! A message in Slack has no key by which the same could be posted once: what was posted is remembered here and in the
 //! ledger. Where the answer to a post was lost (a timeout, a crash in that moment), the message is looked for by its
@@ -18,6 +18,7 @@ mod api;
 mod backoff;
 pub mod blocks;
 mod desk;
+mod direct;
 pub mod home;
 mod http;
 mod limit;
@@ -98,7 +99,7 @@ pub struct Slack {
     /// Whether the token is of the workspace it should be of: asked once.
     known: OnceCell<()>,
     desk: OnceCell<Arc<Desk>>,
-    memory: Mutex<post::Memory>,
+    memory: Arc<Mutex<post::Memory>>,
     stop: watch::Sender<bool>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -116,7 +117,7 @@ impl Slack {
             settings,
             known: OnceCell::new(),
             desk: OnceCell::new(),
-            memory: Mutex::default(),
+            memory: Arc::default(),
             stop: watch::Sender::new(false),
             tasks: Mutex::default(),
         })
@@ -180,6 +181,7 @@ impl Slack {
                 mentions: Arc::clone(&self.settings.mentions),
                 service: Arc::clone(service),
                 finished: Mutex::default(),
+                memory: Arc::clone(&self.memory),
             })
         };
         Ok(Arc::clone(self.desk.get_or_init(made).await))

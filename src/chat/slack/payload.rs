@@ -74,6 +74,8 @@ pub enum What {
         button: Button,
         /// Whether it was in App Home.
         home: bool,
+        /// The direct message that it was on, if it was on one.
+        direct: Option<Box<Direct>>,
     },
     /// The button in App Home that opens the form.
     Ask,
@@ -96,6 +98,17 @@ pub enum What {
     Talk(Box<Said>),
     /// Nothing that concerns us: a closed form, an event that we did not ask for.
     Nothing,
+}
+
+/// A direct message as Slack shows it to us when a button on it is pressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Direct {
+    /// Its time, which is its id.
+    pub ts: String,
+    /// Its text, as markup.
+    pub text: String,
+    /// Its blocks.
+    pub blocks: Vec<Value>,
 }
 
 /// A form as it is, or was, filled in.
@@ -272,10 +285,18 @@ fn action_of(action: &Value, payload: &Value, form: impl Fn() -> Form) -> What {
             What::Chosen(form)
         }
         word => match (Button::from_word(word), text(action, "/value").parse()) {
-            (Some(button), Ok(request)) => What::Press { request: RequestId(request), button, home },
+            (Some(button), Ok(request)) => {
+                What::Press { request: RequestId(request), button, home, direct: direct(payload) }
+            }
             (Some(_) | None, _) => What::Nothing,
         },
     }
+}
+
+fn direct(payload: &Value) -> Option<Box<Direct>> {
+    let ts = some(payload, "/container/message_ts").filter(|_| text(payload, "/channel/id").starts_with('D'))?;
+    let blocks = payload.pointer("/message/blocks").and_then(Value::as_array).cloned().unwrap_or_default();
+    Some(Box::new(Direct { ts, text: text(payload, "/message/text").to_owned(), blocks }))
 }
 
 fn form(view: &Value) -> Form {

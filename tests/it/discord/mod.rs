@@ -4,6 +4,7 @@ mod bot;
 mod crossed;
 mod evidence;
 mod faults;
+mod forms;
 mod gateway;
 mod library;
 mod looks;

@@ -1,8 +1,10 @@
 //! Slack: what is sent to it, and what is lived through it.
 
 mod cards;
+mod ends;
 mod faults;
 mod foreign;
+mod forms;
 mod http;
 mod inside;
 mod logs;
