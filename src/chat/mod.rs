@@ -196,6 +196,15 @@ pub trait Adapter: Send + Sync {
     async fn post(&self, channel: Option<&str>, key: &str, bulletin: &Bulletin) -> Result<String, ChatError>;
 }
 
+/// What a platform says of us when it is asked, a sentence each. Nothing secret is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    /// What is as it should be, or good to know.
+    pub found: Vec<String>,
+    /// What is not, and what would mend it.
+    pub lacking: Vec<String>,
+}
+
 /// Something that a person may ask for. It is offered, and not yet promised: what they ask is judged when they ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `text`, `limit`, `blocks` | text that can't become markup, Slack's limits, lines as Block Kit |
 //! | `message`, `modal`, `home` | what is shown: pure pictures of a state |
-//! | `api`, `pace` | the Web API, as fast as Slack lets us |
+//! | `api`, `pace`, `check` | the Web API, as fast as Slack lets us, and what it says of us |
 //! | `payload`, `talk`, `desk` | what Slack sends, and what is done with it |
 //! | `socket`, `http` | the two ways in |
 //! | `post`, `direct` | the adapter: messages that look like the engine's cards, and direct ones that are up to date |
@@ -17,6 +17,7 @@
 mod api;
 mod backoff;
 pub mod blocks;
+mod check;
 mod desk;
 mod direct;
 pub mod home;

@@ -1,6 +1,7 @@
 //! Discord: the true binary against a stand-in, in both modes.
 
 mod bot;
+mod check;
 mod crossed;
 mod evidence;
 mod faults;

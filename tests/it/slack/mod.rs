@@ -1,6 +1,7 @@
 //! Slack: what is sent to it, and what is lived through it.
 
 mod cards;
+mod check;
 mod ends;
 mod faults;
 mod foreign;

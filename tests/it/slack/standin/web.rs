@@ -137,13 +137,18 @@ async fn called(
     let answer = inner.answer(&method, &token, &body);
     tokio::spawn(Arc::clone(&inner).tell_its_own());
     note(answer.as_ref().err().map_or("ok", |code| code));
-    match answer {
+    let mut response = match answer {
         Ok(mut answer) => {
             answer["ok"] = json!(true);
             json_answer(&answer)
         }
         Err(code) => json_answer(&json!({ "ok": false, "error": code })),
+    };
+    if token == BOT_TOKEN {
+        let scopes: Vec<String> = inner.state().scopes.iter().cloned().collect();
+        response.headers_mut().insert("x-oauth-scopes", scopes.join(",").parse().unwrap());
     }
+    response
 }
 
 fn limited(secs: u64) -> Response {
@@ -228,6 +233,7 @@ impl Inner {
                 Ok(json!({ "channel": { "id": channel }, "no_op": true, "already_open": true }))
             }
             "conversations.history" => state.history(body),
+            "conversations.info" => state.info(body),
             "views.open" => state.open_view(body),
             "views.update" => state.update_view(body),
             "views.publish" => state.publish(body),
@@ -340,6 +346,21 @@ impl State {
             .take(15)
             .map(|m| json!({ "type": "message", "ts": m.ts, "text": m.text, "metadata": m.metadata }));
         Ok(json!({ "messages": shown.collect::<Vec<_>>(), "has_more": false }))
+    }
+
+    fn info(&mut self, body: &Value) -> Answered {
+        let channel = text(body, "channel").to_owned();
+        let (private, is_member) = (self.private.contains(&channel), !self.left.contains(&channel));
+        if !self.scopes.contains(if private { "groups:read" } else { "channels:read" }) {
+            return Err("missing_scope");
+        }
+        if !self.channels.contains_key(&channel) || (private && !is_member) {
+            return Err("channel_not_found");
+        }
+        Ok(json!({ "channel": {
+            "id": channel, "name": "approvals", "is_channel": true, "is_private": private, "is_member": is_member,
+            "is_archived": false, "is_ext_shared": false,
+        } }))
     }
 
     fn seen_view(&mut self, method: &str, view: &Value) -> Result<(), &'static str> {
