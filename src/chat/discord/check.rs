@@ -29,14 +29,14 @@ impl Discord {
             }
         };
         let text = |name: &str| own.get(name).and_then(Value::as_str).unwrap_or_default();
-        if text("id") != application {
+        if text("id") == application {
+            findings.found.push(format!("the token is of the application `{application}`"));
+        } else {
             findings.lacking.push(format!(
                 "the bot token is of the application `{}`, and `discord.application_id` says `{application}`: correct one \
                  of them",
                 text("id")
             ));
-        } else {
-            findings.found.push(format!("the token is of the application `{application}`"));
         }
         let key = public_key.map(hex::encode);
         if *mode == Mode::Http

@@ -115,7 +115,7 @@ pub(super) fn decided(card: &Card) -> Option<Line> {
     // A sentence that begins with a person is no decision: somebody took a credential, or took their approval back.
     let by = |step: &&Step| step.line.iter().position(|span| matches!(span, Span::Person(_))).is_some_and(|at| at > 0);
     // The first step says who asked.
-    let newest = card.history.iter().skip(1).filter(by).next_back();
+    let newest = card.history.iter().skip(1).rfind(by);
     newest.filter(|_| card.status != Status::Lapsed).map(|step| step.line.clone())
 }
 

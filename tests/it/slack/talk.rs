@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     service::{ANA, BEN, CHANNEL, EVE, SECURITY, Service, config, standin},
-    standin::{Acked, Fault, Standin, TEAM, people::words},
+    standin::{Acked, Fault, Message, Standin, TEAM, people::words},
     story::lived,
 };
 use crate::support::demo::{self, assert_verifies, countersign};
@@ -39,161 +39,233 @@ fn recorded(service: &Service) -> Vec<(String, Value)> {
     read.collect()
 }
 
+#[track_caller]
 fn taken(tries: Option<Vec<Acked>>) {
-    assert_eq!(tries, Some(vec![Acked::Yes(Value::Null)]), "acknowledged at once, and not answered");
+    let tries = tries.expect("Slack tells it");
+    assert_eq!(tries, [Acked::Yes(Value::Null)], "acknowledged at once, and not answered");
 }
 
-async fn talked(mode: &str) {
-    let (dir, slack, service) = lived(mode).await;
-    give(&slack);
-    let (id, thread) = card(&slack, &service, "prod-api 10m fixing INC-42").await;
-    let hostile = "shall I restart it first? <!channel> \u{202E}gnp.exe & more";
-    let (first, told) = slack.talks(ANA, CHANNEL, &thread, hostile).await;
-    taken(told);
-    // It is durable when it is acknowledged, and it is hers.
-    let known = recorded(&service);
-    assert_eq!(known[0].0, hostile);
-    assert_eq!(known[0].1["thread"], json!({ "request": id, "turn": "said" }));
-    let requested = service.entries().into_iter().find(|entry| entry["kind"] == "access.requested").unwrap();
-    assert_eq!(known[0].1["from"], requested["body"]["requester"]);
+/// What people say below one card.
+struct Thread {
+    dir: tempfile::TempDir,
+    slack: Standin,
+    service: Service,
+    mode: &'static str,
+    id: u64,
+    ts: String,
+}
 
-    // Nothing that is said there decides anything, whoever says it.
-    for words in ["yes", "approved", &format!("/access approve {id}"), &format!("approve {id}"), ":white_check_mark:"] {
-        taken(slack.talks(BEN, CHANNEL, &thread, words).await.1);
+const HOSTILE: &str = "shall I restart it first? <!channel> \u{202E}gnp.exe & more";
+
+impl Thread {
+    async fn start(mode: &'static str) -> Self {
+        let (dir, slack, service) = lived(mode).await;
+        give(&slack);
+        let (id, ts) = card(&slack, &service, "prod-api 10m fixing INC-42").await;
+        Self { dir, slack, service, mode, id, ts }
     }
-    taken(slack.talks(EVE, CHANNEL, &thread, "who is this?").await.1);
-    assert_eq!(recorded(&service).len(), 7);
-    assert_eq!((service.count("request.approved"), service.count("message.refused")), (0, 0));
 
-    // The same, however often it is delivered, and whatever the delivery is called, is recorded once.
-    let (again, event) = slack.writes(BEN, CHANNEL, &thread, "once only");
-    let payload = slack.event(&event);
-    for retry in [None, Some(1), Some(2), Some(3)] {
-        let acked = slack.try_to_tell(&payload, retry).await;
-        // Over HTTP, what is signed within the same second is the same request once more.
-        assert!(matches!(acked, Acked::Yes(_)) || (mode == "http" && acked == Acked::Nobody), "{acked:?}");
+    fn recorded(&self) -> Vec<(String, Value)> {
+        recorded(&self.service)
     }
-    let mut other = slack.event(&event);
-    other["event"]["client_msg_id"] = json!(again.client_id);
-    let (one, two) = tokio::join!(slack.try_to_tell(&other, None), slack.try_to_tell(&payload, Some(1)));
-    assert!(matches!(one, Acked::Yes(_)) && two != Acked::Late, "{one:?} {two:?}");
-    assert_eq!(recorded(&service).len(), 8);
 
-    // Changed, and deleted: what was recorded first stays.
-    let change = slack.revises(CHANNEL, &first.ts, Some("I have restarted it"));
-    taken(slack.tells(CHANNEL, &change).await);
-    let mut unfolded = slack.revises(CHANNEL, &first.ts, Some("I have restarted it"));
-    unfolded["message"].as_object_mut().unwrap().remove("edited");
-    taken(slack.tells(CHANNEL, &unfolded).await);
-    let deletion = slack.revises(CHANNEL, &first.ts, None);
-    taken(slack.tells(CHANNEL, &deletion).await);
-    taken(slack.tells(CHANNEL, &deletion).await);
-    let known = recorded(&service);
-    assert_eq!(known.len(), 10);
-    let earlier = demo::opened(&service.ledger()).iter().find(|entry| entry.body.contains_key("thread")).unwrap().seq;
-    assert_eq!(known[8].0, "I have restarted it");
-    assert_eq!(known[8].1["thread"], json!({ "request": id, "turn": "changed", "earlier": earlier }));
-    assert_eq!(known[9].0, "");
-    assert_eq!(known[9].1["thread"], json!({ "request": id, "turn": "deleted", "earlier": earlier }));
-    assert_eq!(known[0].0, hostile);
-
-    // What stands in no thread of ours, or no person of ours wrote, is let be; a stranger's workspace is refused.
-    let elsewhere = slack.writes(BEN, CHANNEL, "1795000000.000001", "another thread").1;
-    taken(slack.tells(CHANNEL, &elsewhere).await);
-    let event = slack.writes(BEN, CHANNEL, &thread, "not in its thread").1;
-    for change in [
-        &(|event: &mut Value| drop(event.as_object_mut().unwrap().remove("thread_ts"))) as &dyn Fn(&mut Value),
-        &|event| event["bot_id"] = json!("B0OTHERBOT"),
-        &|event| event["subtype"] = json!("channel_topic"),
-        &|event| event["team"] = json!("T9999999999"),
-        &|event| event["user_team"] = json!("T9999999999"),
-        &|event| event["user"] = json!("U0BOTBOTBOT"),
-    ] {
-        let mut event = event.clone();
-        change(&mut event);
-        taken(slack.tells(CHANNEL, &event).await);
+    async fn says(&self, who: &str, words: &str) -> Message {
+        let (message, told) = self.slack.talks(who, CHANNEL, &self.ts, words).await;
+        taken(told);
+        message
     }
-    let mut outer = slack.event(&event);
-    outer["team_id"] = json!("T9999999999");
-    assert!(matches!(slack.try_to_tell(&outer, None).await, Acked::Yes(_)));
-    assert_eq!(recorded(&service).len(), 10);
 
-    // With a file, and shown in the channel too.
-    let mut event = slack.writes(BEN, CHANNEL, &thread, "the graph").1;
-    event["subtype"] = json!("file_share");
-    event["files"] = json!([{ "id": "F1", "name": "graph.png", "mimetype": "image/png" }]);
-    taken(slack.tells(CHANNEL, &event).await);
-    let mut event = slack.writes(BEN, CHANNEL, &thread, "for everybody").1;
-    event["subtype"] = json!("thread_broadcast");
-    event["root"] = json!({ "user": "U0BOTBOTBOT", "bot_id": "B0BOTBOTBOT", "ts": thread, "thread_ts": thread });
-    taken(slack.tells(CHANNEL, &event).await);
-    assert_eq!(recorded(&service)[10].0, "the graph\n[file: graph.png]");
-    assert_eq!(recorded(&service)[11].0, "for everybody");
-
-    // It is where people look for it. Nobody is answered in the thread, or anywhere else.
-    let shown = slack.says(BEN, CHANNEL, &format!("show {id}")).await;
-    for part in [
-        "said in Slack's thread: shall I restart it first? <!channel> �gnp.exe",
-        "to: I have restarted it",
-        "deleted from Slack's thread",
-        "said in Slack's thread: who is this?",
-        "once only",
-    ] {
-        assert!(shown.contains(part), "{part}: {shown}");
+    async fn tells(&self, event: &Value) {
+        taken(self.slack.tells(CHANNEL, event).await);
     }
-    assert!(slack.says(ANA, CHANNEL, "log who is this").await.contains("who is this?"), "it concerns her request");
-    assert!(!slack.says(BEN, CHANNEL, "log this?").await.contains("who is"), "and not him");
-    let of_the_bot = slack.messages(CHANNEL).into_iter().filter(|message| message.user.is_none());
-    assert_eq!(of_the_bot.count(), 1, "the card, and nothing below it");
-    assert!(slack.told(EVE).is_empty());
 
-    // A restart knows the card by what is recorded, and what was recorded before.
-    assert_eq!(recorded(&service).len(), 12);
-    service.kill();
-    let service = Service::start(dir.path(), &[]);
-    if mode == "http" {
-        *slack.inner.app.lock().unwrap() = Some(service.url());
-    } else {
-        slack.until("only the new connections", || (slack.sockets() == 2).then_some(())).await;
-        slack.connected(2).await;
+    /// Whatever is said, and whoever says it: it decides nothing.
+    async fn said(&self) -> Message {
+        let first = self.says(ANA, HOSTILE).await;
+        // It is durable when it is acknowledged, and it is hers.
+        let known = self.recorded();
+        assert_eq!(known[0].0, HOSTILE);
+        assert_eq!(known[0].1["thread"], json!({ "request": self.id, "turn": "said" }));
+        let requested = self.service.entries().into_iter().find(|entry| entry["kind"] == "access.requested").unwrap();
+        assert_eq!(known[0].1["from"], requested["body"]["requester"]);
+        let command = format!("approve {}", self.id);
+        for words in ["yes", "approved", &format!("/access {command}"), &command, ":white_check_mark:"] {
+            self.says(BEN, words).await;
+        }
+        self.says(EVE, "who is this?").await;
+        assert_eq!(self.recorded().len(), 7);
+        assert_eq!((self.service.count("request.approved"), self.service.count("message.refused")), (0, 0));
+        first
     }
-    taken(slack.tells(CHANNEL, &slack.event(&deletion)["event"]).await);
-    taken(slack.talks(BEN, CHANNEL, &thread, "after the restart").await.1);
-    assert_eq!(recorded(&service).len(), 13);
-    assert_eq!(recorded(&service)[12].0, "after the restart");
 
-    // Approved and given back as ever; the history is told below the card, and not what people said.
-    slack.presses(BEN, CHANNEL, "approve").await;
-    slack.card(CHANNEL, "Live until").await;
-    slack.presses(ANA, CHANNEL, "done").await;
-    slack.card(CHANNEL, "Ended: given back early").await;
-    service.until("grant.ended", 1);
-    taken(slack.talks(ANA, CHANNEL, &thread, "thanks").await.1);
-    assert_eq!(recorded(&service).len(), 14);
-    let below = || {
-        let messages = slack.messages(CHANNEL).into_iter();
-        let of_the_bot = messages.filter(|message| message.user.is_none() && message.thread.is_some());
-        Some(of_the_bot.map(|message| words(&message.blocks)).collect::<String>())
-            .filter(|told| told.contains("seen closed"))
-    };
-    let told = slack.until("the thread tells the end", below).await;
-    assert!(!told.contains("restart") && !told.contains("thanks"), "{told}");
-    slack.content();
-    let (ledger, folder) = (service.ledger(), dir.path().join("config"));
-    service.stop();
-    assert_verifies(&ledger);
-
-    // Whoever is erased has said nothing that can be read, and the chain holds.
-    let folder = folder.to_string_lossy().into_owned();
-    let account = format!("slack:{TEAM}/{EVE}");
-    for who in ["ana", &account] {
-        let (code, said, errors) = countersign(&["erase", who, "--config", &folder, "--yes"]);
-        assert_eq!(code, 0, "{said}{errors}");
+    /// However often it is delivered, and whatever the delivery is called, it is recorded once.
+    async fn delivered_again(&self) {
+        let (message, event) = self.slack.writes(BEN, CHANNEL, &self.ts, "once only");
+        let payload = self.slack.event(&event);
+        for retry in [None, Some(1), Some(2), Some(3)] {
+            let acked = self.slack.try_to_tell(&payload, retry).await;
+            // Over HTTP, what is signed within the same second is the same request once more.
+            assert!(matches!(acked, Acked::Yes(_)) || (self.mode == "http" && acked == Acked::Nobody), "{acked:?}");
+        }
+        let mut other = self.slack.event(&event);
+        other["event"]["client_msg_id"] = json!(message.client_id);
+        let (one, two) = tokio::join!(self.slack.try_to_tell(&other, None), self.slack.try_to_tell(&payload, Some(1)));
+        assert!(matches!(one, Acked::Yes(_)) && two != Acked::Late, "{one:?} {two:?}");
+        assert_eq!(self.recorded().len(), 8);
     }
-    let (_, log, _) = countersign(&["log", "--ledger", &ledger.to_string_lossy()]);
-    assert!(log.contains("once only") && log.contains("after the restart"), "{log}");
-    assert!(!log.contains("restarted it") && !log.contains("who is this") && !log.contains("thanks"), "{log}");
-    assert_verifies(&ledger);
+
+    /// What was recorded first stays. The event of the deletion.
+    async fn changed_and_deleted(&self, first: &Message) -> Value {
+        let change = self.slack.revises(CHANNEL, &first.ts, Some("I have restarted it"));
+        self.tells(&change).await;
+        let mut unfolded = self.slack.revises(CHANNEL, &first.ts, Some("I have restarted it"));
+        unfolded["message"].as_object_mut().unwrap().remove("edited");
+        self.tells(&unfolded).await;
+        let deletion = self.slack.revises(CHANNEL, &first.ts, None);
+        self.tells(&deletion).await;
+        self.tells(&deletion).await;
+        let known = self.recorded();
+        assert_eq!(known.len(), 10);
+        let opened = demo::opened(&self.service.ledger());
+        let earlier = opened.iter().find(|entry| entry.body.contains_key("thread")).unwrap().seq;
+        assert_eq!(known[8].0, "I have restarted it");
+        assert_eq!(known[8].1["thread"], json!({ "request": self.id, "turn": "changed", "earlier": earlier }));
+        assert_eq!(known[9].0, "");
+        assert_eq!(known[9].1["thread"], json!({ "request": self.id, "turn": "deleted", "earlier": earlier }));
+        assert_eq!(known[0].0, HOSTILE);
+        deletion
+    }
+
+    /// What stands in no thread of ours, or no person of ours wrote.
+    async fn let_be(&self) {
+        let (_, elsewhere) = self.slack.writes(BEN, CHANNEL, "1795000000.000001", "another thread");
+        self.tells(&elsewhere).await;
+        let (_, event) = self.slack.writes(BEN, CHANNEL, &self.ts, "not in its thread");
+        for change in [
+            &(|event: &mut Value| drop(event.as_object_mut().unwrap().remove("thread_ts"))) as &dyn Fn(&mut Value),
+            &|event| event["bot_id"] = json!("B0OTHERBOT"),
+            &|event| event["subtype"] = json!("channel_topic"),
+            &|event| event["team"] = json!("T9999999999"),
+            &|event| event["user_team"] = json!("T9999999999"),
+            &|event| event["user"] = json!("U0BOTBOTBOT"),
+        ] {
+            let mut event = event.clone();
+            change(&mut event);
+            self.tells(&event).await;
+        }
+        let mut outer = self.slack.event(&event);
+        outer["team_id"] = json!("T9999999999");
+        assert!(matches!(self.slack.try_to_tell(&outer, None).await, Acked::Yes(_)));
+        assert_eq!(self.recorded().len(), 10);
+    }
+
+    /// With a file, and shown in the channel too.
+    async fn of_other_kinds(&self) {
+        let (_, mut event) = self.slack.writes(BEN, CHANNEL, &self.ts, "the graph");
+        event["subtype"] = json!("file_share");
+        event["files"] = json!([{ "id": "F1", "name": "graph.png", "mimetype": "image/png" }]);
+        self.tells(&event).await;
+        let (_, mut event) = self.slack.writes(BEN, CHANNEL, &self.ts, "for everybody");
+        event["subtype"] = json!("thread_broadcast");
+        let root = json!({ "user": "U0BOTBOTBOT", "bot_id": "B0BOTBOTBOT", "ts": self.ts, "thread_ts": self.ts });
+        event["root"] = root;
+        self.tells(&event).await;
+        let known = self.recorded();
+        assert_eq!(known[10].0, "the graph\n[file: graph.png]");
+        assert_eq!((known[11].0.as_str(), known.len()), ("for everybody", 12));
+    }
+
+    /// It is where people look for it, and nobody is answered in the thread, or anywhere else.
+    async fn found(&self) {
+        let slack = &self.slack;
+        let shown = slack.says(BEN, CHANNEL, &format!("show {}", self.id)).await;
+        for part in [
+            "said in Slack's thread: shall I restart it first? <!channel> �gnp.exe",
+            "to: I have restarted it",
+            "deleted from Slack's thread",
+            "said in Slack's thread: who is this?",
+            "once only",
+        ] {
+            assert!(shown.contains(part), "{part}: {shown}");
+        }
+        let found = slack.says(ANA, CHANNEL, "log who is this").await;
+        assert!(found.contains("who is this?"), "it concerns her request: {found}");
+        assert!(!slack.says(BEN, CHANNEL, "log this?").await.contains("who is"), "and not him");
+        let of_the_bot = slack.messages(CHANNEL).into_iter().filter(|message| message.user.is_none());
+        assert_eq!(of_the_bot.count(), 1, "the card, and nothing below it");
+        assert!(slack.told(EVE).is_empty());
+    }
+
+    /// A restart knows the card by what is recorded, and what was recorded before.
+    async fn across_a_restart(self, deletion: &Value) -> Self {
+        let Self { dir, slack, service, mode, id, ts } = self;
+        service.kill();
+        if mode == "socket" {
+            slack.until("nobody is there", || (slack.sockets() == 0).then_some(())).await;
+        }
+        let service = Service::start(dir.path(), &[]);
+        if mode == "http" {
+            *slack.inner.app.lock().unwrap() = Some(service.url());
+        } else {
+            slack.connected(2).await;
+        }
+        let again = Self { dir, slack, service, mode, id, ts };
+        again.tells(deletion).await;
+        again.says(BEN, "after the restart").await;
+        let known = again.recorded();
+        assert_eq!((known[12].0.as_str(), known.len()), ("after the restart", 13));
+        again
+    }
+
+    /// The request lives as ever; its history is told below the card, and not what people said.
+    async fn lives(&self) {
+        let slack = &self.slack;
+        slack.presses(BEN, CHANNEL, "approve").await;
+        slack.card(CHANNEL, "Live until").await;
+        slack.presses(ANA, CHANNEL, "done").await;
+        slack.card(CHANNEL, "Ended: given back early").await;
+        self.service.until("grant.ended", 1);
+        self.says(ANA, "thanks").await;
+        assert_eq!(self.recorded().len(), 14);
+        let below = || {
+            let messages = slack.messages(CHANNEL).into_iter();
+            let of_the_bot = messages.filter(|message| message.user.is_none() && message.thread.is_some());
+            let told: String = of_the_bot.map(|message| words(&message.blocks)).collect();
+            Some(told).filter(|told| told.contains("seen closed"))
+        };
+        let told = slack.until("the thread tells the end", below).await;
+        assert!(!told.contains("restart") && !told.contains("thanks"), "{told}");
+        slack.content();
+    }
+
+    /// Whoever is erased has said nothing that can be read, and the chain holds.
+    fn erased(self) {
+        let (ledger, folder) = (self.service.ledger(), self.dir.path().join("config"));
+        self.service.stop();
+        assert_verifies(&ledger);
+        let folder = folder.to_string_lossy().into_owned();
+        for who in ["ana", &format!("slack:{TEAM}/{EVE}")] {
+            let (code, said, errors) = countersign(&["erase", who, "--config", &folder, "--yes"]);
+            assert_eq!(code, 0, "{said}{errors}");
+        }
+        let (_, log, _) = countersign(&["log", "--ledger", &ledger.to_string_lossy()]);
+        assert!(log.contains("once only") && log.contains("after the restart"), "{log}");
+        assert!(!log.contains("restarted it") && !log.contains("who is this") && !log.contains("thanks"), "{log}");
+        assert_verifies(&ledger);
+    }
+}
+
+async fn talked(mode: &'static str) {
+    let thread = Thread::start(mode).await;
+    let first = thread.said().await;
+    thread.delivered_again().await;
+    let deletion = thread.changed_and_deleted(&first).await;
+    thread.let_be().await;
+    thread.of_other_kinds().await;
+    thread.found().await;
+    let thread = thread.across_a_restart(&deletion).await;
+    thread.lives().await;
+    tokio::task::block_in_place(|| thread.erased());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -61,7 +61,7 @@ impl State {
         if let Some(now) = now {
             let mut message = Self::in_an_event(now);
             if let Some(user) = &now.user {
-                message["edited"] = json!({ "user": user, "ts": format!("{}.000000", &ts[..10]) });
+                message["edited"] = json!({ "user": user, "ts": format!("{}.000000", ts.split('.').next().unwrap()) });
             }
             message["source_team"] = json!(TEAM);
             message["user_team"] = json!(TEAM);
