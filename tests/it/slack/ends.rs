@@ -22,11 +22,11 @@ fn below(slack: &Standin, card: &Message) -> String {
 
 async fn ends_by_its_time(mode: &str) {
     let (_dir, slack, service) = lived(mode).await;
-    slack.says(ANA, CHANNEL, "prod-api 4s only a moment").await;
+    slack.says(ANA, CHANNEL, "prod-api 12s only a moment").await;
     let card = slack.card(CHANNEL, "Waiting for approval").await;
     slack.presses(BEN, CHANNEL, "approve").await;
     let live = slack.card(CHANNEL, "Live until").await;
-    assert!(words(&live.blocks).contains("prod-api for 4s"));
+    assert!(words(&live.blocks).contains("prod-api for 12s"));
     assert!(button(&live.blocks, "show", None).is_some());
     // Nobody does anything more.
     let ended = slack.card(CHANNEL, "Ended: its time was up").await;
