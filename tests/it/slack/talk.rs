@@ -8,7 +8,11 @@ use super::{
     standin::{Acked, Fault, Message, Standin, TEAM, people::words},
     story::lived,
 };
-use crate::support::demo::{self, assert_verifies, countersign};
+use crate::support::{
+    demo::{self, assert_verifies, countersign},
+    process::until,
+    small_disk::SmallDisk,
+};
 
 /// The app is given what it takes to be told.
 fn give(slack: &Standin) {
@@ -340,4 +344,46 @@ async fn a_long_line_is_recorded_by_its_start_its_length_and_its_hash() {
     let (text, _) = recorded(&service).remove(0);
     assert!(text.len() < 17 * 1024 && text.contains("80000 bytes in all, SHA-256 "), "{} bytes", text.len());
     service.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_full_disk_talk_is_not_acknowledged_and_comes_again_when_there_is_room() {
+    let (dir, slack) = (demo::folder(), standin().await);
+    give(&slack);
+    config(dir.path(), &slack, "socket");
+    let ledger = dir.path().join("ledger");
+    std::fs::create_dir(&ledger).unwrap();
+    let disk = SmallDisk::mount(&ledger, "160m");
+    let service = Service::start_by(dir.path(), &[], &disk.runner());
+    slack.connected(2).await;
+    assert!(slack.says(ANA, CHANNEL, "prod-api 10m fixing INC-42").await.contains("Asked:"));
+    let card = slack.card(CHANNEL, "Waiting for approval").await;
+    let entries = || demo::opened(&disk.seen());
+    until("the card is recorded", || entries().iter().any(|entry| entry.kind == "card.posted"));
+    // The reserve is what a full disk takes first, and then the room in the ledger's first segment.
+    std::fs::remove_file(disk.seen().join("reserve")).unwrap();
+    disk.fill();
+    let long = format!("mine {}", "all work and no play ".repeat(5_000));
+    let mut full = false;
+    for _ in 0..80 {
+        full = full || slack.says(ANA, CHANNEL, &long).await.contains("can't be written");
+    }
+    assert!(full, "a full disk is noticed");
+    let before = entries().len();
+    let (_, event) = slack.writes(BEN, CHANNEL, &card.ts, "said on a full disk");
+    let payload = slack.event(&event);
+    assert_eq!(slack.try_to_tell(&payload, None).await, Acked::Late, "it is not recorded, so it is not acknowledged");
+    assert_eq!(entries().len(), before);
+    disk.free();
+    // A command that is taken again says that the ledger is open.
+    let open = async || !slack.says(BEN, CHANNEL, "mine").await.contains("can't be written");
+    while !open().await {
+        tokio::task::yield_now().await;
+    }
+    assert!(matches!(slack.try_to_tell(&payload, Some(1)).await, Acked::Yes(_)));
+    let talk = entries().into_iter().filter(|entry| entry.body.contains_key("thread"));
+    let said: Vec<String> = talk.map(|entry| demo::text_of(&entry, "text")).collect();
+    assert_eq!(said, ["said on a full disk"]);
+    service.stop();
+    assert_verifies(&disk.seen());
 }
