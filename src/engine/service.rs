@@ -134,8 +134,8 @@ impl Service for Handle {
     }
 
     async fn overheard(&self, overheard: chat::Talk) -> bool {
+        // Who is in which group does not matter to it: nobody's source is asked, and nothing waits for one.
         let errand = self.shared.errand();
-        self.setup.book.rules().refresh(self.setup.clock.now()).await;
         let (reply, answered) = oneshot::channel();
         let queued = self.jobs.try_send(Job::Talk { talk: Box::new(talk(overheard)), reply });
         drop(errand);
