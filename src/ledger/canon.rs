@@ -92,17 +92,23 @@ fn value(value: &Value, depth: u32, out: &mut Vec<u8>) -> Result<(), NotCanonica
 /// Writes a string as RFC 8785 section 3.2.2.2 has it.
 pub fn string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    for byte in text.bytes() {
-        match short_escape(byte) {
-            Some(letter) => out.extend_from_slice(&[b'\\', letter]),
-            None if byte < 0x20 => {
-                out.extend_from_slice(b"\\u00");
-                out.extend_from_slice(hex::encode([byte]).as_bytes());
-            }
-            None => out.push(byte),
+    let mut rest = text.as_bytes();
+    while let Some((as_it_is, [byte, after @ ..])) = until(rest, escaped).and_then(|at| rest.split_at_checked(at)) {
+        out.extend_from_slice(as_it_is);
+        if let Some(letter) = short_escape(*byte) {
+            out.extend_from_slice(&[b'\\', letter]);
+        } else {
+            out.extend_from_slice(b"\\u00");
+            out.extend_from_slice(hex::encode([*byte]).as_bytes());
         }
+        rest = after;
     }
+    out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+fn escaped(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
 fn short_escape(byte: u8) -> Option<u8> {

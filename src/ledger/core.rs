@@ -43,6 +43,9 @@ impl Job {
     }
 }
 
+/// How much room is kept for the next frame.
+const ROOM_MAX_BYTES: usize = 1024 * 1024;
+
 /// A log that can be appended to.
 pub(crate) struct Core<S> {
     pub store: S,
@@ -51,6 +54,8 @@ pub(crate) struct Core<S> {
     rng: Box<dyn CryptoRng + Send>,
     knows: Knows,
     failed: Option<String>,
+    /// The room of the last frame, for the next one: a large one would else come from the kernel page by page each time.
+    room: Vec<u8>,
 }
 
 /// What a commit is being made of.
@@ -69,7 +74,7 @@ struct Stage {
 }
 
 impl Stage {
-    fn after(tip: &Tip, jobs: &[Job]) -> Self {
+    fn after(tip: &Tip, jobs: &[Job], used: Vec<u8>) -> Self {
         let entries = jobs.iter().map(|job| job.drafts.len()).sum();
         // A line is the body and some words around it; the head comes after the last.
         let room = jobs.iter().map(Job::bytes).sum::<usize>() + entries * 320 + 512;
@@ -78,7 +83,7 @@ impl Stage {
             prev: tip.prev,
             time: tip.time,
             written: None,
-            frame: Builder::new(tip.size(), room),
+            frame: Builder::new(tip.size(), used, room),
             leaves: Vec::with_capacity(entries),
             own: Vec::new(),
             keys: BTreeMap::new(),
@@ -97,7 +102,7 @@ impl Stage {
 
 impl<S: Store> Core<S> {
     pub fn new(store: S, tip: Tip, signers: Vec<Signer>, knows: Knows, rng: Box<dyn CryptoRng + Send>) -> Self {
-        Self { store, tip, signers, rng, knows, failed: None }
+        Self { store, tip, signers, rng, knows, failed: None, room: Vec::new() }
     }
 
     /// Writes entry 0 of a new log.
@@ -142,20 +147,20 @@ impl<S: Store> Core<S> {
         canon::write(&map, &mut bytes).map_err(|why| AppendError::Refused { draft: 0, why: why.into() })?;
         let draft = Ready { kind: kind.to_owned(), body: bytes, disclosures: Vec::new(), erases: None };
         let job = Job { expected: None, time, drafts: vec![draft] };
-        self.commit(vec![job]).pop().unwrap_or_else(|| Err(AppendError::Failed("no answer".into())))
+        self.commit(&[job]).pop().unwrap_or_else(|| Err(AppendError::Failed("no answer".into())))
     }
 
     /// Commits jobs as one batch under one head. A job that can't be is refused alone; a failed write fails them all,
     /// and everything after.
-    pub fn commit(&mut self, jobs: Vec<Job>) -> Vec<Result<Committed, AppendError>> {
+    pub fn commit(&mut self, jobs: &[Job]) -> Vec<Result<Committed, AppendError>> {
         let all_failed =
             |count: usize, why: &str| (0..count).map(|_| Err(AppendError::Failed(why.to_owned()))).collect();
         let count = jobs.len();
         if let Some(why) = &self.failed {
             return all_failed(count, why);
         }
-        let mut stage = Stage::after(&self.tip, &jobs);
-        let places: Vec<_> = jobs.into_iter().map(|job| self.stage(job, &mut stage)).collect();
+        let mut stage = Stage::after(&self.tip, jobs, std::mem::take(&mut self.room));
+        let places: Vec<_> = jobs.iter().map(|job| self.stage(job, &mut stage)).collect();
         if stage.leaves.is_empty() {
             let nothing = || Err(AppendError::Refused { draft: 0, why: Refused::BatchSize });
             return places.into_iter().map(|place| place.and_then(|_| nothing())).collect();
@@ -195,7 +200,7 @@ impl<S: Store> Core<S> {
     }
 
     /// Stages one job whole or not at all; gives its first index and its number of entries.
-    fn stage(&mut self, job: Job, stage: &mut Stage) -> Result<(u64, usize), AppendError> {
+    fn stage(&mut self, job: &Job, stage: &mut Stage) -> Result<(u64, usize), AppendError> {
         if let Some(expected) = job.expected.filter(|expected| *expected != stage.size) {
             return Err(AppendError::Conflict { expected, actual: stage.size });
         }
@@ -203,7 +208,7 @@ impl<S: Store> Core<S> {
         let (mark, kept, own) = (stage.frame.mark(), stage.leaves.len(), stage.own.len());
         let (first, count, mut bytes) = (stage.size, job.drafts.len(), 0);
         stage.time = stage.time.max(job.time);
-        for (draft, ready) in job.drafts.into_iter().enumerate() {
+        for (draft, ready) in job.drafts.iter().enumerate() {
             let staged = self.stage_one(draft, ready, stage).and_then(|added| {
                 bytes += added;
                 if bytes > JOB_MAX_BYTES {
@@ -223,11 +228,11 @@ impl<S: Store> Core<S> {
         Ok((first, count))
     }
 
-    fn stage_one(&mut self, draft: usize, ready: Ready, stage: &mut Stage) -> Result<usize, AppendError> {
+    fn stage_one(&mut self, draft: usize, ready: &Ready, stage: &mut Stage) -> Result<usize, AppendError> {
         let refused = |why| AppendError::Refused { draft, why };
         let Ready { kind, body, disclosures, erases } = ready;
         let (mut digests, mut sealed, mut bytes) = (Vec::new(), Vec::new(), 0);
-        for (ordinal, one) in (0u32..).zip(&disclosures) {
+        for (ordinal, one) in (0u32..).zip(disclosures) {
             if stage.erased.contains(&one.subject) || self.tip.erased.contains_key(&one.subject) {
                 return Err(refused(Refused::Erased(one.subject)));
             }
@@ -243,19 +248,19 @@ impl<S: Store> Core<S> {
         digests.sort_unstable();
         let (seq, prev) = (stage.size, stage.prev);
         let time = stage.time_text().ok_or_else(|| refused(Refused::Time))?;
-        let parts = Parts { digests: &digests, body: &body, kind: &kind, prev: &prev, seq, time: &time };
+        let parts = Parts { digests: &digests, body, kind, prev: &prev, seq, time: &time };
         let place = stage.frame.entry(|out| line::write(parts, out), &sealed);
         let line = stage.frame.at(place);
         if line.len() > LINE_MAX_BYTES {
             return Err(refused(Refused::TooLong(line.len())));
         }
         bytes += line.len();
-        if kinds::OWN.contains(&&*kind) {
+        if kinds::OWN.contains(&kind.as_str()) {
             stage.own.push((seq, line.to_vec()));
         }
         stage.prev = leaf_hash(line);
         stage.leaves.push(stage.prev);
-        stage.erased.extend(erases);
+        stage.erased.extend(*erases);
         stage.size += 1;
         Ok(bytes)
     }
@@ -287,8 +292,9 @@ impl<S: Store> Core<S> {
         let note: Arc<str> = sign(&head, &self.signers).into();
         let (frame, shape) =
             stage.frame.finish(&note).ok_or_else(|| StoreError::Failed("the batch is too large for a frame".into()))?;
-        let commit = Commit { frame, shape, head: Arc::clone(&note), last: stage.prev, nodes };
+        let commit = Commit { frame: &frame, shape, head: Arc::clone(&note), last: stage.prev, nodes };
         self.store.append(self.tip.size(), commit)?;
+        self.room = if frame.capacity() > ROOM_MAX_BYTES { Vec::new() } else { frame };
         self.tip.advance(tree, stage.prev, stage.time, &stage.own, self.knows);
         for subject in &stage.erased {
             // The record stands; the next start destroys the key if it can't be done now.

@@ -319,7 +319,7 @@ impl Store for DiskStore {
         self.journal.as_ref().map(Journal::place).unwrap_or_default()
     }
 
-    fn append(&mut self, expected: u64, commit: Commit) -> Result<(), StoreError> {
+    fn append(&mut self, expected: u64, commit: Commit<'_>) -> Result<(), StoreError> {
         if expected != self.size {
             return Err(StoreError::Conflict { expected, actual: self.size });
         }
@@ -328,7 +328,7 @@ impl Store for DiskStore {
             return Err(StoreError::Failed(fault));
         }
         let Commit { frame, shape, head, last, nodes } = commit;
-        let place = self.write(&frame, shape.first)?;
+        let place = self.write(frame, shape.first)?;
         self.size = shape.size();
         self.pending = Some((Indexed { place, shape, last, head }, nodes));
         Ok(())

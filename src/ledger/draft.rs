@@ -21,6 +21,9 @@ pub const ENCODED_MAX_BYTES: usize = 1_000_000;
 /// Most bytes of lines and disclosures in one call of append.
 pub const JOB_MAX_BYTES: usize = 8 * 1024 * 1024;
 
+/// The room that is made for a body at first: most need no more.
+const BODY_USUAL_BYTES: usize = 512;
+
 /// An entry to be.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Draft {
@@ -143,7 +146,7 @@ pub(crate) fn ready(draft: Draft, knows: super::check::Knows) -> Result<Ready, R
         (kinds::SUBJECT_ERASED, subject) => subject,
         _ => None,
     };
-    let mut body = Vec::new();
+    let mut body = Vec::with_capacity(BODY_USUAL_BYTES);
     canon::write(&map, &mut body)?;
     Ok(Ready { kind, body, disclosures, erases })
 }

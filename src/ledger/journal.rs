@@ -1,14 +1,18 @@
 //! The journal: append-only segments of frames. When a frame is on the disk, its entries have happened.
 //!
-//! Segments are preallocated and zeroed, so that an append changes no metadata and one `fdatasync` is one write to the disk.
-//! The first one is small, for the sake of small ledgers. A full segment is cut to its length and never changes again.
+//! Segments are preallocated and, when there is time for that, zeroed, so that an append changes no metadata and one `fdatasync`
+//! is one write to the disk. The next one is zeroed slowly, beside the appends; when they are faster than that, the next is only
+//! allocated: a large batch gains less from the zeros than they cost. The first segment is small, for the sake of small ledgers.
+//! A full segment is cut to its length and never changes again.
 
 use std::{
     fs::{File, OpenOptions},
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::mpsc::{RecvTimeoutError, Sender, channel},
     thread::JoinHandle,
+    time::Duration,
 };
 
 use super::{
@@ -29,6 +33,9 @@ const SEGMENT_MAGIC: [u8; 8] = *b"CSJRNL1\n";
 
 /// How many zeros are written at once.
 const ZEROS_BYTES: usize = 1024 * 1024;
+
+/// How long the next segment rests after each such write: it shares the disk with those who wait for theirs.
+const ZEROS_PAUSE: Duration = Duration::from_millis(5);
 
 /// How many bytes of checksums the search for the next good frame may cost in one segment.
 const SEARCH_MAX_BYTES: usize = 512 * 1024 * 1024;
@@ -180,8 +187,9 @@ pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
     }
 }
 
-/// Makes a file of that many zeros whose blocks are all there, durable but for its name.
-fn zeroed(path: &Path, bytes: u64) -> io::Result<File> {
+/// Makes a file of that many zeros whose blocks are all there, durable but for its name. `rest` is called after each write,
+/// and may end it.
+fn zeroed(path: &Path, bytes: u64, mut rest: impl FnMut(&File) -> io::Result<()>) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
     allocate(&file, bytes)?;
     let zeros = vec![0; ZEROS_BYTES];
@@ -190,9 +198,20 @@ fn zeroed(path: &Path, bytes: u64) -> io::Result<File> {
         let length = zeros.len().min(usize::try_from(bytes - at).unwrap_or(zeros.len()));
         file.write_all_at(zeros.get(..length).unwrap_or_default(), at)?;
         at += length as u64;
+        rest(&file)?;
     }
     file.sync_all()?;
     Ok(file)
+}
+
+/// Makes a file of that length whose blocks are all there: at once where the file system can, else with zeros.
+fn allocated(path: &Path, bytes: u64) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::OPNOTSUPP) => zeroed(path, bytes, |_| Ok(())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Makes the names in a folder durable.
@@ -227,7 +246,15 @@ pub struct Journal {
     number: u64,
     at: u64,
     capacity: u64,
-    next: Option<JoinHandle<io::Result<()>>>,
+    next: Option<Next>,
+}
+
+/// The next segment, being prepared.
+#[derive(Debug)]
+struct Next {
+    thread: JoinHandle<io::Result<()>>,
+    /// Dropped when it is not needed any more.
+    needed: Sender<()>,
 }
 
 impl Journal {
@@ -237,6 +264,7 @@ impl Journal {
     /// What the disk says.
     pub fn create(dir: &Path, sizes: Sizes) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
+        prepare(&dir.join(NEXT), sizes.first, |_| Ok(()))?;
         let file = Self::segment(dir, 0, 0, sizes.first)?;
         Ok(Self {
             dir: dir.to_owned(),
@@ -269,7 +297,15 @@ impl Journal {
     fn segment(dir: &Path, number: u64, first: u64, bytes: u64) -> io::Result<File> {
         let part = dir.join(NEXT);
         let ready = std::fs::metadata(&part).is_ok_and(|part| part.len() == bytes);
-        let file = if ready { OpenOptions::new().read(true).write(true).open(&part)? } else { zeroed(&part, bytes)? };
+        let (part, file) = if ready {
+            let file = OpenOptions::new().read(true).write(true).open(&part)?;
+            (part, file)
+        } else {
+            // Another name: the zeros may still come.
+            let part = part.with_extension("now");
+            let file = allocated(&part, bytes)?;
+            (part, file)
+        };
         file.write_all_at(&header(number, first), 0)?;
         file.sync_all()?;
         std::fs::rename(&part, dir.join(segment_name(number)))?;
@@ -291,8 +327,8 @@ impl Journal {
         self.file.sync_data()?;
         self.at += length;
         if self.next.is_none() && self.at > self.capacity / 2 {
-            let (part, bytes) = (self.dir.join(NEXT), self.sizes.others);
-            self.next = Some(std::thread::spawn(move || prepare(&part, bytes)));
+            // Without it, the next is made when it is needed.
+            self.next = Next::prepare(self.dir.join(NEXT), self.sizes.others).ok();
         }
         Ok(place)
     }
@@ -306,7 +342,9 @@ impl Journal {
     fn roll(&mut self, first: u64, length: u64) -> io::Result<()> {
         self.file.set_len(self.at)?;
         self.file.sync_all()?;
-        self.settle();
+        if self.next.as_ref().is_some_and(|next| next.thread.is_finished()) {
+            self.settle();
+        }
         let capacity = self.sizes.others.max(SEGMENT_HEADER_BYTES as u64 + length);
         self.file = Self::segment(&self.dir, self.number + 1, first, capacity)?;
         self.number += 1;
@@ -315,11 +353,28 @@ impl Journal {
         Ok(())
     }
 
-    /// Waits for the next segment, if one is being prepared. Whether that went well shows when it is needed.
+    /// Ends the preparation of the next segment, if it is under way. Whether it went well shows when it is needed.
     fn settle(&mut self) {
         if let Some(next) = self.next.take() {
-            drop(next.join());
+            drop(next.needed);
+            drop(next.thread.join());
         }
+    }
+}
+
+impl Next {
+    fn prepare(part: PathBuf, bytes: u64) -> io::Result<Self> {
+        let (needed, given_up) = channel();
+        let rest = move |file: &File| {
+            // Not all at the end: who waits for an entry would wait for all of these zeros.
+            file.sync_data()?;
+            match given_up.recv_timeout(ZEROS_PAUSE) {
+                Err(RecvTimeoutError::Disconnected) => Err(io::ErrorKind::Interrupted.into()),
+                Ok(()) | Err(RecvTimeoutError::Timeout) => Ok(()),
+            }
+        };
+        let thread = std::thread::Builder::new().name("ledger-next".into());
+        Ok(Self { thread: thread.spawn(move || prepare(&part, bytes, rest))?, needed })
     }
 }
 
@@ -329,14 +384,15 @@ impl Drop for Journal {
     }
 }
 
-/// Prepares the next segment; half a file is removed, so that what is there is whole.
-fn prepare(part: &Path, bytes: u64) -> io::Result<()> {
+/// Prepares a segment; half a file is removed, so that what is there is whole.
+fn prepare(part: &Path, bytes: u64, rest: impl FnMut(&File) -> io::Result<()>) -> io::Result<()> {
     let work = part.with_extension("work");
-    let made = zeroed(&work, bytes).and_then(|_| std::fs::rename(&work, part));
+    let made = zeroed(&work, bytes, rest).and_then(|_| std::fs::rename(&work, part));
     if made.is_err() {
-        std::fs::remove_file(&work).or(made)?;
+        // What can't be removed is written over by the next that is prepared.
+        drop(std::fs::remove_file(&work));
     }
-    Ok(())
+    made
 }
 
 #[cfg(test)]

@@ -68,13 +68,13 @@ impl Store for Memory {
         Place::default()
     }
 
-    fn append(&mut self, expected: u64, commit: Commit) -> Result<(), StoreError> {
+    fn append(&mut self, expected: u64, commit: Commit<'_>) -> Result<(), StoreError> {
         let actual = self.disk().size;
         if expected != actual {
             return Err(StoreError::Conflict { expected, actual });
         }
         self.write(|disk| {
-            disk.frames.push(commit.frame);
+            disk.frames.push(commit.frame.to_vec());
             disk.size = commit.shape.size();
         })
     }

@@ -173,7 +173,7 @@ impl Ledger {
         time: DateTime<Utc>,
         batch: Vec<Draft>,
     ) -> Result<Committed, AppendError> {
-        self.send(Some(expected_size), time, batch)?.await.unwrap_or_else(|_| Err(closed()))
+        self.send(Some(expected_size), time, batch).await
     }
 
     /// Appends drafts wherever the log ends: for what doesn't depend on what is there.
@@ -181,15 +181,15 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::append`], without the conflict.
     pub async fn append_next(&self, time: DateTime<Utc>, batch: Vec<Draft>) -> Result<Committed, AppendError> {
-        self.send(None, time, batch)?.await.unwrap_or_else(|_| Err(closed()))
+        self.send(None, time, batch).await
     }
 
-    fn send(
+    async fn send(
         &self,
         expected: Option<u64>,
         time: DateTime<Utc>,
         batch: Vec<Draft>,
-    ) -> Result<oneshot::Receiver<Result<Committed, AppendError>>, AppendError> {
+    ) -> Result<Committed, AppendError> {
         if batch.is_empty() || batch.len() > DRAFTS_MAX {
             return Err(AppendError::Refused { draft: 0, why: Refused::BatchSize });
         }
@@ -202,7 +202,8 @@ impl Ledger {
         let job = Job { expected, time: Micros::from_utc(time), drafts };
         let (answer, answered) = oneshot::channel();
         self.command(Command::Append(job, answer))?;
-        Ok(answered)
+        let (done, _) = answered.await.map_err(|_| closed())?;
+        done
     }
 
     fn command(&self, command: Command) -> Result<(), AppendError> {

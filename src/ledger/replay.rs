@@ -13,7 +13,7 @@ use super::{
 };
 
 /// How much is read at once where little is expected.
-const BLOCK_BYTES: usize = 256 * 1024;
+const BLOCK_BYTES: usize = 64 * 1024;
 
 /// How many frames are checked together at the start.
 pub const WAVE_FRAMES: usize = 4_096;
@@ -46,13 +46,14 @@ pub struct Replay {
 /// need not read through what was only reserved. A whole reading, and `verify`, do.
 fn until_empty(file: &mut File) -> io::Result<Vec<u8>> {
     let (mut found, mut block, mut zeros) = (Vec::new(), vec![0; BLOCK_BYTES], 0);
+    let empty = vec![0; BLOCK_BYTES];
     while zeros <= FRAME_HEADER_BYTES + FRAME_MAX_BYTES {
         let length = file.read(&mut block)?;
         let read = block.get(..length).unwrap_or_default();
         if read.is_empty() {
             break;
         }
-        if read.iter().all(|byte| *byte == 0) {
+        if empty.starts_with(read) {
             zeros += length;
             continue;
         }

@@ -28,9 +28,9 @@ pub enum StoreError {
 
 /// One commit: what becomes durable, and what follows from it.
 #[derive(Debug)]
-pub struct Commit {
+pub struct Commit<'a> {
     /// The entries and their signed head, as a frame.
-    pub frame: Vec<u8>,
+    pub frame: &'a [u8],
     /// Where the entries are in it.
     pub shape: Shape,
     /// The signed head.
@@ -69,7 +69,7 @@ pub trait Store: Send {
     ///
     /// # Errors
     /// [`StoreError::Conflict`], and nothing is changed; or [`StoreError::Failed`], and nobody knows.
-    fn append(&mut self, expected: u64, commit: Commit) -> Result<(), StoreError>;
+    fn append(&mut self, expected: u64, commit: Commit<'_>) -> Result<(), StoreError>;
 
     /// Begins what follows from the last commit and nobody waits for. Called after it was answered.
     ///

@@ -1,6 +1,12 @@
 //! The writer: one thread that owns the log. It takes what is waiting, commits it as one batch, and then answers.
 
-use std::{io, sync::Arc, thread::JoinHandle};
+use std::{
+    collections::VecDeque,
+    io,
+    sync::Arc,
+    task::{Context, Waker},
+    thread::{self, JoinHandle},
+};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,16 +29,27 @@ pub const BATCH_MAX_JOBS: usize = 256;
 /// At how many bytes of bodies and disclosures a batch is closed.
 pub const BATCH_MAX_BYTES: usize = 512 * 1024;
 
-pub(crate) type Answer = oneshot::Sender<Result<Committed, AppendError>>;
+/// How often the writer looks for the next call before it lies down, some tens of microseconds in all. A caller that waits for
+/// each of its answers comes back within that time, and to wake a thread that has lain down costs both sides about as much.
+const LOOKS: usize = 100;
+
+/// How often it looks for one more behind the last that came: those who were answered together come back together.
+const LOOKS_BEHIND: usize = 3;
+
+/// How long it is from one look to the next, in turns of a spin loop: under half a microsecond.
+const LOOK_SPINS: usize = 15;
+
+type Done = Result<Committed, AppendError>;
 
 /// What the writer can be asked.
 pub(crate) enum Command {
-    /// Append entries.
-    Append(Job, Answer),
+    /// Append entries. The job is given back with the answer: to free what another thread has allocated costs several times
+    /// as much.
+    Append(Job, oneshot::Sender<(Done, Job)>),
     /// Make a snapshot of the state at a size.
     Snapshot { size: u64, state: Vec<u8>, answer: oneshot::Sender<Result<Vec<u8>, AppendError>> },
     /// Bring in the key that lies in the folder as the next one.
-    Rotate(Box<ed25519_dalek::SigningKey>, Micros, Answer),
+    Rotate(Box<ed25519_dalek::SigningKey>, Micros, oneshot::Sender<Done>),
 }
 
 pub(crate) struct Writer<S> {
@@ -41,14 +58,71 @@ pub(crate) struct Writer<S> {
     pub publisher: Publisher,
 }
 
+/// The calls that wait, oldest first.
+struct Waiting {
+    commands: mpsc::Receiver<Command>,
+    taken: VecDeque<Command>,
+    /// What was just received.
+    arrived: Vec<Command>,
+}
+
+impl Waiting {
+    fn new(commands: mpsc::Receiver<Command>) -> Self {
+        Self { commands, taken: VecDeque::new(), arrived: Vec::new() }
+    }
+
+    /// The oldest; nothing when there will be none any more. Waits for one, and for those that arrive right behind it.
+    fn next(&mut self) -> Option<Command> {
+        let (mut patience, mut before) = (LOOKS, 0);
+        loop {
+            self.take_more();
+            let now = self.taken.len();
+            if now > before {
+                (patience, before) = (LOOKS_BEHIND, now);
+            } else if patience == 0 {
+                break;
+            } else {
+                patience -= 1;
+            }
+            (0..LOOK_SPINS).for_each(|_| std::hint::spin_loop());
+        }
+        if self.taken.is_empty() {
+            self.commands.blocking_recv_many(&mut self.arrived, BATCH_MAX_JOBS);
+            self.taken.extend(self.arrived.drain(..));
+        }
+        self.taken.pop_front()
+    }
+
+    /// Takes what is there, together: each taking has its price.
+    fn take_more(&mut self) {
+        let room = BATCH_MAX_JOBS.saturating_sub(self.taken.len());
+        if room > 0 {
+            let mut context = Context::from_waker(Waker::noop());
+            let _ = self.commands.poll_recv_many(&mut context, &mut self.arrived, room);
+            self.taken.extend(self.arrived.drain(..));
+        }
+    }
+
+    /// The oldest, if it is an append.
+    fn next_append(&mut self) -> Option<(Job, oneshot::Sender<(Done, Job)>)> {
+        match self.taken.pop_front()? {
+            Command::Append(job, answer) => Some((job, answer)),
+            other @ (Command::Rotate(..) | Command::Snapshot { .. }) => {
+                self.taken.push_front(other);
+                None
+            }
+        }
+    }
+}
+
 impl<S: Store + 'static> Writer<S> {
     /// Starts the thread; it ends when the last sender is gone, after it has answered everybody.
-    pub fn start(mut self, mut commands: mpsc::Receiver<Command>) -> io::Result<JoinHandle<()>> {
-        std::thread::Builder::new().name("ledger-write".into()).spawn(move || {
-            let mut next = commands.blocking_recv();
-            while let Some(command) = next.take() {
+    pub fn start(mut self, commands: mpsc::Receiver<Command>) -> io::Result<JoinHandle<()>> {
+        thread::Builder::new().name("ledger-write".into()).spawn(move || {
+            let mut waiting = Waiting::new(commands);
+            while let Some(command) = waiting.next() {
                 match command {
-                    Command::Append(job, answer) => next = self.batch(job, answer, &mut commands),
+                    Command::Append(job, answer) => self.batch(job, answer, &mut waiting),
                     Command::Snapshot { size, state, answer } => drop(answer.send(self.snapshot(size, &state))),
                     Command::Rotate(key, time, answer) => {
                         let rotated = self.core.rotate(*key, time);
@@ -58,34 +132,26 @@ impl<S: Store + 'static> Writer<S> {
                         self.follow(head);
                     }
                 }
-                if next.is_none() {
-                    next = commands.blocking_recv();
-                }
             }
         })
     }
 
-    /// Commits this call and what is waiting behind it; gives back a command that can't share the batch.
-    fn batch(&mut self, job: Job, answer: Answer, commands: &mut mpsc::Receiver<Command>) -> Option<Command> {
-        let (mut bytes, mut jobs, mut answers, mut other) = (job.bytes(), vec![job], vec![answer], None);
-        while jobs.len() < BATCH_MAX_JOBS && bytes < BATCH_MAX_BYTES && other.is_none() {
-            match commands.try_recv() {
-                Ok(Command::Append(job, answer)) => {
-                    bytes += job.bytes();
-                    jobs.push(job);
-                    answers.push(answer);
-                }
-                Ok(command @ (Command::Rotate(..) | Command::Snapshot { .. })) => other = Some(command),
-                Err(_) => break,
-            }
+    /// Commits this call and what is waiting behind it.
+    fn batch(&mut self, job: Job, answer: oneshot::Sender<(Done, Job)>, waiting: &mut Waiting) {
+        let (mut bytes, mut jobs, mut answers) = (job.bytes(), vec![job], vec![answer]);
+        while bytes < BATCH_MAX_BYTES
+            && let Some((job, answer)) = waiting.next_append()
+        {
+            bytes += job.bytes();
+            jobs.push(job);
+            answers.push(answer);
         }
-        let results = self.core.commit(jobs);
+        let results = self.core.commit(&jobs);
         let head = self.announce(results.iter().rev().find_map(|result| result.as_ref().ok()));
-        for (answer, result) in answers.into_iter().zip(results) {
-            drop(answer.send(result));
+        for ((answer, result), job) in answers.into_iter().zip(results).zip(jobs) {
+            drop(answer.send((result, job)));
         }
         self.follow(head);
-        other
     }
 
     fn snapshot(&self, size: u64, state: &[u8]) -> Result<Vec<u8>, AppendError> {

@@ -43,6 +43,34 @@ fn rolls_into_segments_and_full_ones_are_cut() {
 }
 
 #[test]
+fn who_is_faster_than_the_zeros_does_not_wait_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::create(dir.path(), SIZES).unwrap();
+    let (needed, given_up) = channel::<()>();
+    let never_done = move || {
+        given_up.recv().unwrap_err();
+        Err(io::ErrorKind::Interrupted.into())
+    };
+    journal.next = Some(Next { thread: std::thread::spawn(never_done), needed });
+    for n in 0..40 {
+        journal.append(&frame(n, 1_000), n).unwrap();
+    }
+    drop(journal);
+    assert_eq!(firsts(dir.path()), (0..40).collect::<Vec<_>>());
+    let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| name.to_string_lossy().ends_with(".seg")), "{names:?}");
+    // What was begun and given up leaves nothing either.
+    let mut pieces = 0;
+    let part = dir.path().join(NEXT);
+    let rest = |_: &File| {
+        pieces += 1;
+        if pieces == 2 { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+    };
+    assert!(prepare(&part, 3 * ZEROS_BYTES as u64, rest).is_err());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), names.len());
+}
+
+#[test]
 fn a_torn_frame_is_cut_and_written_over() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::create(dir.path(), SIZES).unwrap();

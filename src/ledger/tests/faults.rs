@@ -37,10 +37,10 @@ fn story(core: &mut Core<Memory>) -> Vec<(u64, Hash)> {
     let mut acknowledged = Vec::new();
     for draft in drafts {
         let size = core.tip.size();
-        match core.commit(vec![job(size, draft)]).pop().unwrap() {
+        match core.commit(&[job(size, draft)]).pop().unwrap() {
             Ok(done) => acknowledged.push((done.first, done.leaves[0])),
             Err(AppendError::Failed(_)) => {
-                let next = core.commit(vec![job(size, super::draft(9))]).pop().unwrap();
+                let next = core.commit(&[job(size, super::draft(9))]).pop().unwrap();
                 assert!(matches!(next, Err(AppendError::Failed(_))), "the error is sticky");
                 break;
             }
@@ -79,7 +79,7 @@ fn every_write_fails_once_lost_and_once_kept() {
                 assert!(found, "entry {index} was acknowledged and is gone: write {which}, {failing:?}");
             }
             let size = again.tip.size();
-            assert!(again.commit(vec![job(size, personal(7, subject(7), "after"))]).pop().unwrap().is_ok());
+            assert!(again.commit(&[job(size, personal(7, subject(7), "after"))]).pop().unwrap().is_ok());
             drop(opened(&memory, 3));
         }
     }
@@ -89,10 +89,7 @@ fn every_write_fails_once_lost_and_once_kept() {
 fn a_store_that_somebody_else_wrote_to_is_not_written_to() {
     let memory = Memory::default();
     let (mut one, mut two) = (opened(&memory, 1), opened(&memory, 2));
-    assert!(one.commit(vec![job(1, draft(1))]).pop().unwrap().is_ok());
-    assert_eq!(
-        two.commit(vec![job(1, draft(1))]).pop().unwrap(),
-        Err(AppendError::Conflict { expected: 1, actual: 2 })
-    );
-    assert!(matches!(two.commit(vec![job(1, draft(1))]).pop().unwrap(), Err(AppendError::Failed(_))));
+    assert!(one.commit(&[job(1, draft(1))]).pop().unwrap().is_ok());
+    assert_eq!(two.commit(&[job(1, draft(1))]).pop().unwrap(), Err(AppendError::Conflict { expected: 1, actual: 2 }));
+    assert!(matches!(two.commit(&[job(1, draft(1))]).pop().unwrap(), Err(AppendError::Failed(_))));
 }
