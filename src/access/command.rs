@@ -38,10 +38,12 @@ pub enum Start {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Via {
-    /// Typed after `/access`.
+    /// Typed after `/access`, or filled into its form.
     Line,
     /// Pressed on a card, or sent from the form behind a button.
     Press,
+    /// Said in the thread below a card, to people and not to us: it decides nothing.
+    Thread,
 }
 
 /// What a person wants.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Call, Cause, Chat, Drift, FailureClass, Finding, Manner, Notice, Personal, PolicyId, RequestId, Sort, Span,
-    SubjectId, Target, Via,
+    SubjectId, Target, Thread, Via,
 };
 
 /// An entry of the ledger.
@@ -68,10 +68,14 @@ pub enum Event {
         from: SubjectId,
         /// On which platform.
         chat: Chat,
-        /// Typed or pressed.
+        /// Typed, pressed, or said in a thread.
         via: Via,
         /// Names the message: SHA-256 over platform and the platform's id, the first 32 hex digits.
         key: String,
+        /// If it was said in a thread: below whose card, and what became of it. Nothing follows from it then. Of what was
+        /// deleted, `from` is whose words they were.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        thread: Option<Thread>,
         /// The words, exactly as they came.
         #[serde(skip)]
         text: Personal,

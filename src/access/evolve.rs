@@ -194,6 +194,7 @@ impl State {
                 entries,
                 history: vec![Happening { seq: stored.seq, at: stored.time, event: stored.event.clone(), chat }],
                 cards: BTreeMap::new(),
+                talk: Vec::new(),
                 told: BTreeSet::new(),
             },
         );
@@ -214,6 +215,7 @@ impl State {
             });
             Some((message, noted?))
         });
+        self.note_card(stored);
         self.change(id, stored);
         if let (Some((message, chat)), Some(request)) = (said, self.requests.get_mut(&id))
             && let Some(last) = request.history.last_mut().filter(|last| last.seq == stored.seq)
@@ -246,7 +248,9 @@ impl State {
             self.finished.insert((stored.seq, id));
             while self.finished.len() > FINISHED_KEPT_MAX {
                 let Some((_, oldest)) = self.finished.pop_first() else { break };
-                self.requests.remove(&oldest);
+                if let Some(forgotten) = self.requests.remove(&oldest) {
+                    self.drop_cards(&forgotten);
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! A message from a chat: who it is from, that it is recorded, and what came of it.
 
 use super::{
-    Action, Actor, Command, Event, Message, Moment, Personal, Refusal, RequestId, Sort, State, decide, moment::Roll,
+    Action, Actor, Command, Event, Message, Moment, Personal, Refusal, RequestId, State, decide, moment::Roll,
     state::Seen,
 };
 
@@ -34,11 +34,7 @@ pub fn hear(state: &State, moment: Moment<'_>, message: &Message) -> Heard {
         return Heard { events: Vec::new(), answer: Answer::Again(seen.clone()), who: None };
     }
     let principal = moment.rules.principal(message.chat, &message.account);
-    let (sort, name) = match &principal {
-        Some(name) => (Sort::Person, name.clone()),
-        // A colon is not part of any principal's name, so the two can't be mistaken for each other.
-        None => (Sort::Account, format!("{}:{}", message.chat.word(), message.account)),
-    };
+    let (sort, name) = message.chat.whose(moment.rules, &message.account);
     let mut events = Vec::new();
     let subject = Roll::new(state, moment.fresh).subject(sort, &name, &mut events);
     let index = state.size() + events.len() as u64;
@@ -47,6 +43,7 @@ pub fn hear(state: &State, moment: Moment<'_>, message: &Message) -> Heard {
         chat: message.chat,
         via: message.via,
         key: message.key.clone(),
+        thread: None,
         text: Personal::Known(message.text.clone()),
         evidence: message.evidence.clone().map(Personal::Known),
     });

@@ -184,6 +184,10 @@ impl Request {
                 self.told.insert((*notice, *to));
                 false
             }
+            Event::MessageReceived { .. } => {
+                self.overheard(stored);
+                false
+            }
             Event::CredentialFailed { .. }
             | Event::Ledger(_)
             | Event::SubjectErased { .. }
@@ -192,7 +196,6 @@ impl Request {
             | Event::ClockJumped { .. }
             | Event::ServiceStarted { .. }
             | Event::SubjectEnrolled { .. }
-            | Event::MessageReceived { .. }
             | Event::MessageRefused { .. }
             | Event::PreapprovalGiven { .. }
             | Event::PreapprovalWithdrawn { .. }
@@ -243,6 +246,9 @@ impl Request {
         let own = self.requester == subject;
         if own {
             self.reason = Personal::Erased;
+        }
+        for uttered in self.talk.iter_mut().filter(|uttered| uttered.from == subject) {
+            uttered.text = Personal::Erased;
         }
         for happening in &mut self.history {
             happening.event.forget(subject, own);

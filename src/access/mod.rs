@@ -1,6 +1,7 @@
 //! The rules, pure: no I/O, no clock, no randomness.
 //!
 //! [`hear`] takes a message from a chat and [`decide`] a command; both say which [`Event`]s follow, or refuse.
+//! [`overhear`] takes what is said in the thread of a card, which is recorded and decides nothing.
 //! [`settle`] says which events are due because of the time or because a state calls for them. [`State::evolve`] folds
 //! an event that is in the ledger into the state, and [`effects_of`] reads from the state what is still to be done
 //! outside. Nothing else changes a state, so the state is always the fold of the ledger.
@@ -23,6 +24,7 @@ mod rules;
 mod settle;
 mod span;
 mod state;
+mod talk;
 #[cfg(test)]
 mod tests;
 
@@ -44,3 +46,4 @@ pub use state::{
     Bulletin, Decision, Files, Happening, Phase, Posted, Preapproval, Request, Review, Seen, Standing, State, Stored,
     Stray, Subject, Topic,
 };
+pub use talk::{TALK_EACH_MAX, TALK_MAX, Talk, Thread, Turn, Uttered, overhear};

@@ -117,6 +117,7 @@ impl Event {
             | Self::CardPosted { request, .. }
             | Self::NoticeSent { request, .. } => Some(*request),
             Self::DriftFound { request, .. } | Self::DriftClosed { request, .. } => *request,
+            Self::MessageReceived { thread, .. } => thread.as_ref().map(|thread| thread.request),
             Self::Ledger(_)
             | Self::SubjectErased { .. }
             | Self::Heartbeat {}
@@ -124,7 +125,6 @@ impl Event {
             | Self::ClockJumped { .. }
             | Self::ServiceStarted { .. }
             | Self::SubjectEnrolled { .. }
-            | Self::MessageReceived { .. }
             | Self::MessageRefused { .. }
             | Self::PreapprovalGiven { .. }
             | Self::PreapprovalWithdrawn { .. }

@@ -278,6 +278,8 @@ pub struct Request {
     pub entries: Vec<u64>,
     /// The messages that show it.
     pub cards: BTreeMap<Posted, Standing>,
+    /// What was said below them, oldest first; bounded by [`super::TALK_MAX`] and deletions.
+    pub talk: Vec<super::Uttered>,
     /// Who was told what.
     pub told: BTreeSet<(Notice, SubjectId)>,
 }
@@ -323,6 +325,8 @@ pub struct State {
     pub(super) subjects: BTreeMap<SubjectId, Subject>,
     pub(super) by_name: BTreeMap<String, SubjectId>,
     pub(super) requests: BTreeMap<RequestId, Request>,
+    /// The requests in memory by their cards' messages.
+    pub(super) by_card: BTreeMap<Chat, HashMap<String, RequestId>>,
     /// What was approved ahead and holds, by index.
     pub(super) preapprovals: BTreeMap<u64, Preapproval>,
     /// What is or was to be told to channels, the newest.

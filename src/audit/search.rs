@@ -45,7 +45,9 @@ impl Search {
         if entry.body.values().any(|value| value.as_str() == Some(&id)) {
             return true;
         }
-        let Some(request) = entry.body.get("request").and_then(serde_json::Value::as_u64) else { return false };
+        // What was said in a request's thread concerns whoever asked for it.
+        let request = entry.body.get("request").or_else(|| entry.body.get("thread")?.get("request"));
+        let Some(request) = request.and_then(serde_json::Value::as_u64) else { return false };
         let requester = self.requesters.entry(request).or_insert_with(|| requester_of(&at(request)?));
         *requester == Some(own)
     }

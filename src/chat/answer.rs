@@ -12,6 +12,8 @@ use crate::access::{Action, Phase, Refusal, Request, RequestId, Seen, State, Sub
 
 /// Lists are cut here, and say so.
 const LISTED_MAX: usize = 25;
+/// So much of what was said in a request's thread is shown, the newest.
+const TALK_SHOWN_MAX: usize = 20;
 /// So much of an entry is shown.
 const LOG_TEXT_CHARS_MAX: usize = 240;
 
@@ -184,6 +186,12 @@ fn done_ahead(state: &State, action: &Action, about: Option<RequestId>) -> Line 
     line
 }
 
+/// It is recorded, and nobody is to be told anything.
+#[must_use]
+pub fn noted() -> Reply {
+    reply(Tone::Info, Vec::new())
+}
+
 /// The words.
 #[must_use]
 pub fn help() -> Reply {
@@ -249,11 +257,20 @@ pub fn one(state: &State, request: &Request) -> Reply {
         line
     }));
     lines.extend(card.plan.iter().map(|step| plain(format!("Will be done: {step}"))));
-    lines.extend(card.history.into_iter().map(|step| {
+    let older = request.talk.len().saturating_sub(TALK_SHOWN_MAX);
+    let mut steps = card.history;
+    steps.extend(request.talk.iter().skip(older).map(|uttered| draw::uttered(state, uttered)));
+    steps.sort_by_key(|step| step.seq);
+    lines.extend(steps.into_iter().map(|step| {
         let mut line = vec![Span::Time(step.at), Span::Text(" ".into())];
         line.extend(step.line);
         line
     }));
+    if older > 0 {
+        lines.push(marked(&format!(
+            "… and {older} older ones from its thread. `/access log` finds them by their words."
+        )));
+    }
     lines.push(vec![
         Span::Text("Proof: entry ".into()),
         Span::Code(request.id.0.to_string()),

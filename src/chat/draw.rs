@@ -6,7 +6,9 @@ use super::{
     card::{Button, Card, Field, Line, Span, Status, Step},
     plain,
 };
-use crate::access::{self, Call, Cause, Chat, Drift, Event, Finding, Happening, Phase, Request, State, SubjectId};
+use crate::access::{
+    self, Call, Cause, Chat, Drift, Event, Finding, Happening, Phase, Request, State, SubjectId, Turn, Uttered,
+};
 
 /// The leaf hash is shown by its first digits.
 pub const PROOF_CHARS: usize = 8;
@@ -333,6 +335,29 @@ pub(super) fn happened(state: &State, request: &Request, event: &Event) -> Line 
         | Event::CardPosted { .. }
         | Event::NoticeSent { .. } => plain(""),
     }
+}
+
+/// Something that was said in a request's thread, as a step of its history. It is shown to whoever asks for the history,
+/// and on no card: the thread has it already.
+pub(super) fn uttered(state: &State, uttered: &Uttered) -> Step {
+    let person = Span::Person(state.name(uttered.from).to_owned());
+    let place = place(uttered.chat).map_or_else(|| "the thread".to_owned(), |place| format!("{place}'s thread"));
+    let words = uttered.text.text();
+    let before = uttered.earlier.map_or_else(String::new, |seq| format!(" what is entry {seq}"));
+    let mut line = match uttered.turn {
+        Turn::Said => vec![person, Span::Text(format!(" said in {place}: {words} (entry {})", uttered.seq))],
+        Turn::Changed => {
+            vec![person, Span::Text(format!(" changed in {place}{before}, to: {words} (entry {})", uttered.seq))]
+        }
+        Turn::Deleted => {
+            let from = uttered.earlier.map_or_else(String::new, |seq| format!(" (entry {seq})"));
+            vec![Span::Text(format!("deleted from {place}: what ")), person, Span::Text(format!(" had said{from}"))]
+        }
+    };
+    if uttered.last {
+        line.push(Span::Text("; that was as much as is recorded of it".into()));
+    }
+    Step { seq: uttered.seq, at: uttered.at, line }
 }
 
 /// A line without its dress, for notifications and logs that are shown to people.

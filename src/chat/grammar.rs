@@ -66,6 +66,7 @@ const SLIP_DISTANCE_MAX: usize = 2;
 pub fn read(input: &Input) -> Result<Action, Refusal> {
     match input {
         Input::Line(line) => line_of(line),
+        Input::Form(form) => form.read(),
         Input::Press { request, button, text } => {
             let text = text.clone().unwrap_or_default();
             let request = *request;
@@ -195,7 +196,7 @@ fn wish<'a>(rest: &'a str, example: &str) -> Result<(&'a str, Span, &'a str), Re
     Ok((resource, duration_of(duration, example)?, rest))
 }
 
-fn duration_of(word: &str, example: &str) -> Result<Span, Refusal> {
+pub(super) fn duration_of(word: &str, example: &str) -> Result<Span, Refusal> {
     word.parse::<Span>().map_err(|error| match error {
         DurationError::Form => {
             Refusal::Words(format!("`{}` is no duration: {error}; for example {example}", shorten(word)))
@@ -221,6 +222,17 @@ fn request(rest: &str) -> Result<Action, Refusal> {
     let start = start_of(moment).filter(|_| word.eq_ignore_ascii_case("from"));
     let reason = if start.is_some() { after } else { rest };
     Ok(Action::Request { resource: resource.to_owned(), span, reason: reason.to_owned(), plan: Vec::new(), start })
+}
+
+/// A moment in a field of its own.
+pub(super) fn start(word: &str) -> Result<Start, Refusal> {
+    let words = || format!("`{}` is no time to start at: write `02:00` or `2026-11-22T02:00`", shorten(word));
+    start_of(word).ok_or_else(|| Refusal::Words(words()))
+}
+
+/// How long a pre-approval holds that does not say.
+pub(super) fn usual_window() -> Span {
+    Span::hours(WINDOW_HOURS)
 }
 
 /// `02:00`, or `2026-11-22T02:00`.
@@ -270,13 +282,13 @@ fn allow(rest: &str) -> Result<Action, Refusal> {
     let (window, reason) = if word.eq_ignore_ascii_case("within") && window.starts_with(|c: char| c.is_ascii_digit()) {
         (duration_of(window, example)?, reason)
     } else {
-        (Span::hours(WINDOW_HOURS), rest)
+        (usual_window(), rest)
     };
     let (person, resource) = (person.trim_start_matches('@').to_owned(), resource.to_owned());
     Ok(Action::Allow { person, resource, span, window, reason: reason.to_owned() })
 }
 
-fn id<'a>(word: &str, rest: &'a str) -> Result<(RequestId, &'a str), Refusal> {
+pub(super) fn id<'a>(word: &str, rest: &'a str) -> Result<(RequestId, &'a str), Refusal> {
     let (id, rest) = split(rest);
     if id.is_empty() {
         return Err(Refusal::Words(format!("say which request: `/access {word} 17`. `/access list` shows their ids")));
@@ -316,7 +328,7 @@ fn split(text: &str) -> (&str, &str) {
 }
 
 /// Somebody's word, short enough to be said back, and without the quotes it is put in.
-fn shorten(word: &str) -> String {
+pub(super) fn shorten(word: &str) -> String {
     const SAID_BACK_CHARS_MAX: usize = 40;
     let mut said: String = word.chars().filter(|c| *c != '`').take(SAID_BACK_CHARS_MAX).collect();
     if word.chars().count() > SAID_BACK_CHARS_MAX {

@@ -10,6 +10,7 @@ pub mod card;
 mod channels;
 pub mod discord;
 pub mod draw;
+pub mod form;
 pub mod grammar;
 pub mod notice;
 pub mod playground;
@@ -58,6 +59,8 @@ pub struct Evidence {
 pub enum Input {
     /// A line after `/access`, for example `prod-db 30m fixing INC-42`.
     Line(String),
+    /// A form, or a command with fields of its own.
+    Form(form::Form),
     /// A button, or the form behind it.
     Press {
         /// Whose card it was.
@@ -75,10 +78,43 @@ impl Input {
     pub fn words(&self) -> String {
         match self {
             Self::Line(line) => line.clone(),
+            Self::Form(form) => form.words(),
             Self::Press { request, button, text: Some(text) } => format!("{} {}: {text}", button.word(), request.0),
             Self::Press { request, button, text: None } => format!("{} {}", button.word(), request.0),
         }
     }
+}
+
+/// Something that people said to each other in the thread below a card, and not to us: it is recorded with the request,
+/// decides nothing, and is not answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Talk {
+    /// Where it was said.
+    pub chat: Chat,
+    /// The account whose words they are, in the platform's own id.
+    pub account: String,
+    /// The platform's id of the message that the thread is below, as [`Adapter::put_card`] has it.
+    pub card: String,
+    /// The platform's id of what was said: it keeps it when it is changed.
+    pub message: String,
+    /// What became of it.
+    pub turn: Turn,
+}
+
+/// What became of something that was said in a thread.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Turn {
+    /// It was said, in these words.
+    Said(String),
+    /// It was given other words.
+    Changed {
+        /// What names this very change, as the platform writes it: a message may be changed often.
+        version: String,
+        /// The other words.
+        text: String,
+    },
+    /// It was deleted.
+    Deleted,
 }
 
 /// The answer to the one person who typed or pressed; nobody else sees it.
@@ -160,6 +196,15 @@ pub trait Adapter: Send + Sync {
     async fn post(&self, channel: Option<&str>, key: &str, bulletin: &Bulletin) -> Result<String, ChatError>;
 }
 
+/// What a platform says of us when it is asked, a sentence each. Nothing secret is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    /// What is as it should be, or good to know.
+    pub found: Vec<String>,
+    /// What is not, and what would mend it.
+    pub lacking: Vec<String>,
+}
+
 /// Something that a person may ask for. It is offered, and not yet promised: what they ask is judged when they ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer {
@@ -189,6 +234,9 @@ pub struct Overview {
 pub trait Service: Send + Sync {
     /// Does what was typed or pressed, and answers once it is durable.
     async fn submit(&self, inbound: Inbound) -> Reply;
+    /// Records what was said in a thread, if that is below a card of ours. Whether all that is to be recorded is durable:
+    /// if not, it is to be delivered again.
+    async fn overheard(&self, talk: Talk) -> bool;
     /// What an account may ask for, sorted by name; nothing for strangers.
     async fn offers(&self, chat: Chat, account: &str) -> Vec<Offer>;
     /// What concerns the person behind an account; nothing for strangers.

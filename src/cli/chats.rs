@@ -13,7 +13,7 @@ use super::{Stop, service::Live};
 use crate::{
     access::Chat,
     chat::{
-        Adapter, Channels, Mentions, Service,
+        Adapter, Channels, Findings, Mentions, Service,
         discord::{self, Discord},
         slack::{self, Slack},
     },
@@ -82,6 +82,33 @@ impl Chats {
         };
         tokio::join!(slack, discord);
     }
+}
+
+/// What each platform that is set up says of us, by its name.
+pub async fn check(live: &Live, env: &Env, clock: &Arc<dyn Clock>) -> Vec<(&'static str, Findings)> {
+    let missing = |stop: Stop| {
+        let words = match stop {
+            Stop::Finding(words) => words,
+            Stop::Fault(error) => format!("{error:#}"),
+        };
+        Findings { found: Vec::new(), lacking: vec![words] }
+    };
+    let slack = async {
+        match slack(live, env, clock) {
+            Ok(None) => None,
+            Ok(Some((slack, _))) => Some(("slack", slack.check().await)),
+            Err(stop) => Some(("slack", missing(stop))),
+        }
+    };
+    let discord = async {
+        match discord(live, env, clock) {
+            Ok(None) => None,
+            Ok(Some(discord)) => Some(("discord", discord.check().await)),
+            Err(stop) => Some(("discord", missing(stop))),
+        }
+    };
+    let (slack, discord) = tokio::join!(slack, discord);
+    slack.into_iter().chain(discord).collect()
 }
 
 /// Discord, if cards go there.

@@ -1,20 +1,21 @@
-//! `check`: the config, and with `--live` what the providers say of their credentials and rights.
+//! `check`: the config, and with `--live` what the providers say of their credentials and rights, and the chats of ours.
 
 use std::sync::Arc;
 
-use super::{ConfigDir, Outcome, Stop, block_on, service};
+use super::{ConfigDir, Outcome, Stop, block_on, chats, service};
 use crate::{
     access::Rules as _,
     engine::clock::{Clock, SystemClock},
 };
 
-/// Check the config and, if asked, the providers
+/// Check the config and, if asked, the providers and the chats
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: countersign check --config bot-config --live")]
 pub struct Args {
     #[command(flatten)]
     config: ConfigDir,
-    /// Also ask every provider whether its credentials and rights are there, and every source of a group who is in it
+    /// Also ask every provider whether its credentials and rights are there, every chat whether our tokens are good and what
+    /// they let us do, and every source of a group who is in it. Nothing is posted, and nothing is opened
     #[arg(long)]
     live: bool,
     /// Take warnings for mistakes
@@ -44,11 +45,8 @@ pub fn main(args: &Args) -> Outcome {
     }
     block_on(async {
         let clock: Arc<dyn Clock> = SystemClock::start();
-        let doors = service::doors(
-            &service::Live::new(config.clone()),
-            &service::Surroundings::of_process(&config, args.config.dir()),
-            &clock,
-        );
+        let live = service::Live::new(config.clone());
+        let doors = service::doors(&live, &service::Surroundings::of_process(&config, args.config.dir()), &clock);
         let mut lacking = 0;
         for name in resources {
             let Some(resource) = config.facts.resource(name) else { continue };
@@ -73,6 +71,13 @@ pub fn main(args: &Args) -> Outcome {
                 println!("  {}", finding.replace('\n', "\n  "));
             }
             lacking += findings.len();
+        }
+        for (chat, findings) in chats::check(&live, &service::environment(), &clock).await {
+            println!("{chat}: {}", if findings.lacking.is_empty() { "ready" } else { "not ready" });
+            for finding in findings.lacking.iter().chain(&findings.found) {
+                println!("  {finding}");
+            }
+            lacking += findings.lacking.len();
         }
         let rules = service::rules(&config, &service::environment())?;
         rules.refresh(clock.now()).await;

@@ -9,7 +9,9 @@ use super::{
     writer::{Batch, Writer},
 };
 use crate::{
-    access::{self, Action, Answer, Command, Event, Message, Posted, ProviderOutcome, Refusal, RequestId, hear},
+    access::{
+        self, Action, Answer, Command, Event, Message, Posted, ProviderOutcome, Refusal, RequestId, hear, overhear,
+    },
     chat::{Reply, answer},
     provider::Credential,
 };
@@ -18,6 +20,13 @@ impl Writer {
     pub(super) fn take(&mut self, batch: &mut Batch, job: Job) {
         match job {
             Job::Message { message, reply } => self.message(batch, *message, reply),
+            Job::Talk { talk, reply } => {
+                batch.text_bytes += talk.text.len();
+                for event in overhear(&self.state, batch.moment(), &talk) {
+                    self.fold(batch, event);
+                }
+                batch.owed.push((reply, Owed::Ready(answer::noted())));
+            }
             Job::Command(command) => {
                 self.command(batch, &command);
             }

@@ -8,6 +8,7 @@ use super::{doors::Call, follow::Lane, rulebook::Book, sweep::Listed};
 use crate::{
     access::{
         Action, Chat, Command, FailureClass, Message, Notice, Posted, Request, RequestId, Standing, State, SubjectId,
+        Talk,
     },
     chat::{ChatError, Reply, card::Card},
     ledger::OpenError,
@@ -21,6 +22,13 @@ pub enum Job {
         /// What.
         message: Box<Message>,
         /// Where the answer goes.
+        reply: oneshot::Sender<Reply>,
+    },
+    /// Something was said in a thread.
+    Talk {
+        /// What.
+        talk: Box<Talk>,
+        /// Where it goes that it is recorded.
         reply: oneshot::Sender<Reply>,
     },
     /// Something that needs no answer.

@@ -131,7 +131,7 @@ pub async fn reopen(writer: &mut Writer) -> Result<(), Fatal> {
                 biased;
                 () = &mut wake => break,
                 job = writer.jobs.recv(), if writer.held.len() < HELD_MAX => match job {
-                    Some(Job::Message { reply, .. }) => { let _ = reply.send(answer::ledger_down()); }
+                    Some(Job::Message { reply, .. } | Job::Talk { reply, .. }) => { let _ = reply.send(answer::ledger_down()); }
                     Some(Job::Stop(done)) => writer.stopping = Some(done),
                     Some(job) => writer.held.push_back(job),
                     None => return Ok(()),

@@ -8,12 +8,16 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::{Setup, Shared, job::Job};
 use crate::{
-    access::{Action, Chat, Message, RequestId, Via},
-    chat::{Inbound, Input, LedgerView, Offer, Overview, Reply, Service, answer, card::Card, grammar, text},
+    access::{Action, Chat, Message, RequestId, Talk, Turn, Via},
+    chat::{
+        self, Inbound, Input, LedgerView, Offer, Overview, Reply, Service, Tone, answer, card::Card, grammar, text,
+    },
 };
 
 /// Messages are recorded whole up to this length.
 const TEXT_RECORDED_BYTES_MAX: usize = 128 * 1024;
+/// What is said in a thread is recorded whole up to this length: it is nobody's command, and there is more of it.
+const TALK_RECORDED_BYTES_MAX: usize = 16 * 1024;
 /// A message's key: the first digits of a SHA-256.
 const KEY_HEX_DIGITS: usize = 32;
 
@@ -40,6 +44,12 @@ impl Handle {
         let (via, text) = (via(&input), input.words());
         let input = match input {
             Input::Line(line) => Input::Line(text::tidy(&line).into_owned()),
+            Input::Form(mut form) => {
+                for value in form.fields.values_mut() {
+                    *value = text::tidy(value).into_owned();
+                }
+                Input::Form(form)
+            }
             Input::Press { request, button, text } => {
                 Input::Press { request, button, text: text.map(|text| text::tidy(&text).into_owned()) }
             }
@@ -72,6 +82,7 @@ pub fn message_key(chat: Chat, account: &str, message: &str) -> String {
 pub fn via(input: &Input) -> Via {
     match input {
         Input::Line(_) => Via::Line,
+        Input::Form(form) => form.behind.map_or(Via::Line, |_| Via::Press),
         Input::Press { .. } => Via::Press,
     }
 }
@@ -80,12 +91,30 @@ pub fn via(input: &Input) -> Via {
 /// their length and their hash, so that the rest can still be held against it.
 #[must_use]
 pub fn recorded_words(text: String) -> String {
-    if text.len() <= TEXT_RECORDED_BYTES_MAX {
+    shortened(text, TEXT_RECORDED_BYTES_MAX)
+}
+
+fn shortened(text: String, most_bytes: usize) -> String {
+    if text.len() <= most_bytes {
         return text;
     }
     let mut start = text.clone();
-    start.truncate(text.floor_char_boundary(TEXT_RECORDED_BYTES_MAX));
+    start.truncate(text.floor_char_boundary(most_bytes));
     format!("{start}… ({} bytes in all, SHA-256 {})", text.len(), hex::encode(Sha256::digest(&text)))
+}
+
+/// What was said in a thread, as the core takes it.
+fn talk(talk: chat::Talk) -> Talk {
+    let chat::Talk { chat, account, card, message, turn } = talk;
+    // No message of anybody's is named like this: two parts of an id of ours, and no id of a platform's has a line feed.
+    let key = |version: &str| message_key(chat, &account, &format!("thread\n{card}\n{message}\n{version}"));
+    let said = key("");
+    let (turn, key, of, text) = match turn {
+        chat::Turn::Said(text) => (Turn::Said, said, None, text),
+        chat::Turn::Changed { version, text } => (Turn::Changed, key(&format!("changed\n{version}")), Some(said), text),
+        chat::Turn::Deleted => (Turn::Deleted, key("deleted"), Some(said), String::new()),
+    };
+    Talk { chat, account, card, key, of, turn, text: shortened(text, TALK_RECORDED_BYTES_MAX) }
 }
 
 #[async_trait]
@@ -102,6 +131,16 @@ impl Service for Handle {
             Err(mpsc::error::TrySendError::Full(_)) => answer::busy(),
             Err(mpsc::error::TrySendError::Closed(_)) => answer::stopping(),
         }
+    }
+
+    async fn overheard(&self, overheard: chat::Talk) -> bool {
+        // Who is in which group does not matter to it: nobody's source is asked, and nothing waits for one.
+        let errand = self.shared.errand();
+        let (reply, answered) = oneshot::channel();
+        let queued = self.jobs.try_send(Job::Talk { talk: Box::new(talk(overheard)), reply });
+        drop(errand);
+        // Whatever is in the way is told as a fault, as it would be to somebody who waits for an answer.
+        queued.is_ok() && answered.await.is_ok_and(|reply| reply.tone != Tone::Fault)
     }
 
     async fn offers(&self, chat: Chat, account: &str) -> Vec<Offer> {

@@ -185,7 +185,7 @@ impl Writer {
                 biased;
                 () = &mut over => break,
                 job = self.jobs.recv() => match job {
-                    Some(Job::Message { reply, .. }) => { let _ = reply.send(answer::stopping()); }
+                    Some(Job::Message { reply, .. } | Job::Talk { reply, .. }) => { let _ = reply.send(answer::stopping()); }
                     Some(job) => self.work(Some(job)).await?,
                     None => break,
                 },
@@ -476,7 +476,7 @@ impl Writer {
     async fn shut(mut self) {
         self.jobs.close();
         while let Ok(job) = self.jobs.try_recv() {
-            if let Job::Message { reply, .. } = job {
+            if let Job::Message { reply, .. } | Job::Talk { reply, .. } = job {
                 let _ = reply.send(answer::stopping());
             }
         }

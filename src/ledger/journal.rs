@@ -40,8 +40,14 @@ const ZEROS_PAUSE: Duration = Duration::from_millis(5);
 /// How many bytes of checksums the search for the next good frame may cost in one segment.
 const SEARCH_MAX_BYTES: usize = 512 * 1024 * 1024;
 
-/// The name under which the next segment is prepared.
+/// The name under which the next segment lies ready.
 const NEXT: &str = "next.part";
+
+/// The extension of one that is being zeroed.
+const UNDER_WAY: &str = "work";
+
+/// The extension of one that gets its header.
+const AT_ONCE: &str = "now";
 
 /// The name of a segment.
 #[must_use]
@@ -277,11 +283,18 @@ impl Journal {
         })
     }
 
-    /// Opens the last segment of a journal to write on at `end.at`, and cuts off what was begun after it.
+    /// Opens the last segment of a journal to write on at `end.at`, and cuts off what was begun after it. Segments whose making
+    /// was begun are removed.
     ///
     /// # Errors
     /// What the disk says.
     pub fn resume(dir: &Path, sizes: Sizes, number: u64, end: End) -> io::Result<Self> {
+        for begun in [AT_ONCE, UNDER_WAY] {
+            match std::fs::remove_file(dir.join(NEXT).with_extension(begun)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
         let file = OpenOptions::new().read(true).write(true).open(dir.join(segment_name(number)))?;
         let (at, capacity) = (end.at as u64, file.metadata()?.len());
         if end.torn() {
@@ -296,19 +309,18 @@ impl Journal {
 
     fn segment(dir: &Path, number: u64, first: u64, bytes: u64) -> io::Result<File> {
         let part = dir.join(NEXT);
+        // A name that nobody else uses comes first: another one that is ready may come under this one at any moment.
+        let now = part.with_extension(AT_ONCE);
         let ready = std::fs::metadata(&part).is_ok_and(|part| part.len() == bytes);
-        let (part, file) = if ready {
-            let file = OpenOptions::new().read(true).write(true).open(&part)?;
-            (part, file)
+        let file = if ready {
+            std::fs::rename(&part, &now)?;
+            OpenOptions::new().read(true).write(true).open(&now)?
         } else {
-            // Another name: the zeros may still come.
-            let part = part.with_extension("now");
-            let file = allocated(&part, bytes)?;
-            (part, file)
+            allocated(&now, bytes)?
         };
         file.write_all_at(&header(number, first), 0)?;
         file.sync_all()?;
-        std::fs::rename(&part, dir.join(segment_name(number)))?;
+        std::fs::rename(&now, dir.join(segment_name(number)))?;
         sync_dir(dir)?;
         Ok(file)
     }
@@ -386,7 +398,7 @@ impl Drop for Journal {
 
 /// Prepares a segment; half a file is removed, so that what is there is whole.
 fn prepare(part: &Path, bytes: u64, rest: impl FnMut(&File) -> io::Result<()>) -> io::Result<()> {
-    let work = part.with_extension("work");
+    let work = part.with_extension(UNDER_WAY);
     let made = zeroed(&work, bytes, rest).and_then(|_| std::fs::rename(&work, part));
     if made.is_err() {
         // What can't be removed is written over by the next that is prepared.

@@ -69,6 +69,17 @@ pub struct Standing {
     pub card: Card,
 }
 
+impl Standing {
+    /// The id of the card's message on its platform.
+    pub fn message(&self) -> String {
+        message(&self.channel, self.card.request.0)
+    }
+}
+
+fn message(channel: &str, request: u64) -> String {
+    format!("card-{channel}-{request}")
+}
+
 impl Walls {
     /// Walls with nothing on them. `usual` is the channel for what names none.
     pub fn new(usual: String) -> Arc<Self> {
@@ -122,7 +133,7 @@ impl Adapter for Recorder {
 
     async fn put_card(&self, channel: &str, _posted: Option<&Stands>, card: &Card) -> Result<Stands, ChatError> {
         let place = (self.chat, channel.trim_start_matches('#').to_owned(), card.request.0);
-        let message = format!("card-{}-{}", place.1, card.request.0);
+        let message = message(&place.1, card.request.0);
         self.walls.inner().cards.insert(place, card.clone());
         Ok(Stands { message, told: 0 })
     }

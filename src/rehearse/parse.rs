@@ -143,6 +143,21 @@ impl Reader<'_> {
                 scan.end("write just `repeats`: it is the same message once more")?;
                 Ok(Statement::Repeats { name: who.name })
             }
+            "writes" => {
+                let at = scan.here();
+                let hint = format!("for example `@{} writes below $fix: shall I restart it first?`", who.name);
+                if !scan.eat_word("below") {
+                    return Err(scan.problem(at, "the request whose thread it is is missing", hint));
+                }
+                let request = self.request(scan)?;
+                let at = scan.here();
+                let all = if scan.eat(":") { scan.all() } else { Word { text: "", at } };
+                if all.text.is_empty() {
+                    return Err(scan.problem(all.at, "nothing is written", hint));
+                }
+                let words = self.words(scan, all)?;
+                Ok(Statement::Writes { who, request, words })
+            }
             "presses" => {
                 let at = scan.here();
                 let rest = scan.rest();
@@ -171,7 +186,9 @@ impl Reader<'_> {
                 Ok(Statement::Presses { who, button, request, text, names })
             }
             other => {
-                let hint = meant(other, ["presses", "repeats", "on", "in"].into_iter(), |_| format!("write {example}"));
+                let hint = meant(other, ["presses", "repeats", "writes", "on", "in"].into_iter(), |_| {
+                    format!("write {example}")
+                });
                 Err(scan.problem(verb.at, format!("`{}` is nothing that a person does here", said(other)), hint))
             }
         }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     access::{Action, Event, RequestId, Span},
-    chat::{Inbound, Input, Reply, Tone, card::Button, grammar},
+    chat::{Inbound, Input, Reply, Talk, Tone, Turn, card::Button, grammar},
     config::Config,
     engine::clock::Clock as _,
 };
@@ -160,6 +160,7 @@ impl Player {
                 self.unexpected(after)?;
                 self.name(names.as_deref())?;
             }
+            Statement::Writes { who, request, words } => self.write(who, request, self.words(words), step.line).await?,
             Statement::Repeats { name } => self.repeat(name).await?,
             Statement::After(span) => {
                 let now = self.stage.clock.now();
@@ -235,6 +236,30 @@ impl Player {
         let message = format!("line-{line}");
         let inbound = Inbound { chat: who.chat, account, channel, message, input, evidence: None };
         self.deliver(&who.name, inbound).await
+    }
+
+    /// Has somebody write below the request's card, in their chat.
+    async fn write(&mut self, who: &Who, request: &str, words: String, line: usize) -> Result<(), Trouble> {
+        let id = self.id(request);
+        let stands = self.stage.walls.cards().into_iter().find(|standing| {
+            let there = who.channel.as_ref().is_none_or(|channel| *channel == standing.channel);
+            standing.chat == who.chat && standing.card.request == id && there
+        });
+        let account = self.stage.rules().account(who.chat, &who.name);
+        let (Some(standing), Some(account)) = (stands, account) else {
+            return Err(Trouble::Unmet {
+                expected: format!("@{} sees a card of {id} on {}", who.name, who.chat.word()),
+                happened: vec!["there is none".to_owned()],
+            });
+        };
+        let message = format!("line-{line}");
+        let talk = Talk { chat: who.chat, account, card: standing.message(), message, turn: Turn::Said(words) };
+        let recorded = self.stage.overheard(talk).await?;
+        self.stage.rest().await?;
+        if recorded {
+            return Ok(());
+        }
+        Err(Trouble::Unmet { expected: "it is recorded".to_owned(), happened: vec!["it could not be".to_owned()] })
     }
 
     async fn repeat(&mut self, name: &str) -> Result<(), Trouble> {

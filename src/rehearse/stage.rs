@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     access::{Files, RequestId, Rules, State, Stored},
-    chat::{Inbound, Reply, Service as _},
+    chat::{Inbound, Reply, Service as _, Talk},
     config::{Config, Person},
     engine::{
         self, DRAIN_MAX, Engine, Fatal, Setup,
@@ -279,6 +279,14 @@ impl Stage {
     pub fn submit(&self, inbound: Inbound) -> anyhow::Result<tokio::task::JoinHandle<Reply>> {
         let handle = Arc::clone(&self.engine()?.handle);
         Ok(tokio::spawn(async move { handle.submit(inbound).await }))
+    }
+
+    /// Has what is written in a thread recorded; whether it is.
+    ///
+    /// # Errors
+    /// The engine has stopped.
+    pub async fn overheard(&self, talk: Talk) -> anyhow::Result<bool> {
+        Ok(self.engine()?.handle.overheard(talk).await)
     }
 
     /// Stops the engine and starts it again over the same ledger, so much later.

@@ -54,6 +54,15 @@ pub enum Statement {
         /// `=> $name`: what the request that comes of it is called from now on.
         names: Option<String>,
     },
+    /// `@name writes below $request: …`: to people, in the thread of its card.
+    Writes {
+        /// Who.
+        who: Who,
+        /// Below whose card.
+        request: String,
+        /// What.
+        words: Words,
+    },
     /// `@name repeats`: the same message is delivered once more.
     Repeats {
         /// Whose message.
@@ -101,6 +110,7 @@ impl Statement {
             Self::Expect { .. } => true,
             Self::Says { .. }
             | Self::Presses { .. }
+            | Self::Writes { .. }
             | Self::Repeats { .. }
             | Self::After(_)
             | Self::At(..)

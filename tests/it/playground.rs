@@ -209,7 +209,7 @@ async fn what_is_to_be_corrected_stays() {
     assert!(page.contains(r#"data-status="denied""#));
     let text = |n: usize| match &served.fake.inbounds()[n].input {
         Input::Press { text, .. } => text.clone(),
-        Input::Line(_) => panic!("a press"),
+        Input::Line(_) | Input::Form(_) => panic!("a press"),
     };
     assert_eq!((text(2), text(3)), (None, Some("use the replica".to_owned())));
     assert!(served.page("/as/ana/?draft=prod-db%2030m%20x").await.contains(r#"value="prod-db 30m x""#));

@@ -11,7 +11,7 @@ use chrono::{DateTime, Duration, SecondsFormat, Utc};
 use countersign::{
     access::{Chat, RequestId},
     chat::{
-        Adapter as _, Inbound, Input, LedgerLine, LedgerView, Notice, Offer, Overview, Reply, Service, Tone,
+        Adapter as _, Inbound, Input, LedgerLine, LedgerView, Notice, Offer, Overview, Reply, Service, Talk, Tone,
         card::{Button, Card, Field, Line, Span, Status, Step},
         plain,
         playground::{Cast, Clock, Persona, Playground},
@@ -290,6 +290,10 @@ impl Service for Fake {
         state.requests.get(&request.0).map(|request| state.card(request))
     }
 
+    async fn overheard(&self, _: Talk) -> bool {
+        true
+    }
+
     async fn submit(&self, inbound: Inbound) -> Reply {
         let known = {
             let mut state = self.state();
@@ -301,6 +305,7 @@ impl Service for Fake {
         }
         let reply = match inbound.input {
             Input::Line(line) => self.typed(&inbound.account, &line).await,
+            Input::Form(form) => self.typed(&inbound.account, &form.words()).await,
             Input::Press { request, button, text } => self.pressed(&inbound.account, request, button, text).await,
         };
         let said = "That was done already, once.".to_owned();

@@ -10,6 +10,7 @@ mod records;
 mod refusals;
 mod spans;
 mod table;
+mod talk;
 mod waiting;
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -27,6 +27,7 @@ enum Step {
     Less(usize, usize),
     Later(usize),
     Automatic(bool),
+    Talk(usize, usize, usize),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -46,6 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
         (who.clone(), which.clone()).prop_map(|(a, b)| Step::Review(a, b)),
         (who.clone(), who.clone()).prop_map(|(a, b)| Step::Allow(a, b)),
         (who.clone(), which.clone()).prop_map(|(a, b)| Step::Less(a, b)),
+        (who.clone(), which.clone(), 0..3_usize).prop_map(|(a, b, c)| Step::Talk(a, b, c)),
         who.prop_map(Step::Later),
         any::<bool>().prop_map(Step::Automatic),
         (which.clone(), 0..4_u8).prop_map(|(a, b)| Step::Issued(a, b)),
@@ -112,6 +114,12 @@ fn play(world: &mut World, step: &Step) {
             drop(world.says(who(*at), Action::Request { resource, span, reason, plan, start }));
         }
         Step::Automatic(on) => world.rules.automatic = if *on { vec!["ana", "dan"] } else { vec![] },
+        Step::Talk(at, n, turn) => {
+            let request = nth(world, *n);
+            world.posts(request, &format!("C:{}", request.0));
+            let turn = [Turn::Said, Turn::Changed, Turn::Deleted][*turn];
+            drop(world.overhears(&talk::talk(&format!("C:{}", request.0), who(*at), "1", turn)));
+        }
         Step::Wait(secs) => drop(world.after(*secs)),
         Step::Restart => drop(world.restart()),
     }
@@ -119,7 +127,7 @@ fn play(world: &mut World, step: &Step) {
 
 /// The promises, as far as the core alone can keep them.
 #[expect(clippy::wildcard_enum_match_arm, reason = "the other events have no promise of their own")]
-fn check(world: &World) {
+pub fn check(world: &World) {
     let mut refolded = State::new("testlogs");
     for stored in &world.log {
         refolded.evolve(stored);

@@ -1,7 +1,7 @@
 use insta::assert_snapshot as is;
 
 use super::*;
-use crate::access::{Manner, Personal, SubjectId, Target};
+use crate::access::{Chat, Manner, Personal, SubjectId, Target, Thread, Turn, Via};
 
 fn at(secs: i64) -> DateTime<Utc> {
     "2026-11-16T09:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(secs)
@@ -158,4 +158,28 @@ fn what_was_asked_before_the_period_is_counted_from_when_it_was_asked() {
     let (digest, _) = log.digest(from);
     assert_eq!((digest.requests, digest.approved), (0, 1));
     assert_eq!(digest.wait(50), Some(TimeDelta::hours(2)));
+}
+
+#[test]
+fn what_people_say_below_a_card_counts_for_nothing() {
+    let mut log = Log::default();
+    let request = log.asked(0, Manner::default());
+    log.approved(60, request);
+    log.opened(61, request, 661);
+    let before = log.digest(0);
+    for (n, turn) in [Turn::Said, Turn::Changed, Turn::Deleted].into_iter().enumerate() {
+        let event = Event::MessageReceived {
+            from: SubjectId([2; 16]),
+            chat: Chat::Slack,
+            via: Via::Thread,
+            key: n.to_string(),
+            thread: Some(Thread { request, turn, earlier: None, last: false }),
+            text: Personal::Known("yes, approved".into()),
+            evidence: None,
+        };
+        log.add(100, event);
+    }
+    let after = log.digest(0);
+    assert_eq!(after.1.request(request).unwrap().talk.len(), 3);
+    assert_eq!(before.0.words(&before.1), after.0.words(&after.1));
 }

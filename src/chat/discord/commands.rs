@@ -1,9 +1,8 @@
-//! `/access` with a subcommand for each word of the grammar, and how a finished one becomes a line of it.
+//! `/access` with a subcommand for each word of the grammar. Its options are the fields of [`form::field`].
 
 use serde_json::{Value, json};
 
-use super::heard::Options;
-use crate::chat::grammar::WORDS;
+use crate::chat::{form::field, grammar::WORDS};
 
 /// A description of a command or an option.
 const DESCRIPTION_MAX: usize = 100;
@@ -22,14 +21,7 @@ const INTEGER: u8 = 4;
 
 /// The name of the command.
 pub const ACCESS: &str = "access";
-/// The option with a resource.
-pub const RESOURCE: &str = "resource";
-/// The option with a request's id.
-pub const ID: &str = "id";
-/// The option with a duration.
-pub const DURATION: &str = "duration";
-/// The option with a reason.
-pub const REASON: &str = "reason";
+pub use field::{DURATION, ID, REASON, RESOURCE};
 
 /// All we register: one command, in the guild alone, and not in direct messages.
 #[must_use]
@@ -61,7 +53,7 @@ fn options(word: &str) -> Vec<Value> {
             resource(),
             duration(true),
             string(REASON, "What for; leave it out to write more in a form", false, REASON_MAX),
-            string("from", "When it is to start, if not now: 02:00, or 2026-11-22T02:00", false, WORD_MAX),
+            string(field::FROM, "When it is to start, if not now: 02:00, or 2026-11-22T02:00", false, WORD_MAX),
         ],
         "break-glass" => vec![
             resource(),
@@ -72,28 +64,28 @@ fn options(word: &str) -> Vec<Value> {
         "show" | "done" | "cancel" => vec![id()],
         "approve" => vec![
             id(),
-            string("for", "For less time than was asked: 15m", false, WORD_MAX),
-            string("comment", "A comment", false, REASON_MAX),
+            string(field::FOR, "For less time than was asked: 15m", false, WORD_MAX),
+            string(field::COMMENT, "A comment", false, REASON_MAX),
         ],
         "deny" | "revoke" => vec![id(), reason(true)],
         "review" => {
             let choices = json!([{ "name": "ok", "value": "ok" }, { "name": "concern", "value": "concern" }]);
-            let mut finding = string("finding", "What you found", true, WORD_MAX);
+            let mut finding = string(field::FINDING, "What you found", true, WORD_MAX);
             if let Some(option) = finding.as_object_mut() {
                 option.remove("max_length");
                 option.insert("choices".into(), choices);
             }
-            vec![id(), finding, string("notes", "What happened", true, REASON_MAX)]
+            vec![id(), finding, string(field::NOTES, "What happened", true, REASON_MAX)]
         }
         "allow" => vec![
-            string("person", "Who may ask, by name", true, NAME_MAX),
+            string(field::PERSON, "Who may ask, by name", true, NAME_MAX),
             resource(),
             duration(true),
             reason(true),
-            string("within", "How long they may ask for it: 8h if you say nothing", false, WORD_MAX),
+            string(field::WITHIN, "How long they may ask for it: 8h if you say nothing", false, WORD_MAX),
         ],
         "log" => vec![string(
-            "words",
+            field::WORDS,
             "Words that all have to be in an entry; the newest if you say nothing",
             false,
             REASON_MAX,
@@ -126,29 +118,6 @@ fn id() -> Value {
     suggested(
         json!({ "type": INTEGER, "name": ID, "description": "Which request, by its number", "required": true, "min_value": 0 }),
     )
-}
-
-/// The same command as a line of the grammar.
-#[must_use]
-pub fn line(word: &str, options: &Options) -> String {
-    let of = |name: &str| options.get(name).map(|text| text.trim().to_owned()).unwrap_or_default();
-    let with = |before: &str, name: &str| match of(name) {
-        text if text.is_empty() => text,
-        text => format!("{before} {text}"),
-    };
-    let rest = match word {
-        "request" => vec![of(RESOURCE), of(DURATION), with("from", "from"), of(REASON)],
-        "break-glass" => vec![of(RESOURCE), of(DURATION), of(REASON)],
-        "extend" => vec![of(ID), of(DURATION), of(REASON)],
-        "approve" => vec![of(ID), with("for", "for"), of("comment")],
-        "review" => vec![of(ID), of("finding"), of("notes")],
-        "allow" => vec![of("person"), of(RESOURCE), of(DURATION), with("within", "within"), of(REASON)],
-        "deny" | "revoke" => vec![of(ID), of(REASON)],
-        "log" => vec![of("words")],
-        _ => vec![of(ID)],
-    };
-    let parts = std::iter::once(word.to_owned()).chain(rest).filter(|part| !part.is_empty());
-    parts.collect::<Vec<_>>().join(" ")
 }
 
 /// Whether what is registered does what we want: everything we say is there and the same. What Discord adds (ids, what

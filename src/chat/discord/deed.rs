@@ -7,7 +7,11 @@ use super::{
     render,
     wire::Callback,
 };
-use crate::chat::{Input, Tone, card::Button};
+use crate::chat::{
+    Input, Tone,
+    card::Button,
+    form::{Form, field},
+};
 
 /// What is to be done about something that was done.
 #[derive(Debug, Clone)]
@@ -29,8 +33,11 @@ impl Deed {
         Self::Answer(Box::new(Callback::Form(modal)))
     }
 
-    fn line(line: String) -> Self {
-        Self::Submit(Input::Line(line.clone()), Some(line))
+    /// What was written is given back if it is refused.
+    fn filled(form: Form) -> Self {
+        let input = Input::Form(form);
+        let wrote = input.words();
+        Self::Submit(input, Some(wrote))
     }
 }
 
@@ -82,13 +89,10 @@ fn command(word: &str, options: &Options) -> Deed {
     let glass = word == "break-glass";
     let needed = [commands::RESOURCE, commands::DURATION, commands::REASON];
     if (glass || word == "request") && needed.iter().any(|name| of(name).is_empty()) {
-        let reason = match of("from") {
-            "" => of(commands::REASON).to_owned(),
-            from => format!("from {from} {}", of(commands::REASON)),
-        };
-        return Deed::form(forms::ask(glass, of(commands::RESOURCE), of(commands::DURATION), &reason));
+        let filled = [commands::RESOURCE, commands::DURATION, commands::REASON, field::FROM].map(of);
+        return Deed::form(forms::ask(glass, filled));
     }
-    Deed::line(commands::line(word, options))
+    Deed::filled(Form { word: word.to_owned(), behind: None, fields: options.clone() })
 }
 
 fn press(id: &str) -> Deed {
@@ -104,13 +108,16 @@ fn press(id: &str) -> Deed {
 
 fn form(id: &str, fields: &Options) -> Deed {
     if id == forms::ASK || id == forms::ASK_GLASS {
-        return Deed::line(forms::asked(id == forms::ASK_GLASS, fields));
+        return Deed::filled(forms::asked(id == forms::ASK_GLASS, fields));
     }
     let Some(pressed) = forms::pressed(id) else {
         return Deed::refuse("Countersign does not know this form. Nothing was done.");
     };
     let (button, request) = meant(pressed);
     let text = Some(forms::text_of(fields)).filter(|text| !text.is_empty());
+    if let Some(form) = forms::behind(button, request, fields) {
+        return Deed::Submit(Input::Form(form), text);
+    }
     Deed::Submit(Input::Press { request, button, text: text.clone() }, text)
 }
 

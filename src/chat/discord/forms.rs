@@ -9,7 +9,11 @@ use super::{
 };
 use crate::{
     access::RequestId,
-    chat::{self, card::Button},
+    chat::{
+        self,
+        card::Button,
+        form::{Form, field},
+    },
 };
 
 /// A form's title.
@@ -24,11 +28,14 @@ const TEXT_MAX: u16 = 4_000;
 const SPAN_MAX: u16 = 20;
 /// The longest name of a resource somebody types.
 const RESOURCE_MAX: u16 = 200;
+/// The longest moment somebody types.
+const FROM_MAX: u16 = 30;
 
 /// The fields' ids.
 const TEXT: &str = "text";
 const SPAN: &str = "span";
 const RESOURCE: &str = "resource";
+const FROM: &str = "from";
 /// The form of a request that was not finished.
 pub const ASK: &str = "ask";
 /// The same for one that breaks the glass.
@@ -85,10 +92,10 @@ pub fn form(pressed: Pressed) -> Option<Modal> {
     Some(modal(id, &title, inputs))
 }
 
-/// The form that finishes a request.
+/// The form that finishes a request, with the resource, the duration, the reason and the start as far as they are there.
 #[must_use]
-pub fn ask(glass: bool, resource: &str, duration: &str, reason: &str) -> Modal {
-    let inputs = vec![
+pub fn ask(glass: bool, [resource, duration, reason, from]: [&str; 4]) -> Modal {
+    let mut inputs = vec![
         Input::line(RESOURCE, "What do you need?", RESOURCE_MAX)
             .filled(markdown::bare(resource, usize::from(RESOURCE_MAX))),
         Input::line(SPAN, "For how long?", SPAN_MAX)
@@ -98,6 +105,15 @@ pub fn ask(glass: bool, resource: &str, duration: &str, reason: &str) -> Modal {
             .hint("fixing INC-42".into())
             .filled(reason.chars().take(usize::from(TEXT_MAX) / 2).collect()),
     ];
+    // A break-glass is for now.
+    if !glass {
+        inputs.push(
+            Input::line(FROM, "From when, if not now?", FROM_MAX)
+                .hint("02:00, or 2026-11-22T02:00".into())
+                .filled(markdown::bare(from, usize::from(FROM_MAX)))
+                .optional(),
+        );
+    }
     let (id, title) = if glass { (ASK_GLASS, "Break the glass") } else { (ASK, "Ask for access") };
     modal(id.to_owned(), title, inputs)
 }
@@ -123,17 +139,39 @@ fn heading(button: Button) -> &'static str {
     }
 }
 
-/// The text behind a button as our own grammar takes it: a duration first where there is one.
+/// What was written in the form behind a button, to be given back: a duration first where there is one.
 #[must_use]
 pub fn text_of(fields: &BTreeMap<String, String>) -> String {
     let of = |name: &str| fields.get(name).map(|text| text.trim()).unwrap_or_default();
     [of(SPAN), of(TEXT)].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// The line that a finished request is.
+/// The form behind a button that has a duration beside its text; `None` for every other.
 #[must_use]
-pub fn asked(glass: bool, fields: &BTreeMap<String, String>) -> String {
-    let of = |name: &str| fields.get(name).map(|text| text.trim()).unwrap_or_default();
+pub fn behind(button: Button, request: RequestId, fields: &BTreeMap<String, String>) -> Option<Form> {
+    let of = |name: &str| fields.get(name).cloned().unwrap_or_default();
+    let (span, text) = match button {
+        Button::ApproveLess => (field::FOR, field::COMMENT),
+        Button::Extend => (field::DURATION, field::REASON),
+        Button::Approve
+        | Button::Deny
+        | Button::Cancel
+        | Button::Show
+        | Button::Done
+        | Button::Revoke
+        | Button::Cut
+        | Button::ReviewOk
+        | Button::ReviewConcern => return None,
+    };
+    let filled = [(field::ID, request.0.to_string()), (span, of(SPAN)), (text, of(TEXT))];
+    Some(Form { behind: Some(button), ..Form::new(button.word(), filled) })
+}
+
+/// What a finished request asks for.
+#[must_use]
+pub fn asked(glass: bool, fields: &BTreeMap<String, String>) -> Form {
+    let of = |name: &str| fields.get(name).cloned().unwrap_or_default();
     let word = if glass { "break-glass" } else { "request" };
-    [word, of(RESOURCE), of(SPAN), of(TEXT)].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    let filled = [(field::RESOURCE, RESOURCE), (field::DURATION, SPAN), (field::REASON, TEXT), (field::FROM, FROM)];
+    Form::new(word, filled.map(|(name, id)| (name, of(id))))
 }

@@ -8,6 +8,7 @@
 //! anybody is asked.
 
 mod cards;
+mod check;
 pub mod commands;
 pub mod deed;
 mod desk;

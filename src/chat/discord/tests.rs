@@ -3,17 +3,17 @@ use serde_json::{Value, json};
 
 use super::{commands, deed, deed::Deed, evidence, forms, heard, heard::What, markdown};
 use crate::{
-    access::Action,
-    chat::{Input, grammar},
+    access::{Action, RequestId},
+    chat::{Input, card::Button, form::Form, grammar},
 };
 
 fn options(of: &[(&str, &str)]) -> heard::Options {
     of.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
 }
 
-/// Each word's command is a line that the grammar reads.
+/// Each word's command has fields that are read, and is recorded as the line that says the same.
 #[test]
-fn every_command_is_a_line_of_the_grammar() {
+fn every_command_is_read_and_said_as_a_line() {
     let all = options(&[
         ("resource", "prod-db"),
         ("id", "17"),
@@ -28,18 +28,18 @@ fn every_command_is_a_line_of_the_grammar() {
         ("words", "prod-db"),
         ("from", "02:00"),
     ]);
+    let form = |word: &str, fields: &heard::Options| Form { word: word.into(), behind: None, fields: fields.clone() };
     for (word, _, _) in grammar::WORDS {
-        let line = commands::line(word, &all);
-        let read = grammar::read(&Input::Line(line.clone()));
+        let form = form(word, &all);
         // Those that stand alone take nothing, and nothing is registered for them.
         if !matches!(word, "mine" | "list" | "verify" | "help") {
-            assert!(read.is_ok(), "{line}: {read:?}");
+            let (read, line) = (form.read(), grammar::read(&Input::Line(form.words())));
+            assert!(read.is_ok() && read == line, "{}: {read:?}, {line:?}", form.words());
         }
     }
-    let line = commands::line("request", &all);
-    assert_eq!(line, "request prod-db 30m from 02:00 fixing INC-42");
-    assert_eq!(commands::line("approve", &options(&[("id", "17")])), "approve 17");
-    assert_eq!(commands::line("allow", &all), "allow ana prod-db 30m within 2h fixing INC-42");
+    assert_eq!(form("request", &all).words(), "request prod-db 30m from 02:00 fixing INC-42");
+    assert_eq!(form("approve", &options(&[("id", "17")])).words(), "approve 17");
+    assert_eq!(form("allow", &all).words(), "allow ana prod-db 30m within 2h fixing INC-42");
 }
 
 #[test]
@@ -100,9 +100,32 @@ fn an_interaction_is_read_by_what_is_needed_of_it() {
 fn a_form_becomes_what_the_grammar_takes() {
     let fields = options(&[("span", " 15m "), ("text", "only the one row")]);
     assert_eq!(forms::text_of(&fields), "15m only the one row");
-    let fields = options(&[("resource", "prod-db"), ("span", "30m"), ("text", "a\nb")]);
-    let read = grammar::read(&Input::Line(forms::asked(true, &fields)));
+    let asked = |glass, text: &str, from: &str| {
+        let fields = [("resource", "prod-db"), ("span", "30m"), ("text", text), ("from", from)];
+        forms::asked(glass, &options(&fields)).read()
+    };
+    let read = asked(true, "a\nb", "");
     assert!(matches!(read, Ok(Action::BreakGlass { ref reason, .. }) if reason == "a\nb"), "{read:?}");
+    let read = asked(false, "from 03:00", "02:00");
+    assert!(
+        matches!(read, Ok(Action::Request { ref reason, start: Some(_), .. }) if reason == "from 03:00"),
+        "{read:?}"
+    );
+    // Without its duration, the text behind a button is still no duration.
+    for (button, span, known) in [
+        (Button::ApproveLess, "", false),
+        (Button::ApproveLess, "15m", true),
+        (Button::Extend, " ", false),
+        (Button::Extend, "15m", true),
+        (Button::Extend, "1h 30m", false),
+    ] {
+        let fields = options(&[("span", span), ("text", "30m for ever")]);
+        let form = forms::behind(button, RequestId(17), &fields).unwrap();
+        assert_eq!(form.read().is_ok(), known, "{form:?}");
+        if known {
+            assert_eq!(form.words(), format!("{} 17: 15m 30m for ever", button.word()));
+        }
+    }
     assert_eq!(forms::pressed("approve:17x"), None);
     assert_eq!(forms::pressed("approve:-1"), None);
     assert_eq!(forms::pressed("approve:+1"), None);

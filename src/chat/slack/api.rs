@@ -38,6 +38,9 @@ const PAUSE_WAITED_MAX: Duration = Duration::from_mins(1);
 /// Slack's code is shown up to this length.
 const CODE_CHARS: usize = 60;
 
+/// What a channel is: only looked at when somebody asks for a check, and as far as the bot may.
+pub const CHANNEL_INFO: &str = "conversations.info";
+
 /// The methods that are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Method {

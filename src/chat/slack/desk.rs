@@ -14,13 +14,15 @@ use super::{
     api::{Fault, Method, Shared},
     backoff::Chance,
     blocks::Content,
-    home, message, modal,
-    payload::{Form, Heard, Place, Stranger, What, read},
+    direct, home, message, modal,
+    payload::{Direct, Form, Heard, Place, Stranger, What, read},
+    post,
+    talk::Said,
     text::put,
 };
 use crate::{
     access::{Chat, RequestId},
-    chat::{Channels, Inbound, Input, Mentions, Reply, Service, Tone, card::Button, draw, grammar},
+    chat::{Channels, Inbound, Input, Mentions, Reply, Service, Talk, Tone, card::Button, draw, form::field, grammar},
 };
 
 pub use super::payload::Kind;
@@ -39,6 +41,8 @@ pub struct Answer {
     pub payload: Option<Value>,
     /// Whom to tell otherwise, if the payload is a message that can't go with it.
     place: Option<Place>,
+    /// It could not be recorded: it is not to be acknowledged, so that Slack delivers it again.
+    pub again: bool,
 }
 
 /// What all of them need.
@@ -57,6 +61,8 @@ pub struct Desk {
     pub service: Arc<dyn Service>,
     /// Forms that are done with, and how they were answered: by view and version.
     pub finished: Mutex<VecDeque<(String, Value)>>,
+    /// What was posted.
+    pub(super) memory: Arc<Mutex<post::Memory>>,
 }
 
 impl Desk {
@@ -67,17 +73,21 @@ impl Desk {
             Ok(heard) => heard,
             Err(stranger) => return refused(kind, stranger),
         };
+        if let What::Talk(said) = heard.what {
+            return Self::overhear(desk, *said).await;
+        }
         let place = heard.place.clone();
         let is_command = kind == Kind::Command;
         let mut work = tokio::spawn(Arc::clone(desk).hear(heard));
         match timeout(ACK_WITHIN, &mut work).await {
-            Ok(Ok(payload)) => Answer { payload, place: is_command.then_some(place) },
+            Ok(Ok(payload)) => Answer { payload, place: is_command.then_some(place), again: false },
             Ok(Err(_)) => {
                 tracing::error!("something broke while Slack was being answered");
                 let words = "Something broke in Countersign, and it may or may not have been done. `/access mine` shows \
                              what there is now.";
                 if is_command {
-                    return Answer { payload: Some(ephemeral(&message::words(words))), place: Some(place) };
+                    let payload = Some(ephemeral(&message::words(words)));
+                    return Answer { payload, place: Some(place), again: false };
                 }
                 desk.whisper(&place, &message::words(words)).await;
                 Answer::default()
@@ -86,9 +96,23 @@ impl Desk {
                 // It goes on: what comes of it is told when it is there.
                 tokio::spawn(Arc::clone(desk).afterwards(work, place.clone(), is_command));
                 let payload = is_command.then(|| ephemeral(&message::words("Working on it…")));
-                Answer { payload, place: is_command.then_some(place) }
+                Answer { payload, place: is_command.then_some(place), again: false }
             }
         }
+    }
+
+    /// Has what was said in a thread recorded. Nobody is answered: whoever said it did not speak to us.
+    async fn overhear(desk: &Arc<Self>, said: Said) -> Answer {
+        let Said { user, card, message, turn } = said;
+        let talk = Talk { chat: Chat::Slack, account: desk.account(&user), card, message, turn };
+        let service = Arc::clone(&desk.service);
+        // What takes too long goes on, and is known when Slack delivers it again.
+        let work = tokio::spawn(async move { service.overheard(talk).await });
+        let taken = matches!(timeout(ACK_WITHIN, work).await, Ok(Ok(true)));
+        if !taken {
+            tracing::warn!("what was said in a thread could not be recorded in time; Slack is to deliver it again");
+        }
+        Answer { again: !taken, ..Answer::default() }
     }
 
     async fn afterwards(self: Arc<Self>, work: JoinHandle<Option<Value>>, place: Place, is_command: bool) {
@@ -126,7 +150,10 @@ impl Desk {
                 let reply = self.submit(&place, key, Input::Line(line)).await;
                 Some(ephemeral(&message::answer(&reply, &self.mentions)))
             }
-            What::Press { request, button, home } => {
+            What::Press { request, button, home, direct } => {
+                if let Some(direct) = direct {
+                    self.met(&place, request, *direct);
+                }
                 let press = Press { request, button, home, key };
                 Box::pin(self.press(place, trigger, press)).await;
                 None
@@ -149,7 +176,8 @@ impl Desk {
                 let offers = self.service.offers(Chat::Slack, &self.account(&place.user)).await;
                 Some(modal::suggestions(&offers, glass, &query))
             }
-            What::Nothing => None,
+            // Taken before it comes here.
+            What::Talk(_) | What::Nothing => None,
         }
     }
 
@@ -283,6 +311,9 @@ impl Desk {
                 tracing::warn!(%fault, "a form could not be opened");
                 self.type_instead(&place, button, request).await;
             }
+            if let Some(card) = card {
+                tokio::spawn(async move { direct::retire(&self.api, &self.memory, &card, &self.mentions).await });
+            }
             return;
         }
         // A credential is for a modal alone, which Slack does not keep; App Home has no other place for an answer.
@@ -297,9 +328,28 @@ impl Desk {
             return;
         }
         let reply = self.submit(&place, key, input).await;
-        let content = message::answer(&reply, &self.mentions);
         // The click is done and may be acknowledged; who pressed is told a moment later.
-        tokio::spawn(async move { self.whisper(&place, &content).await });
+        tokio::spawn(async move { self.told(&place, (request, button), reply).await });
+    }
+
+    /// Tells whoever pressed what came of it; if it came too late, also who was before them.
+    async fn told(&self, place: &Place, (request, button): (RequestId, Button), mut reply: Reply) {
+        let card = self.service.card(Chat::Slack, &self.account(&place.user), request).await;
+        let late = card.as_ref().filter(|card| !card.buttons.iter().any(|(known, _)| *known == button));
+        if reply.tone == Tone::Refused {
+            reply.lines.extend(late.and_then(direct::decided));
+        }
+        self.whisper(place, &message::answer(&reply, &self.mentions)).await;
+        if let Some(card) = card {
+            direct::retire(&self.api, &self.memory, &card, &self.mentions).await;
+        }
+    }
+
+    /// A button on a direct message was pressed, which a process before this one may have sent.
+    fn met(&self, place: &Place, request: RequestId, direct: Direct) {
+        let Direct { ts, text, blocks } = direct;
+        let spot = post::Spot { channel: place.channel.clone(), ts };
+        post::locked(&self.memory).directs.seen(request, spot, text, blocks);
     }
 
     /// Without a window there is still the command.
@@ -318,8 +368,8 @@ impl Desk {
         }
         form.note("channel").clone_into(&mut place.channel);
         let (input, block) = match (form.callback.as_str(), form.press()) {
-            (modal::REQUEST, _) => match line(&form) {
-                Ok(line) => (Input::Line(line), form.block(modal::input::REASON).to_owned()),
+            (modal::REQUEST, _) => match asked(&form) {
+                Ok(asked) => (Input::Form(asked), form.block(modal::input::REASON).to_owned()),
                 Err((element, words)) => return errors(form.block(element), words),
             },
             (modal::PRESS, Some((request, button))) => {
@@ -385,8 +435,8 @@ fn typed(button: Button, request: RequestId) -> String {
     }
 }
 
-/// A finished form as the line that could have been typed.
-fn line(form: &Form) -> Result<String, (&'static str, &'static str)> {
+/// A finished form as what it asks for, field by field.
+fn asked(form: &Form) -> Result<crate::chat::form::Form, (&'static str, &'static str)> {
     use modal::input::{DURATION, REASON, RESOURCE, TICKET};
     let [resource, duration, reason, ticket] = [RESOURCE, DURATION, REASON, TICKET].map(|name| form.value(name).trim());
     if resource.is_empty() {
@@ -399,12 +449,12 @@ fn line(form: &Form) -> Result<String, (&'static str, &'static str)> {
         return Err((REASON, "Say why."));
     }
     let word = if form.glass() { "break-glass" } else { "request" };
-    let mut line = format!("{word} {resource} {duration} {reason}");
+    let mut why = reason.to_owned();
     if !ticket.is_empty() && !reason.contains(ticket) {
-        line.push(' ');
-        line.push_str(ticket);
+        why.extend([" ", ticket]);
     }
-    Ok(line)
+    let fields = [(field::RESOURCE, resource.to_owned()), (field::DURATION, duration.to_owned()), (field::REASON, why)];
+    Ok(crate::chat::form::Form::new(word, fields))
 }
 
 fn errors(block: &str, words: &str) -> Value {
@@ -425,12 +475,17 @@ fn ephemeral(content: &Content) -> Value {
 
 /// Who is no business of ours is told so, where Slack lets us, and nothing is done.
 fn refused(kind: Kind, stranger: Stranger) -> Answer {
-    tracing::warn!(why = %stranger, "something from Slack was refused");
+    // In a channel that is shared with others, they talk all day.
+    if kind == Kind::Event {
+        tracing::debug!(why = %stranger, "an event from Slack is none of ours");
+    } else {
+        tracing::warn!(why = %stranger, "something from Slack was refused");
+    }
     let words = match stranger {
         Stranger::Team | Stranger::Enterprise => "Countersign does not serve this workspace.",
         Stranger::Outsider => "Countersign serves the people of its own workspace only.",
         Stranger::Nobody => "Slack does not say who you are, so nothing was done.",
     };
     let payload = (kind == Kind::Command).then(|| ephemeral(&message::words(words)));
-    Answer { payload, place: None }
+    Answer { payload, place: None, again: false }
 }

@@ -112,7 +112,12 @@ async fn called(State(door): State<Arc<Door>>, headers: HeaderMap, request: Requ
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
     };
-    match Desk::take(&desk, kind, payload, &signature).await.payload {
+    let answer = Desk::take(&desk, kind, payload, &signature).await;
+    if answer.again {
+        door.seen.lock().unwrap_or_else(PoisonError::into_inner).known.remove(&signature);
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    match answer.payload {
         Some(payload) => Json(payload).into_response(),
         None => StatusCode::OK.into_response(),
     }

@@ -116,17 +116,21 @@ pub fn history(card: &Card, steps: &[Step], mentions: &Mentions) -> Content {
 #[must_use]
 pub fn notice(notice: &Notice, mentions: &Mentions, since: Option<&Line>) -> Content {
     let mut lines = notice.lines.clone();
-    if let Some(since) = since {
-        let mut line: Line = vec![Span::Strong("Since then: ".into())];
-        line.extend(since.iter().cloned());
-        lines.push(line);
-    }
+    lines.extend(since.map(self::since));
     let mut blocks = rich(&lines, mentions, Clocks::Both, limit::TEXT_BLOCKS);
     if since.is_none() {
         let about = notice.lines.first().map(crate::chat::draw::flat).unwrap_or_default();
         blocks.extend(buttons(notice.request, &about, &notice.buttons, false));
     }
     Content { text: flat(&lines), blocks }
+}
+
+/// What has become of something since a message was sent.
+#[must_use]
+pub fn since(since: &Line) -> Line {
+    let mut line: Line = vec![Span::Strong("Since then: ".into())];
+    line.extend(since.iter().cloned());
+    line
 }
 
 /// Something that concerns a whole channel.

@@ -4,10 +4,10 @@
 //! |---|---|
 //! | `text`, `limit`, `blocks` | text that can't become markup, Slack's limits, lines as Block Kit |
 //! | `message`, `modal`, `home` | what is shown: pure pictures of a state |
-//! | `api`, `pace` | the Web API, as fast as Slack lets us |
-//! | `payload`, `desk` | what Slack sends, and what is done with it |
+//! | `api`, `pace`, `check` | the Web API, as fast as Slack lets us, and what it says of us |
+//! | `payload`, `talk`, `desk` | what Slack sends, and what is done with it |
 //! | `socket`, `http` | the two ways in |
-//! | `post` | the adapter: messages that look like the engine's cards |
+//! | `post`, `direct` | the adapter: messages that look like the engine's cards, and direct ones that are up to date |
 //!
 //! A message in Slack has no key by which the same could be posted once: what was posted is remembered here and in the
 //! ledger. Where the answer to a post was lost (a timeout, a crash in that moment), the message is looked for by its
@@ -17,7 +17,9 @@
 mod api;
 mod backoff;
 pub mod blocks;
+mod check;
 mod desk;
+mod direct;
 pub mod home;
 mod http;
 mod limit;
@@ -27,6 +29,7 @@ mod pace;
 mod payload;
 mod post;
 mod socket;
+pub mod talk;
 mod text;
 
 use std::{
@@ -61,7 +64,7 @@ const STOP_MAX: Duration = Duration::from_secs(8);
 
 /// The words after which Slack calls us.
 pub const COMMAND: &str = "/access";
-/// The events that we want to be told.
+/// The events that we want to be told, besides those of [`talk::EVENTS`] where thread talk is to be recorded.
 pub const EVENTS: [&str; 1] = ["app_home_opened"];
 /// The scopes of what is done, besides those of the [`Method`]s.
 pub const SCOPES: [&str; 1] = ["commands"];
@@ -97,7 +100,7 @@ pub struct Slack {
     /// Whether the token is of the workspace it should be of: asked once.
     known: OnceCell<()>,
     desk: OnceCell<Arc<Desk>>,
-    memory: Mutex<post::Memory>,
+    memory: Arc<Mutex<post::Memory>>,
     stop: watch::Sender<bool>,
     tasks: Mutex<JoinSet<()>>,
 }
@@ -115,7 +118,7 @@ impl Slack {
             settings,
             known: OnceCell::new(),
             desk: OnceCell::new(),
-            memory: Mutex::default(),
+            memory: Arc::default(),
             stop: watch::Sender::new(false),
             tasks: Mutex::default(),
         })
@@ -179,6 +182,7 @@ impl Slack {
                 mentions: Arc::clone(&self.settings.mentions),
                 service: Arc::clone(service),
                 finished: Mutex::default(),
+                memory: Arc::clone(&self.memory),
             })
         };
         Ok(Arc::clone(self.desk.get_or_init(made).await))

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::modal::{PRESS, REQUEST};
+use super::{
+    modal::{PRESS, REQUEST},
+    talk::{self, Said},
+};
 use crate::{access::RequestId, chat::card::Button};
 
 /// The kinds of what Slack sends.
@@ -71,6 +74,8 @@ pub enum What {
         button: Button,
         /// Whether it was in App Home.
         home: bool,
+        /// The direct message that it was on, if it was on one.
+        direct: Option<Box<Direct>>,
     },
     /// The button in App Home that opens the form.
     Ask,
@@ -89,8 +94,21 @@ pub enum What {
     },
     /// App Home was opened.
     Home,
+    /// Something was said in a thread, and not to us.
+    Talk(Box<Said>),
     /// Nothing that concerns us: a closed form, an event that we did not ask for.
     Nothing,
+}
+
+/// A direct message as Slack shows it to us when a button on it is pressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Direct {
+    /// Its time, which is its id.
+    pub ts: String,
+    /// Its text, as markup.
+    pub text: String,
+    /// Its blocks.
+    pub blocks: Vec<Value>,
 }
 
 /// A form as it is, or was, filled in.
@@ -185,8 +203,10 @@ pub fn read(kind: Kind, payload: &Value, team: &str, fallback: &str) -> Result<H
     if enterprise.is_some_and(|flag| flag == &Value::Bool(true) || flag.as_str() == Some("true")) {
         return Err(Stranger::Enterprise);
     }
-    let outside = ["/user/team_id", "/event/user_team", "/event/source_team"].map(|at| text(payload, at));
-    if !outside.iter().all(|found| home_team(found)) {
+    let mut written =
+        ["/event", "/event/message", "/event/previous_message"].iter().filter_map(|at| payload.pointer(at));
+    let ours = |message: &Value| ["/team", "/user_team", "/source_team"].iter().all(|at| home_team(text(message, at)));
+    if !home_team(text(payload, "/user/team_id")) || !written.all(ours) {
         return Err(Stranger::Outsider);
     }
     match kind {
@@ -205,10 +225,14 @@ fn user(payload: &Value, at: &str) -> Result<String, Stranger> {
     some(payload, at).filter(|user| super::blocks::is_user(user)).ok_or(Stranger::Nobody)
 }
 
+/// A text without the three entities that Slack writes.
+pub(super) fn entities(text: &str) -> String {
+    text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+}
+
 fn command(payload: &Value, fallback: &str) -> Result<Heard, Stranger> {
     let trigger = some(payload, "/trigger_id");
-    // Slack writes these three as entities.
-    let line = text(payload, "/text").replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    let line = entities(text(payload, "/text"));
     Ok(Heard {
         place: Place {
             user: user(payload, "/user_id")?,
@@ -261,10 +285,18 @@ fn action_of(action: &Value, payload: &Value, form: impl Fn() -> Form) -> What {
             What::Chosen(form)
         }
         word => match (Button::from_word(word), text(action, "/value").parse()) {
-            (Some(button), Ok(request)) => What::Press { request: RequestId(request), button, home },
+            (Some(button), Ok(request)) => {
+                What::Press { request: RequestId(request), button, home, direct: direct(payload) }
+            }
             (Some(_) | None, _) => What::Nothing,
         },
     }
+}
+
+fn direct(payload: &Value) -> Option<Box<Direct>> {
+    let ts = some(payload, "/container/message_ts").filter(|_| text(payload, "/channel/id").starts_with('D'))?;
+    let blocks = payload.pointer("/message/blocks").and_then(Value::as_array).cloned().unwrap_or_default();
+    Some(Box::new(Direct { ts, text: text(payload, "/message/text").to_owned(), blocks }))
 }
 
 fn form(view: &Value) -> Form {
@@ -288,6 +320,12 @@ fn form(view: &Value) -> Form {
 
 fn event(payload: &Value, fallback: &str) -> Result<Heard, Stranger> {
     let key = some(payload, "/event_id").unwrap_or_else(|| fallback.to_owned());
+    if text(payload, "/event/type") == "message" {
+        return Ok(match talk::read(payload) {
+            Some(said) => Heard { what: What::Talk(Box::new(said)), ..nothing(String::new(), &key) },
+            None => nothing(String::new(), &key),
+        });
+    }
     if text(payload, "/event/type") != "app_home_opened" || text(payload, "/event/tab") == "messages" {
         return Ok(nothing(String::new(), &key));
     }

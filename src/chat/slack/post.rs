@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::{Method, Slack, api::Fault, blocks::Content, message, metadata, text::put};
+use super::{Method, Slack, api::Fault, blocks::Content, direct, message, metadata, text::put};
 use crate::{
     access::{Chat, RequestId, Standing},
     chat::{
@@ -17,14 +17,12 @@ use crate::{
 
 /// Messages whose places are remembered; the oldest are forgotten first.
 const POSTED_MAX: usize = 20_000;
-/// Requests whose direct messages are remembered.
-const TOLD_MAX: usize = 5_000;
 
 /// Where a message stands: its channel and its time, which is its id there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Spot {
-    channel: String,
-    ts: String,
+pub(super) struct Spot {
+    pub(super) channel: String,
+    pub(super) ts: String,
 }
 
 impl Spot {
@@ -49,10 +47,15 @@ pub(super) struct Memory {
     doubtful: HashSet<String>,
     /// Whether Slack has said that we may not read channels.
     blind: bool,
-    /// Direct messages with buttons, by request.
-    told: HashMap<RequestId, Vec<(Spot, Notice)>>,
+    /// Direct messages with buttons.
+    pub(super) directs: direct::Directs,
     /// The direct messages' channels, by person.
     direct: HashMap<String, String>,
+}
+
+/// The memory, also if somebody broke while they had it.
+pub(super) fn locked(memory: &Mutex<Memory>) -> MutexGuard<'_, Memory> {
+    memory.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Memory {
@@ -98,7 +101,7 @@ struct Letter<'a> {
 
 impl Slack {
     fn memory(&self) -> MutexGuard<'_, Memory> {
-        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.memory)
     }
 
     /// Posts a message unless it stands there already, as far as anybody knows.
@@ -163,26 +166,6 @@ impl Slack {
     async fn change(&self, spot: &Spot, content: &Content) -> Result<(), Fault> {
         let body = json!({ "channel": spot.channel, "ts": spot.ts, "text": content.text, "blocks": content.blocks });
         self.api.call(Method::Update, &spot.channel, &body).await.map(drop)
-    }
-
-    /// Direct messages of a request whose buttons mean nothing any more say what has become of it.
-    async fn retire_notices(&self, card: &Card) {
-        let sent = self.memory().told.remove(&card.request).unwrap_or_default();
-        let mut kept = Vec::new();
-        for (spot, notice) in sent {
-            let means = notice.buttons.iter().any(|(button, _)| card.buttons.iter().any(|(known, _)| known == button));
-            if means {
-                kept.push((spot, notice));
-                continue;
-            }
-            let content = message::notice(&notice, &self.settings.mentions, Some(&card.headline));
-            if let Err(fault) = self.change(&spot, &content).await {
-                tracing::debug!(%fault, "a direct message keeps its buttons, which do nothing");
-            }
-        }
-        if !kept.is_empty() {
-            self.memory().told.entry(card.request).or_default().extend(kept);
-        }
     }
 
     /// Writes what is new of the history below the card; the newest step that stands there.
@@ -261,7 +244,7 @@ impl Adapter for Slack {
         }
         let Some(spot) = spot else { return Err(ChatError("there is no message".into())) };
         let told = self.tell_thread(&spot, told, card).await?;
-        self.retire_notices(card).await;
+        direct::retire(&self.api, &self.memory, card, &self.settings.mentions).await;
         Ok(Standing { message: spot.id(), told })
     }
 
@@ -286,11 +269,7 @@ impl Adapter for Slack {
         let fresh = !self.memory().posted.contains_key(&key);
         let spot = self.post_once(&letter, &content).await?;
         if fresh && !notice.buttons.is_empty() {
-            let mut memory = self.memory();
-            if memory.told.len() >= TOLD_MAX {
-                memory.told.clear();
-            }
-            memory.told.entry(notice.request).or_default().push((spot.clone(), notice.clone()));
+            self.memory().directs.sent(spot.clone(), notice);
         }
         Ok(spot.id())
     }

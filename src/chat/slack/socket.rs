@@ -273,6 +273,9 @@ fn take(desk: &Arc<Desk>, kind: &str, envelope: &Value, acks: &mpsc::Sender<Ack>
     let (desk, acks) = (Arc::clone(desk), acks.clone());
     tokio::spawn(async move {
         let answer = Desk::take(&desk, kind, payload, &id).await;
+        if answer.again {
+            return;
+        }
         let mut ack = json!({ "envelope_id": id });
         if let Some(payload) = answer.payload.as_ref().filter(|_| takes_payload) {
             put(&mut ack, "payload", payload.clone());

@@ -71,6 +71,30 @@ fn who_is_faster_than_the_zeros_does_not_wait_for_them() {
 }
 
 #[test]
+fn a_segment_that_becomes_ready_at_the_worst_moment_takes_nobodys_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::create(dir.path(), SIZES).unwrap();
+    let part = dir.path().join(NEXT);
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // As if one were left behind by an earlier life, over and over.
+        scope.spawn(|| {
+            while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                let another = part.with_extension("another");
+                File::create(&another).unwrap().set_len(SIZES.others).unwrap();
+                std::fs::rename(&another, &part).unwrap();
+            }
+        });
+        for n in 0..400 {
+            journal.append(&frame(n, 1_000), n).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    drop(journal);
+    assert_eq!(firsts(dir.path()), (0..400).collect::<Vec<_>>());
+}
+
+#[test]
 fn a_torn_frame_is_cut_and_written_over() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::create(dir.path(), SIZES).unwrap();
@@ -84,12 +108,14 @@ fn a_torn_frame_is_cut_and_written_over() {
         let mut torn = bytes.clone();
         torn[at] ^= 1;
         std::fs::write(&path, &torn).unwrap();
+        std::fs::write(dir.path().join("next.now"), b"begun").unwrap();
         let (_, found, end) = pieces(&torn, 0).unwrap();
         assert_eq!((found.len(), end.at, end.torn(), end.beyond_one_frame()), (1, second, true, false));
         let mut journal = Journal::resume(dir.path(), SIZES, 0, end).unwrap();
         journal.append(&frame(1, 10), 1).unwrap();
         drop(journal);
         assert_eq!(firsts(dir.path()), [0, 1]);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
     bytes[SEGMENT_HEADER_BYTES + 20] ^= 1;
     let (_, found, end) = pieces(&bytes, 0).unwrap();

@@ -200,6 +200,11 @@ impl Drop for Bot {
     }
 }
 
+/// Writes a config into a folder.
+pub fn config_in(dir: &std::path::Path, standin: &Standin, setting: &Setting) {
+    write_config(&dir.join("bot-config"), standin, setting);
+}
+
 fn write_config(dir: &std::path::Path, standin: &Standin, setting: &Setting) {
     fs::create_dir(dir).unwrap();
     let Setting { mode, discord, tables, people, .. } = setting;

@@ -159,7 +159,7 @@ fn everything() -> Vec<(&'static str, Value)> {
             }
         }
         for glass in [false, true] {
-            add("callback-modal", value(&Callback::Form(forms::ask(glass, text, text, text))));
+            add("callback-modal", value(&Callback::Form(forms::ask(glass, [text; 4]))));
         }
     }
     for word in Button::ALL.map(Button::word).into_iter().chain([render::APPROVE_WITH_WORD]) {

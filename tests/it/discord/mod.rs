@@ -1,9 +1,11 @@
 //! Discord: the true binary against a stand-in, in both modes.
 
 mod bot;
+mod check;
 mod crossed;
 mod evidence;
 mod faults;
+mod forms;
 mod gateway;
 mod library;
 mod looks;

@@ -18,6 +18,7 @@ use super::{
     doors::SECRET_MARK,
     grants::Ask,
     rules::{Facts, version_of},
+    talk::Talked,
     world::{Inner, epoch},
 };
 
@@ -75,6 +76,8 @@ pub struct Checks {
     pub asks: BTreeMap<u64, Ask>,
     pub sent: HashMap<String, Sent>,
     pub said: HashMap<u64, Said>,
+    /// What was said below cards, by its name in the ledger.
+    pub talked: HashMap<String, Talked>,
     pub by_key: HashMap<String, Vec<u64>>,
     pub aheads: BTreeMap<u64, Ahead>,
     /// What is extra and was recorded: target and mark, by entry.
@@ -104,6 +107,7 @@ impl Default for Checks {
             asks: BTreeMap::new(),
             sent: HashMap::new(),
             said: HashMap::new(),
+            talked: HashMap::new(),
             by_key: HashMap::new(),
             aheads: BTreeMap::new(),
             strays: BTreeMap::new(),
@@ -279,6 +283,7 @@ impl Inner {
         }
         let found = match entry.kind.as_str() {
             "subject.enrolled" => self.enrolled(entry),
+            "message.received" if entry.body.contains_key("thread") => self.overheard(entry),
             "message.received" => self.received(entry),
             "message.refused" => self.turned_down(entry),
             "access.requested" => self.requested(entry),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use countersign::{access::Event, ledger::kinds};
 
 /// What has to happen in each part of the seeds, besides entries of every kind: the beginning of what is counted.
-const REQUIRED: [&str; 69] = [
+const REQUIRED: [&str; 74] = [
     "answered Done",
     "answered Fault",
     "answered Info",
@@ -71,6 +71,11 @@ const REQUIRED: [&str; 69] = [
     "refused stranger",
     "rules edited",
     "snapshot kept",
+    "talk changed",
+    "talk deleted",
+    "talk delivered again",
+    "talk refused",
+    "talk said",
     "told missing",
     "told stuck",
     "write DiesTorn",

@@ -200,6 +200,12 @@ impl Life {
     fn deed(&mut self, twice: u64) {
         let Some(process) = &self.process else { return };
         let mut world = self.world.lock();
+        if world.rng.permille(80)
+            && let Some((talk, name)) = world.talks()
+        {
+            drop(world);
+            return process.overhears(talk, name);
+        }
         let inbound = world.deed();
         let twice = world.rng.permille(twice);
         let key = world.sends(&inbound);

@@ -21,6 +21,7 @@ mod process;
 mod rng;
 mod rules;
 mod script;
+mod talk;
 mod world;
 
 use std::collections::BTreeMap;
@@ -97,9 +98,10 @@ fn a_seed_is_the_same_life_every_time() {
     }
 }
 
-/// What the predicates say of a fault that was planted, in the first seed that brings it to light.
-fn found(mutant: Mutant) -> String {
-    (0..300).find_map(|seed| live(seed, Some(mutant), false).wrong).unwrap_or_else(|| panic!("nobody finds {mutant:?}"))
+/// Whether this predicate finds a fault that was planted. A seed ends with the first that finds it, which may be another:
+/// an answer to somebody else may be one to what is not recorded yet.
+fn is_found(mutant: Mutant, predicate: &str) -> bool {
+    (0..300).filter_map(|seed| live(seed, Some(mutant), false).wrong).any(|wrong| wrong.starts_with(predicate))
 }
 
 #[test]
@@ -118,7 +120,6 @@ fn planted_faults_are_found() {
         (Mutant::AnswersSomebodyElse, checks::SECRET),
         (Mutant::ShowsOldCards, edges::TOLD),
     ] {
-        let wrong = found(mutant);
-        assert!(wrong.starts_with(predicate), "{mutant:?}: {wrong}");
+        assert!(is_found(mutant, predicate), "nobody finds {mutant:?} by {predicate}");
     }
 }

@@ -12,7 +12,7 @@ use std::{
 
 use countersign::{
     access::{Chat, RequestId},
-    chat::{Inbound, Reply, Service as _, Tone, plain},
+    chat::{Inbound, Reply, Service as _, Talk, Tone, plain},
     engine::{
         Engine, Fatal, Handle, Setup,
         rulebook::{Book, Rulebook},
@@ -182,6 +182,17 @@ impl Process {
             let card = handle.card(chat, &account, request).await;
             let cards: Vec<_> = overview.held.into_iter().chain(overview.waiting).chain(card).collect();
             world.lock().is_shown(chat, &cards);
+        });
+    }
+
+    /// Hands the engine what is said below a card, and looks whether it is taken.
+    pub fn overhears(&self, talk: Talk, name: String) {
+        let handle = self.fortune.lock().unwrap_or_else(PoisonError::into_inner).handle.clone();
+        let Some(handle) = handle else { return };
+        let world = Shared::clone(&self.world);
+        self.runtime.spawn(async move {
+            let taken = handle.overheard(talk).await;
+            world.lock().is_taken(&name, taken);
         });
     }
 

@@ -118,7 +118,7 @@ async fn an_outage_delays_cards_and_neither_loses_nor_reorders_their_states() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_card_whose_answer_was_lost_is_found_by_what_names_it_where_we_may_look() {
     let (_dir, slack, service) = lived("socket").await;
-    slack.inner.state().may_read_channels = true;
+    slack.inner.state().scopes.insert("channels:history".into());
     slack.breaks("chat.postMessage", [Fault::DoneThenStatus(500)]);
     slack.says(ANA, CHANNEL, "prod-api 10m found again").await;
     slack.until("it was looked for", || (!slack.calls("conversations.history").is_empty()).then_some(())).await;

@@ -167,6 +167,19 @@ async fn slack_bolt_lives_a_session_against_the_stand_in() {
     assert_eq!(slack.messages(CHANNEL).len(), 3);
     assert_eq!(slack.cards("D0000000001").len(), 1);
     assert_eq!(slack.complaints().len(), 2, "{:?}", slack.complaints());
+    // What is said below it is told once the scope is given: said, changed, deleted. Its own messages bolt leaves out.
+    let card = slack.cards(CHANNEL).remove(0).ts;
+    assert_eq!(slack.talks(ANA, CHANNEL, &card, "unheard").await.1, None);
+    slack.inner.state().scopes.insert("channels:history".into());
+    let (said, told) = slack.talks(ANA, CHANNEL, &card, "is it <this> & that?").await;
+    assert_eq!(told, Some(vec![Acked::Yes(Value::Null)]));
+    bolt.until(&format!("message said {ANA} is it &lt;this&gt; &amp; that? below {card}"));
+    let change = slack.revises(CHANNEL, &said.ts, Some("it is that"));
+    assert_eq!(slack.tells(CHANNEL, &change).await, Some(vec![Acked::Yes(Value::Null)]));
+    bolt.until(&format!("message message_changed {ANA} it is that below {card}"));
+    let deletion = slack.revises(CHANNEL, &said.ts, None);
+    assert_eq!(slack.tells(CHANNEL, &deletion).await, Some(vec![Acked::Yes(Value::Null)]));
+    bolt.until(&format!("message message_deleted {ANA} it is that below {card}"));
     slack.breaks("chat.update", [Fault::Limited(1)]);
     assert_eq!(slack.presses(BEN, CHANNEL, "approve").await, Acked::Yes(Value::Null));
     bolt.until("approved 17");

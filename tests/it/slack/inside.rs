@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use countersign::{
     access::{Chat, RequestId},
     chat::{
-        Channels, Inbound, Input, LedgerView, Offer, Overview, Reply, Service, Tone,
+        Channels, Inbound, Input, LedgerView, Offer, Overview, Reply, Service, Talk, Tone, Turn,
         card::Card,
         plain,
         slack::{Settings, Slack},
@@ -17,7 +17,11 @@ use tokio::sync::Semaphore;
 use super::{
     cards,
     service::{ANA, CHANNEL, standin},
-    standin::{APP_TOKEN, Acked, BOT_TOKEN, Standin, TEAM, people::words},
+    standin::{
+        APP_TOKEN, Acked, BOT_TOKEN, SIGNING_SECRET, Standin, TEAM,
+        people::words,
+        signed::{Signed, now},
+    },
 };
 
 /// Answers what it was told; breaks at `break`, and waits at `wait` until the test lets it go on.
@@ -30,6 +34,7 @@ impl Service for Moody {
     async fn submit(&self, inbound: Inbound) -> Reply {
         let said = match inbound.input {
             Input::Line(line) => line,
+            Input::Form(form) => form.words(),
             Input::Press { button, .. } => button.word().to_owned(),
         };
         assert!(!said.contains("break it"), "it breaks, as it was told");
@@ -37,6 +42,15 @@ impl Service for Moody {
             self.gate.acquire().await.unwrap().forget();
         }
         Reply { tone: Tone::Done, lines: vec![plain(format!("heard {said}"))], secret: Vec::new(), keep_input: false }
+    }
+
+    async fn overheard(&self, talk: Talk) -> bool {
+        let Turn::Said(text) = talk.turn else { return true };
+        assert!(!text.contains("break it"), "it breaks, as it was told");
+        if text.contains("wait") {
+            self.gate.acquire().await.unwrap().forget();
+        }
+        !text.contains("not now")
     }
 
     async fn offers(&self, _: Chat, _: &str) -> Vec<Offer> {
@@ -162,4 +176,49 @@ async fn fifty_at_once_are_handled_side_by_side() {
         assert!(said.contains(&format!("heard mine wait {n}")) || said.contains("Working on it"), "{said}");
     }
     adapter.stop().await;
+}
+
+/// Somebody says this in a thread; its payload.
+fn said(slack: &Standin, text: &str) -> serde_json::Value {
+    let (_, event) = slack.writes(ANA, CHANNEL, "1795000000.000001", text);
+    slack.event(&event)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn talk_is_acknowledged_when_it_is_recorded_and_not_before() {
+    let slack = standin().await;
+    let moody = Arc::new(Moody { gate: Semaphore::new(0) });
+    let adapter = Slack::new(settings(&slack));
+    let service: Arc<dyn Service> = Arc::clone(&moody) as _;
+    adapter.listen(&service);
+    slack.connected(2).await;
+    let payloads = ["fine", "not now", "break it", "wait for it"].map(|text| said(&slack, text));
+    let tell = |at: usize| slack.try_to_tell(&payloads[at], None);
+    let (fine, later, broken, slow) = tokio::join!(tell(0), tell(1), tell(2), tell(3));
+    assert!(matches!(fine, Acked::Yes(_)));
+    assert_eq!([later, broken, slow], [Acked::Late, Acked::Late, Acked::Late], "Slack delivers them again");
+    // The first delivery goes on, and so does the second.
+    moody.gate.add_permits(2);
+    assert!(matches!(slack.try_to_tell(&payloads[3], Some(1)).await, Acked::Yes(_)));
+    assert!(slack.told(ANA).is_empty(), "nobody is answered");
+    assert_eq!(slack.sockets(), 2, "no connection was lost over it");
+    slack.content();
+    adapter.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_http_talk_that_can_t_be_recorded_is_wanted_again_and_is_no_replay() {
+    let slack = standin().await;
+    let service: Arc<dyn Service> = Arc::new(Moody { gate: Semaphore::new(0) });
+    let adapter = Slack::new(Settings { signing_secret: Some(SIGNING_SECRET.into()), ..settings(&slack) });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let app = format!("http://{}", listener.local_addr().unwrap());
+    let router = adapter.router(&service);
+    tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+    let status = async |request: &Signed| request.send(&app).await.unwrap().status().as_u16();
+    let refused = Signed::new("events_api", &said(&slack, "not now"), now());
+    assert_eq!([status(&refused).await, status(&refused).await], [503, 503]);
+    let taken = Signed::new("events_api", &said(&slack, "fine"), now());
+    assert_eq!([status(&taken).await, status(&taken).await], [200, 409]);
+    slack.content();
 }

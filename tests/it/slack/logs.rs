@@ -22,9 +22,13 @@ async fn the_most_verbose_log_has_no_token_no_address_no_body_and_no_credential(
         } else {
             slack.connected(2).await;
         }
+        slack.inner.state().scopes.insert("channels:history".into());
         slack.says(ANA, CHANNEL, "prod-api 10m because-of-a-very-particular-reason").await;
         slack.breaks("chat.update", [Fault::Status(500), Fault::Html, Fault::Error("invalid_blocks")]);
-        slack.card(CHANNEL, "Waiting").await;
+        let card = slack.card(CHANNEL, "Waiting").await;
+        service.until("card.posted", 1);
+        slack.talks(BEN, CHANNEL, &card.ts, "said-between-you-and-me").await;
+        service.until("message.received", 2);
         slack.presses(BEN, CHANNEL, "approve").await;
         slack.card(CHANNEL, "Live until").await;
         slack.presses(ANA, CHANNEL, "show").await;
@@ -42,6 +46,7 @@ async fn the_most_verbose_log_has_no_token_no_address_no_body_and_no_credential(
             [BOT_TOKEN, APP_TOKEN, SIGNING_SECRET, "because-of-a-very-particular-reason", "ticket=", "/response/"]
                 .map(str::to_owned)
                 .into();
+        secrets.push("said-between-you-and-me".into());
         secrets.push(token);
         secrets.extend(state.responses.keys().cloned());
         secrets.extend(state.triggers.keys().cloned());

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs};
 
-use countersign::chat::slack::{COMMAND, EVENTS, Method, SCOPES};
+use countersign::chat::slack::{COMMAND, EVENTS, Method, SCOPES, talk};
 use serde_json::Value;
 
 fn read(file: &str) -> String {
@@ -30,6 +30,35 @@ fn slacks_schema_has_nothing_against_it() {
         bad["settings"]["socket_mode"] = true.into();
         assert!(!validator.is_valid(&bad));
     }
+}
+
+/// The manifest as it is when somebody has taken the `#` from what thread talk takes.
+fn with_talk() -> Value {
+    let optional = talk::EVENTS.iter().flat_map(|(event, scope)| [event, scope]);
+    let mut text = read("deploy/slack-app-manifest.yaml");
+    for name in optional {
+        let line = format!("      # - {name}\n");
+        assert_eq!(text.matches(&line).count(), 1, "{name}");
+        text = text.replace(&line, &format!("      - {name}\n"));
+    }
+    serde_yaml_ng::from_str(&text).unwrap()
+}
+
+/// The usual app can't read a channel. What is recorded of threads takes two scopes and two events more, and no others.
+#[test]
+fn thread_talk_is_asked_for_by_nobody_who_does_not_want_it() {
+    let (usual, more) = (manifest(), with_talk());
+    let schema = serde_json::from_str(&read("tests/it/slack_foreign/schemas/manifest-2.json")).unwrap();
+    assert!(jsonschema::validator_for(&schema).unwrap().is_valid(&more));
+    let scopes = |manifest: &Value| texts(&manifest["oauth_config"]["scopes"]["bot"]);
+    let events = |manifest: &Value| texts(&manifest["settings"]["event_subscriptions"]["bot_events"]);
+    assert!(scopes(&usual).iter().all(|scope| !scope.ends_with(":history")), "{usual:#}");
+    assert!(events(&usual).iter().all(|event| !event.starts_with("message")), "{usual:#}");
+    let named = |pick: fn(&(&str, &str)) -> String| talk::EVENTS.iter().map(pick).collect::<BTreeSet<String>>();
+    let added = |more: BTreeSet<String>, usual: BTreeSet<String>| &more - &usual;
+    assert_eq!(added(scopes(&more), scopes(&usual)), named(|(_, scope)| (*scope).to_owned()));
+    assert_eq!(added(events(&more), events(&usual)), named(|(event, _)| (*event).to_owned()));
+    assert!(scopes(&usual).is_subset(&scopes(&more)) && events(&usual).is_subset(&events(&more)));
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Slack: what is sent to it, and what is lived through it.
 
 mod cards;
+mod check;
+mod ends;
 mod faults;
 mod foreign;
+mod forms;
 mod http;
 mod inside;
 mod logs;
@@ -12,3 +15,4 @@ mod service;
 pub mod standin;
 mod stop;
 mod story;
+mod talk;

@@ -109,7 +109,12 @@ pub struct Service {
 impl Service {
     /// Starts it in a folder that has a config, and waits until it listens.
     pub fn start(dir: &Path, env: &[(&str, &str)]) -> Self {
-        let mut service = Self::spawn(dir, env);
+        Self::start_by(dir, env, &[])
+    }
+
+    /// The same, with words before its command.
+    pub fn start_by(dir: &Path, env: &[(&str, &str)], runner: &[String]) -> Self {
+        let mut service = Self::spawn(dir, env, runner);
         until("the service listens", || {
             let ended = service.child.try_wait().unwrap();
             assert!(ended.is_none(), "it ended: {}", service.logged());
@@ -118,8 +123,11 @@ impl Service {
         service
     }
 
-    pub fn spawn(dir: &Path, env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
+    fn spawn(dir: &Path, env: &[(&str, &str)], runner: &[String]) -> Self {
+        let own = env!("CARGO_BIN_EXE_countersign").to_owned();
+        let mut words = runner.iter().chain([&own]);
+        let mut child = Command::new(words.next().unwrap())
+            .args(words)
             .args(["run", "--config"])
             .arg(dir.join("config"))
             .env("SLACK_BOT_TOKEN", BOT_TOKEN)

@@ -140,6 +140,12 @@ def home(event, client):
     say("home", event["user"])
 
 
+@app.event("message")
+def message(event):
+    inner = event.get("message") or event.get("previous_message") or event
+    say("message", event.get("subtype", "said"), inner["user"], inner["text"], "below", inner["thread_ts"])
+
+
 handler = SocketModeHandler(app, os.environ["SLACK_APP_TOKEN"])
 handler.connect()
 say("connected as", client.auth_test()["user_id"])

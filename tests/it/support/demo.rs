@@ -11,7 +11,7 @@ use std::{
 
 use countersign::{
     access::Event,
-    ledger::{Entry, history},
+    ledger::{Disclosed, Entry, history},
 };
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -361,6 +361,15 @@ pub fn opened(ledger: &Path) -> Vec<Entry> {
 /// What a page shows of a text with words in backticks.
 pub fn unmarked(text: &str) -> String {
     text.replace('`', "")
+}
+
+/// What is sealed in an entry under a name; empty if there is nothing.
+pub fn text_of(entry: &Entry, name: &str) -> String {
+    let opened = entry.disclosed.iter().find_map(|disclosed| match disclosed {
+        Disclosed::Open(open) if open.name == name => Some(open.value.clone()),
+        Disclosed::Open(_) | Disclosed::Erased { .. } => None,
+    });
+    opened.unwrap_or_default()
 }
 
 /// Markup to text: tags out, entities back.

@@ -98,6 +98,8 @@ pub struct World {
     pub hang_upgrades: usize,
     /// Users who take no direct messages.
     pub closed: Vec<String>,
+    /// Channels that the bot does not see.
+    pub hidden: std::collections::BTreeSet<String>,
     /// Where the bot may not open threads.
     pub no_threads: bool,
 }

@@ -134,9 +134,9 @@ fn user() -> Value {
         "flags": 0, "public_flags": 0, "mfa_enabled": true, "verified": true, "email": null })
 }
 
-fn application() -> Value {
+fn application(standin: &Standin) -> Value {
     json!({ "id": APPLICATION, "name": "Countersign", "description": "", "icon": null, "bot_public": false, "flags": 0,
-        "bot_require_code_grant": false, "verify_key": "0".repeat(64), "summary": "", "hook": true, "team": null,
+        "bot_require_code_grant": false, "verify_key": hex::encode(standin.key.verifying_key().to_bytes()), "summary": "", "hook": true, "team": null,
         "owner": { "id": "990000000000000009", "username": "owner", "discriminator": "0", "avatar": null,
             "global_name": null, "public_flags": 0, "flags": 0 } })
 }
@@ -147,7 +147,7 @@ fn route(standin: &Standin, world: &mut World, method: &str, parts: &[&str], bod
         ("GET", ["gateway", "bot"]) => Ok(json!({ "url": standin.gateway_url, "shards": 1, "session_start_limit":
             { "total": 1000, "remaining": 999, "reset_after": 1000, "max_concurrency": 1 } })),
         ("GET", ["users", "@me"]) => Ok(user()),
-        ("GET", ["oauth2", "applications", "@me"] | ["applications", "@me"]) => Ok(application()),
+        ("GET", ["oauth2", "applications", "@me"] | ["applications", "@me"]) => Ok(application(standin)),
         ("GET", ["applications", APPLICATION, "guilds", GUILD, "commands"]) => {
             Ok(if world.commands.is_null() { json!([]) } else { world.commands.clone() })
         }
@@ -159,6 +159,13 @@ fn route(standin: &Standin, world: &mut World, method: &str, parts: &[&str], bod
         ("GET", ["guilds", GUILD, "members", id]) => {
             world.members.get(*id).map(|roles| member(id, roles)).ok_or(Refusal(404, 10_007, "Unknown Member"))
         }
+        ("GET", ["channels", channel]) if world.hidden.contains(*channel) => {
+            Err(Refusal(403, 50_001, "Missing Access"))
+        }
+        ("GET", ["channels", id @ (super::CHANNEL | super::SECURITY)]) => {
+            Ok(json!({ "id": id, "type": 0, "guild_id": GUILD, "name": "approvals" }))
+        }
+        ("GET", ["channels", _]) => Err(Refusal(404, 10_003, "Unknown Channel")),
         ("POST", ["channels", channel, "messages"]) => create(standin, world, channel, body),
         ("GET", ["channels", channel, "messages", id]) => {
             find(world, channel, id).map(shown).ok_or(Refusal(404, 10_008, "Unknown Message"))

@@ -2,6 +2,7 @@
 //! limits of blocks and rates, escapes, sockets that come and go. What it does not like it refuses, and keeps for
 //! [`Standin::complaints`].
 
+pub mod events;
 pub mod people;
 pub mod rules;
 pub mod signed;

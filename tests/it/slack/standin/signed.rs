@@ -32,6 +32,8 @@ pub struct Signed {
     pub body: String,
     pub moment: i64,
     pub signature: String,
+    /// Which try it is, if not the first.
+    pub retry: Option<u64>,
 }
 
 impl Signed {
@@ -51,23 +53,32 @@ impl Signed {
             _ => ("/slack/events", "application/json", payload.to_string()),
         };
         let signature = format!("v0={}", hmac(SIGNING_SECRET.as_bytes(), format!("v0:{moment}:{body}").as_bytes()));
-        Self { path, content_type, body, moment, signature }
+        Self { path, content_type, body, moment, signature, retry: None }
     }
 
     pub async fn send(&self, app: &str) -> reqwest::Result<reqwest::Response> {
         let http = reqwest::Client::builder().timeout(Duration::from_secs(3)).build().unwrap();
-        http.post(format!("{app}{}", self.path))
+        let mut request = http
+            .post(format!("{app}{}", self.path))
             .header("content-type", self.content_type)
             .header("x-slack-request-timestamp", self.moment.to_string())
             .header("x-slack-signature", &self.signature)
-            .body(self.body.clone())
-            .send()
-            .await
+            .body(self.body.clone());
+        if let Some(retry) = self.retry {
+            request = request.header("x-slack-retry-num", retry).header("x-slack-retry-reason", "http_error");
+        }
+        request.send().await
     }
 }
 
 pub async fn deliver(app: &str, kind: &str, payload: &Value) -> Acked {
-    let Ok(response) = Signed::new(kind, payload, now()).send(app).await else { return Acked::Late };
+    deliver_again(app, kind, payload, None).await
+}
+
+/// The same, as Slack says it when it delivers something once more.
+pub async fn deliver_again(app: &str, kind: &str, payload: &Value, retry: Option<u64>) -> Acked {
+    let signed = Signed { retry, ..Signed::new(kind, payload, now()) };
+    let Ok(response) = signed.send(app).await else { return Acked::Late };
     if !response.status().is_success() {
         return Acked::Nobody;
     }

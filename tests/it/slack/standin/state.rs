@@ -1,7 +1,7 @@
 //! What the stand-in for Slack remembers.
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     time::Duration,
 };
 
@@ -48,6 +48,10 @@ pub enum Fault {
 #[derive(Debug, Clone)]
 pub struct Message {
     pub ts: String,
+    /// Who wrote it; the bot, if nobody did.
+    pub user: Option<String>,
+    /// What a person's app calls it.
+    pub client_id: String,
     pub thread: Option<String>,
     pub text: String,
     pub blocks: Value,
@@ -125,7 +129,14 @@ pub struct State {
     pub team: String,
     pub bot_revoked: bool,
     pub app_revoked: bool,
-    pub may_read_channels: bool,
+    /// What the app was given.
+    pub scopes: BTreeSet<String>,
+    /// Channels that the bot is not in.
+    pub left: BTreeSet<String>,
+    /// Channels that are private.
+    pub private: BTreeSet<String>,
+    /// Events of what the app has done itself, which it is told too.
+    pub own: Vec<(String, Value)>,
     pub users: Vec<String>,
     pub channels: BTreeMap<String, Vec<Message>>,
     pub whispers: Vec<Whisper>,
@@ -152,7 +163,10 @@ impl Default for State {
             team: TEAM.into(),
             bot_revoked: false,
             app_revoked: false,
-            may_read_channels: false,
+            scopes: ["commands", "chat:write", "im:write"].map(str::to_owned).into(),
+            left: BTreeSet::new(),
+            private: BTreeSet::new(),
+            own: Vec::new(),
             users: Vec::new(),
             channels: BTreeMap::new(),
             whispers: Vec::new(),

@@ -135,14 +135,20 @@ async fn called(
         return limited(secs);
     }
     let answer = inner.answer(&method, &token, &body);
+    tokio::spawn(Arc::clone(&inner).tell_its_own());
     note(answer.as_ref().err().map_or("ok", |code| code));
-    match answer {
+    let mut response = match answer {
         Ok(mut answer) => {
             answer["ok"] = json!(true);
             json_answer(&answer)
         }
         Err(code) => json_answer(&json!({ "ok": false, "error": code })),
+    };
+    if token == BOT_TOKEN {
+        let scopes: Vec<String> = inner.state().scopes.iter().cloned().collect();
+        response.headers_mut().insert("x-oauth-scopes", scopes.join(",").parse().unwrap());
     }
+    response
 }
 
 fn limited(secs: u64) -> Response {
@@ -199,6 +205,15 @@ impl Inner {
         if token != BOT_TOKEN {
             return Err("invalid_auth");
         }
+        let scope = match method {
+            "chat.postMessage" | "chat.update" | "chat.postEphemeral" => Some("chat:write"),
+            "conversations.open" => Some("im:write"),
+            "conversations.history" => Some("channels:history"),
+            _ => None,
+        };
+        if scope.is_some_and(|scope| !state.scopes.contains(scope)) {
+            return Err("missing_scope");
+        }
         match method {
             "auth.test" => Ok(json!({
                 "url": "https://standin.slack.com/", "team": "Standin", "user": "countersign", "team_id": state.team,
@@ -217,8 +232,8 @@ impl Inner {
                 state.channels.entry(channel.clone()).or_default();
                 Ok(json!({ "channel": { "id": channel }, "no_op": true, "already_open": true }))
             }
-            "conversations.history" if !state.may_read_channels => Err("missing_scope"),
             "conversations.history" => state.history(body),
+            "conversations.info" => state.info(body),
             "views.open" => state.open_view(body),
             "views.update" => state.update_view(body),
             "views.publish" => state.publish(body),
@@ -228,7 +243,7 @@ impl Inner {
 }
 
 impl State {
-    fn new_ts(&mut self) -> String {
+    pub fn new_ts(&mut self) -> String {
         format!("1795244{:03}.{:06}", self.next() % 1_000, self.counter)
     }
 
@@ -241,6 +256,10 @@ impl State {
         };
         if channel.starts_with('D') {
             self.channels.entry(channel.clone()).or_default();
+        }
+        if self.left.contains(&channel) {
+            // Slack does not say that a private channel is there.
+            return Err(if self.private.contains(&channel) { "channel_not_found" } else { "not_in_channel" });
         }
         if self.channels.contains_key(&channel) { Ok(channel) } else { Err("channel_not_found") }
     }
@@ -259,6 +278,8 @@ impl State {
         let ts = self.new_ts();
         let message = Message {
             ts: ts.clone(),
+            user: None,
+            client_id: String::new(),
             thread: thread.clone(),
             text: text(body, "text").to_owned(),
             blocks: body["blocks"].clone(),
@@ -272,7 +293,11 @@ impl State {
         {
             return Err("thread_not_found");
         }
-        messages.push(message);
+        messages.push(message.clone());
+        if self.is_told(&channel) {
+            let event = self.posted(&channel, &message);
+            self.own.push((channel.clone(), event));
+        }
         Ok(
             json!({ "channel": channel, "ts": ts, "message": { "type": "message", "ts": ts, "text": body["text"], "blocks": body["blocks"] } }),
         )
@@ -285,9 +310,18 @@ impl State {
         let messages = self.channels.entry(channel.clone()).or_default();
         let message =
             messages.iter_mut().find(|message| message.ts == ts && !message.deleted).ok_or("message_not_found")?;
+        if message.user.is_some() {
+            return Err("cant_update_message");
+        }
+        let before = message.clone();
         message.before.push(json!({ "text": message.text, "blocks": message.blocks }));
         text(body, "text").clone_into(&mut message.text);
         message.blocks = body["blocks"].clone();
+        let now = message.clone();
+        if self.is_told(&channel) {
+            let event = self.revised(&channel, &before, Some(&now));
+            self.own.push((channel.clone(), event));
+        }
         Ok(json!({ "channel": channel, "ts": ts, "text": body["text"] }))
     }
 
@@ -312,6 +346,21 @@ impl State {
             .take(15)
             .map(|m| json!({ "type": "message", "ts": m.ts, "text": m.text, "metadata": m.metadata }));
         Ok(json!({ "messages": shown.collect::<Vec<_>>(), "has_more": false }))
+    }
+
+    fn info(&mut self, body: &Value) -> Answered {
+        let channel = text(body, "channel").to_owned();
+        let (private, is_member) = (self.private.contains(&channel), !self.left.contains(&channel));
+        if !self.scopes.contains(if private { "groups:read" } else { "channels:read" }) {
+            return Err("missing_scope");
+        }
+        if !self.channels.contains_key(&channel) || (private && !is_member) {
+            return Err("channel_not_found");
+        }
+        Ok(json!({ "channel": {
+            "id": channel, "name": "approvals", "is_channel": true, "is_private": private, "is_member": is_member,
+            "is_archived": false, "is_ext_shared": false,
+        } }))
     }
 
     fn seen_view(&mut self, method: &str, view: &Value) -> Result<(), &'static str> {
