@@ -32,10 +32,10 @@ pub const SEGMENT_HEADER_BYTES: usize = 32;
 const SEGMENT_MAGIC: [u8; 8] = *b"CSJRNL1\n";
 
 /// How many zeros are written at once.
-const ZEROS_BYTES: usize = 1024 * 1024;
+const ZEROS_BYTES: usize = 128 * 1024;
 
 /// How long the next segment rests after each such write: it shares the disk with those who wait for theirs.
-const ZEROS_PAUSE: Duration = Duration::from_millis(5);
+const ZEROS_PAUSE: Duration = Duration::from_millis(1);
 
 /// How many bytes of checksums the search for the next good frame may cost in one segment.
 const SEARCH_MAX_BYTES: usize = 512 * 1024 * 1024;

@@ -33,8 +33,12 @@ pub const BATCH_MAX_BYTES: usize = 512 * 1024;
 /// each of its answers comes back within that time, and to wake a thread that has lain down costs both sides about as much.
 const LOOKS: usize = 100;
 
-/// How often it looks for one more behind the last that came: those who were answered together come back together.
+/// How often it looks for one more behind the last that came.
 const LOOKS_BEHIND: usize = 3;
+
+/// How often while there are fewer than in the last batch: those who were answered together come back together, and who comes
+/// too late waits for two commits.
+const LOOKS_FOR_MISSING: usize = 20;
 
 /// How long it is from one look to the next, in turns of a spin loop: under half a microsecond.
 const LOOK_SPINS: usize = 15;
@@ -64,11 +68,13 @@ struct Waiting {
     taken: VecDeque<Command>,
     /// What was just received.
     arrived: Vec<Command>,
+    /// How many there were in the last batch.
+    last: usize,
 }
 
 impl Waiting {
     fn new(commands: mpsc::Receiver<Command>) -> Self {
-        Self { commands, taken: VecDeque::new(), arrived: Vec::new() }
+        Self { commands, taken: VecDeque::new(), arrived: Vec::new(), last: 0 }
     }
 
     /// The oldest; nothing when there will be none any more. Waits for one, and for those that arrive right behind it.
@@ -78,7 +84,7 @@ impl Waiting {
             self.take_more();
             let now = self.taken.len();
             if now > before {
-                (patience, before) = (LOOKS_BEHIND, now);
+                (patience, before) = (if now < self.last { LOOKS_FOR_MISSING } else { LOOKS_BEHIND }, now);
             } else if patience == 0 {
                 break;
             } else {
@@ -146,6 +152,7 @@ impl<S: Store + 'static> Writer<S> {
             jobs.push(job);
             answers.push(answer);
         }
+        waiting.last = jobs.len();
         let results = self.core.commit(&jobs);
         let head = self.announce(results.iter().rev().find_map(|result| result.as_ref().ok()));
         for ((answer, result), job) in answers.into_iter().zip(results).zip(jobs) {
