@@ -347,7 +347,7 @@ fn number(bytes: &[u8]) -> Result<u64, IndexError> {
 
 /// Waits until sled's lock is free: its threads keep it a little longer than the database that they work for.
 /// The folder's own lock is ours, so nobody else has it; without this wait a sound index would be taken for a damaged one.
-fn let_go(path: &Path) -> bool {
+pub(super) fn let_go(path: &Path) -> bool {
     let Ok(file) = File::open(path.join("db")) else { return false };
     let (free, freed) = mpsc::channel();
     std::thread::spawn(move || {
