@@ -11,7 +11,7 @@ use std::{
 use secrecy::SecretString;
 use tokio::{
     net::TcpListener,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
     time::{Instant, timeout_at},
 };
@@ -183,6 +183,25 @@ pub struct Running {
     address: SocketAddr,
     stopper: watch::Sender<bool>,
     server: tokio::task::JoinHandle<std::io::Result<()>>,
+    signals: Signals,
+}
+
+/// What the service is told by signals, from the moment at which others can find its process: before, they end it.
+#[derive(Debug)]
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
 }
 
 /// Starts everything: the ledger first, the listener last, so that nobody is answered by half a service.
@@ -253,10 +272,11 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
         axum::serve(listener, router).with_graceful_shutdown(over).await
     });
     chats.listen(&service);
+    let signals = Signals::listen()?;
     let status = Status::mine();
     status.write(&surroundings.data)?;
     let Surroundings { config: dir, data, env, .. } = surroundings;
-    Ok(Running { chats, live, page, shelf, dir, data, env, clock, status, engine, address, stopper, server })
+    Ok(Running { chats, live, page, shelf, dir, data, env, clock, status, engine, address, stopper, server, signals })
 }
 
 /// Has the sources of groups asked again before their answers are too old: what the clock brings about, such as an access
@@ -365,14 +385,12 @@ impl Running {
     /// # Errors
     /// Why the engine gave up.
     pub async fn until_stopped(mut self) -> Result<(), Stop> {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut hang_up = signal(SignalKind::hangup())?;
         let failed = loop {
             tokio::select! {
-                result = tokio::signal::ctrl_c() => { result?; break None }
-                _ = terminate.recv() => break None,
+                _ = self.signals.interrupt.recv() => break None,
+                _ = self.signals.terminate.recv() => break None,
                 result = self.engine.failed() => break Some(result),
-                _ = hang_up.recv() => self.reload().await,
+                _ = self.signals.hang_up.recv() => self.reload().await,
             }
         };
         // Nobody is there any more to whom it would matter.

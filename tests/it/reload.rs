@@ -173,9 +173,8 @@ fn run(dir: &Path, work: impl FnOnce()) {
     assert!(!dir.join("ledger/service.json").exists());
 }
 
-/// A change that was made while nobody was there is recorded and told by the next start.
-#[test]
-fn a_change_over_a_restart_is_told_too() {
+/// The sample config in a folder of its own, on a free port.
+fn apart() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("bot-config");
     fs::create_dir(&config).unwrap();
@@ -184,6 +183,23 @@ fn a_change_over_a_restart_is_told_too() {
     }
     edit(dir.path(), "countersign.toml", "\"data\"", "\"ledger\"");
     edit(dir.path(), "countersign.toml", "127.0.0.1:7070", "127.0.0.1:0");
+    dir
+}
+
+/// From the moment at which its process can be found, a signal is a word to it and not its end.
+#[test]
+fn a_signal_right_after_the_start_is_heard() {
+    let dir = apart();
+    for _ in 0..8 {
+        run(dir.path(), || ());
+    }
+    assert_verifies(&dir.path().join("ledger"));
+}
+
+/// A change that was made while nobody was there is recorded and told by the next start.
+#[test]
+fn a_change_over_a_restart_is_told_too() {
+    let dir = apart();
     let ledger = dir.path().join("ledger");
     let started = || {
         let entries = demo::entries(&ledger).into_iter().filter(|entry| entry["kind"] == "service.started");
