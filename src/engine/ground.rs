@@ -22,6 +22,10 @@ const PROGRESS_FROM_BYTES: u64 = 64 * 1024 * 1024;
 /// Work that blocks.
 pub type Work = Box<dyn FnOnce() + Send>;
 
+/// A check of old history, which needs no open log and blocks for long. Its error is what a start without the snapshot would
+/// have said.
+pub type HistoryCheck = Box<dyn FnOnce() -> Result<(), OpenError> + Send>;
+
 /// Entries, in order; after an error there is none.
 pub type Entries = Box<dyn Iterator<Item = Result<Entry, ReadError>> + Send>;
 
@@ -58,11 +62,8 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// [`AppendError`]; nothing else is harmed.
     async fn save_snapshot(&self, size: u64, state: Vec<u8>) -> Result<(), AppendError>;
-    /// Checks the history before the snapshot. Blocks for long.
-    ///
-    /// # Errors
-    /// [`OpenError`]: what a start without the snapshot would have said.
-    fn check_history(&self) -> Result<(), OpenError>;
+    /// The check of the history before the snapshot, if there is one.
+    fn history_check(&self) -> Option<HistoryCheck>;
 }
 
 #[async_trait]
@@ -99,9 +100,10 @@ impl Log for Ledger {
         Ledger::save_snapshot(self, size, state).await
     }
 
-    fn check_history(&self) -> Result<(), OpenError> {
+    fn history_check(&self) -> Option<HistoryCheck> {
+        let check = Ledger::history_check(self)?;
         // One thread: the service is at work beside it.
-        Ledger::check_history(self, 1, &mut |_| ())
+        Some(Box::new(move || check.run(1, &mut |_| ())))
     }
 }
 

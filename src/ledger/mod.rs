@@ -103,7 +103,7 @@ pub struct Ledger {
     verifier: VerifierKey,
     knows: Knows,
     layout: Layout,
-    restored: Option<open::Restored>,
+    restored: Option<Arc<open::Restored>>,
     commands: Option<mpsc::Sender<Command>>,
     writer: Option<JoinHandle<()>>,
     /// The lock of the folder: given up last.
@@ -152,7 +152,7 @@ impl Ledger {
             verifier,
             knows: opening.knows,
             layout: opening.layout,
-            restored: opening.restored,
+            restored: opening.restored.map(Arc::new),
             commands: Some(commands),
             writer: Some(writer),
             _lock: opening.lock,
@@ -251,24 +251,21 @@ impl Ledger {
     }
 
     /// What [`Ledger::save_snapshot`] kept, and the size it was made at, if this ledger was opened from it: fold the entries
-    /// from there on. Then run [`Ledger::check_history`] in the background.
+    /// from there on. Then run [`Ledger::history_check`] in the background, and keep no other before it has ended well: from
+    /// that, too, the next start would go on unchecked.
     #[must_use]
     pub fn snapshot(&self) -> Option<(u64, &[u8])> {
         self.restored.as_ref().map(|restored| (restored.tip.size(), &*restored.state))
     }
 
-    /// Checks the history before the snapshot, while the ledger is in use; at once done when it was opened without one. On a
-    /// finding the snapshot is removed, so that the next start refuses; stop the service. Blocks for long.
-    ///
-    /// # Errors
-    /// [`OpenError`]: what the start would have said.
-    pub fn check_history(&self, threads: usize, progress: &mut dyn FnMut(Progress)) -> Result<(), OpenError> {
-        let Some(restored) = &self.restored else { return Ok(()) };
-        let found = open::check_history(&self.layout, restored, self.knows, threads, progress);
-        if found.is_err() {
-            std::fs::remove_file(self.layout.snapshot())?;
-        }
-        found
+    /// The check of the history before the snapshot that this ledger was opened from; none when it was opened without one.
+    #[must_use]
+    pub fn history_check(&self) -> Option<HistoryCheck> {
+        self.restored.as_ref().map(|restored| HistoryCheck {
+            layout: self.layout.clone(),
+            restored: Arc::clone(restored),
+            knows: self.knows,
+        })
     }
 
     /// A reader, for other threads.
@@ -324,6 +321,28 @@ impl Ledger {
 
 fn closed() -> AppendError {
     AppendError::Failed("its writer has stopped".into())
+}
+
+/// A check of the history before a snapshot. It keeps nothing of the ledger open: that may be closed, and be opened again,
+/// while this runs.
+#[derive(Debug, Clone)]
+pub struct HistoryCheck {
+    layout: Layout,
+    restored: Arc<open::Restored>,
+    knows: Knows,
+}
+
+impl HistoryCheck {
+    /// Runs it. On a finding the snapshot is removed, so that the next start refuses; stop the service. Blocks for long.
+    ///
+    /// # Errors
+    /// [`OpenError`]: what the start would have said.
+    pub fn run(self, threads: usize, progress: &mut dyn FnMut(Progress)) -> Result<(), OpenError> {
+        open::check_history(&self.layout, &self.restored, self.knows, threads, progress).inspect_err(|_| {
+            // If it can't be removed, the next start finds the same, only later. What was found matters more.
+            drop(std::fs::remove_file(self.layout.snapshot()));
+        })
+    }
 }
 
 impl Drop for Ledger {
