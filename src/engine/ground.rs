@@ -6,7 +6,9 @@ use std::{path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rand::SeedableRng as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use crate::{
     access::{Event, State},
@@ -141,12 +143,15 @@ pub struct Disk {
     pub data: PathBuf,
     /// The log's name in every signed head.
     pub origin: String,
+    /// The signing key as PKCS#8 PEM, when it is not kept in the folder.
+    pub signing_key: Option<SecretString>,
 }
 
 impl Ground for Disk {
     fn open(&self, now: DateTime<Utc>) -> Result<Arc<dyn Log>, OpenError> {
         let rng = Box::new(rand::rngs::StdRng::from_rng(&mut rand::rng()));
         let mut options = ledger::Options::new(&self.origin, Event::knows, now, rng);
+        options.signing_key = self.signing_key.as_ref().map(|pem| Zeroizing::new(pem.expose_secret().to_owned()));
         let mut told = 0;
         options.progress = Box::new(move |progress| {
             let tenths = progress.done_bytes.saturating_mul(10) / progress.total_bytes.max(1);

@@ -502,10 +502,11 @@ fn begins_check(setup: &Arc<Setup>, ledger: &dyn Log, to_self: &mpsc::Sender<Job
     let Some(check) = ledger.history_check() else { return false };
     let (setup, to_self) = (Arc::clone(setup), to_self.clone());
     tokio::spawn(async move {
-        match blocking(setup.ground.as_ref(), check).await {
+        if let Some(found) = blocking(setup.ground.as_ref(), check).await {
             // A writer that is gone needs no word.
-            Some(found) => drop(to_self.send(Job::Checked(found)).await),
-            None => tracing::error!("the check of the ledger's history broke off; the next start begins it again"),
+            drop(to_self.send(Job::Checked(found)).await);
+        } else {
+            tracing::error!("the check of the ledger's history broke off; the next start begins it again");
         }
     });
     true

@@ -104,6 +104,8 @@ pub struct Ledger {
     knows: Knows,
     layout: Layout,
     restored: Option<Arc<open::Restored>>,
+    /// Whether the signing key was given from outside the folder.
+    key_given: bool,
     commands: Option<mpsc::Sender<Command>>,
     writer: Option<JoinHandle<()>>,
     /// The lock of the folder: given up last.
@@ -118,6 +120,7 @@ impl Ledger {
     /// # Errors
     /// [`OpenError`]: each is one plain sentence.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        let key_given = options.signing_key.is_some();
         let opening = open::open(dir, options)?;
         let mut core = opening.core;
         core.follow();
@@ -153,6 +156,7 @@ impl Ledger {
             knows: opening.knows,
             layout: opening.layout,
             restored: opening.restored.map(Arc::new),
+            key_given,
             commands: Some(commands),
             writer: Some(writer),
             _lock: opening.lock,
@@ -222,19 +226,35 @@ impl Ledger {
     /// [`AppendError`]; `Failed` also when the key files can't be written, or when the key came from outside the folder.
     pub async fn rotate_key(&self, secret: Zeroizing<[u8; 32]>, time: DateTime<Utc>) -> Result<Committed, AppendError> {
         let failed = |error: &dyn std::fmt::Display| AppendError::Failed(format!("the signing key: {error}"));
-        if !self.layout.signing_key().exists() {
-            return Err(AppendError::Failed(
-                "the signing key is not in the folder of the ledger: rotate it where it is kept".into(),
-            ));
+        if self.key_given || !self.layout.signing_key().exists() {
+            return Err(AppendError::Failed("the signing key is not kept in the folder of the ledger".into()));
         }
         let key = SigningKey::from_bytes(&secret);
         let pem = open::signing_key_pem(&key).map_err(|error| failed(&error))?;
         vault::write_secret(&self.layout.next_signing_key(), pem.as_bytes()).map_err(|error| failed(&error))?;
-        let (answer, answered) = oneshot::channel();
-        self.command(Command::Rotate(Box::new(key), Micros::from_utc(time), answer))?;
-        let done = answered.await.unwrap_or_else(|_| Err(closed()))?;
+        let done = self.rotate(key, time).await?;
         open::promote(&self.layout).map_err(|error| failed(&error))?;
         Ok(done)
+    }
+
+    /// As [`Ledger::rotate_key`], for a key that is not kept in the folder: `next` is the new one as PKCS#8 PEM. Give that one
+    /// when the ledger is opened again. What broke off in between is carried to its end by the same call again, with the old
+    /// key or the new one.
+    ///
+    /// # Errors
+    /// [`AppendError`]; `Failed` also when the key lies in the folder, can't be read, or was a key of this log before.
+    pub async fn rotate_to(&self, next: &str, time: DateTime<Utc>) -> Result<Committed, AppendError> {
+        if !self.key_given {
+            return Err(AppendError::Failed("the signing key is kept in the folder of the ledger".into()));
+        }
+        let key = open::read_key(next).map_err(|error| AppendError::Failed(error.to_string()))?;
+        self.rotate(key, time).await
+    }
+
+    async fn rotate(&self, key: SigningKey, time: DateTime<Utc>) -> Result<Committed, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        self.command(Command::Rotate(Box::new(key), Micros::from_utc(time), answer))?;
+        answered.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Keeps what the service has folded from the first `size` entries, which must be all there are, for the next start.

@@ -103,7 +103,7 @@ pub enum OpenError {
     #[error("another process is using the ledger in {0}")]
     InUse(PathBuf),
     /// There is a log, and no key to go on signing it.
-    #[error("there is a ledger but no signing key: {0} is gone")]
+    #[error("there is a ledger but no signing key: {0} is gone, and none was given")]
     KeyMissing(PathBuf),
     /// The key can't be read.
     #[error("the signing key is not an Ed25519 key in PKCS#8 PEM")]
@@ -192,7 +192,7 @@ pub fn signing_key_pem(key: &SigningKey) -> Result<Zeroizing<String>, OpenError>
     pair.to_pkcs8_pem(LineEnding::LF).map_err(|_| OpenError::KeyUnreadable)
 }
 
-fn read_key(pem: &str) -> Result<SigningKey, OpenError> {
+pub(crate) fn read_key(pem: &str) -> Result<SigningKey, OpenError> {
     SigningKey::from_pkcs8_pem(pem).map_err(|_| OpenError::KeyUnreadable)
 }
 

@@ -182,7 +182,10 @@ async fn a_ledger_without_its_key_is_refused() {
     let path = dir.path().join("signing-key.pem");
     let pem = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(refusal(dir.path()), "there is a ledger but no signing key: DIR/signing-key.pem is gone");
+    assert_eq!(
+        refusal(dir.path()),
+        "there is a ledger but no signing key: DIR/signing-key.pem is gone, and none was given"
+    );
     let mut given = options(1);
     given.signing_key = Some(Zeroizing::new(pem.clone()));
     assert_eq!(Ledger::open(dir.path(), given).unwrap().head(), head);

@@ -136,3 +136,35 @@ async fn anchors_of_all_shapes() {
         (&json!(true), &json!("anchored"), &json!(20))
     );
 }
+
+/// A rotation of a key that is given from outside, which broke off after the new key was in the log: the same call ends it,
+/// whichever of the two keys is given by then.
+#[tokio::test]
+async fn a_rotation_of_a_given_key_is_carried_to_its_end_by_saying_it_again() {
+    let pem = |seed: u8| open::signing_key_pem(&SigningKey::from_bytes(&[seed; 32])).unwrap();
+    let given = |seed: u8| Options { signing_key: Some(pem(seed)), ..options(u64::from(seed)) };
+    for by in [5, 7] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let ledger = Ledger::open(&data, given(5)).unwrap();
+        ledger.append_next(start(), vec![draft(1)]).await.unwrap();
+        ledger.rotate_to(&pem(7), start() + TimeDelta::hours(1)).await.unwrap();
+        drop(ledger);
+        // Without the last frame, which retires the old key.
+        let mut log = Log::read(&data);
+        log.batches.pop();
+        let half = dir.path().join("half");
+        log.write(&half);
+
+        let ledger = Ledger::open(&half, given(by)).unwrap();
+        assert_eq!(ledger.size(), 3, "the old key is not retired");
+        let done = ledger.rotate_to(&pem(7), start() + TimeDelta::hours(2)).await.unwrap();
+        assert_eq!(done.size, 4);
+        let again = ledger.rotate_to(&pem(5), start() + TimeDelta::hours(3)).await.unwrap_err().to_string();
+        assert!(again.ends_with("that key was retired and can't come back: make a new one"), "{again}");
+        drop(ledger);
+        assert!(report(&half).holds(), "{}", report(&half));
+        assert!(Ledger::open(&half, given(5)).is_err());
+        assert_eq!(Ledger::open(&half, given(7)).unwrap().size(), 4);
+    }
+}
