@@ -123,6 +123,8 @@ async fn anchors_of_all_shapes() {
         (vec![format!("example.com/test 21 {root}")], Class::Behind),
         (vec![format!("example.com/test 20 {root}")], Class::Fork),
         (vec![bare.to_owned(), format!("example.com/test 20 {root}")], Class::Fork),
+        // Only these two contradict each other: the log says nothing of so many entries.
+        (vec![bare.replace("test 20", "test 25"), format!("example.com/test 25 {root}")], Class::Fork),
     ] {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let found = with(&texts);
@@ -130,6 +132,9 @@ async fn anchors_of_all_shapes() {
         assert_eq!(found.freshness, Freshness::Contradicted);
     }
     assert!(Anchor::parse("nothing of the kind").is_err());
+    // A line whose signature was damaged is no line that nobody signed.
+    assert!(Anchor::parse(&format!("{}!", line.trim_end_matches('='))).is_err());
+    assert_eq!(classes(&with(&[&format!("{bare} {}", "A".repeat(92))])), [Class::Signature]);
     let json = serde_json::to_value(with(&[&head])).unwrap();
     assert_eq!(
         (&json["holds"], &json["freshness"]["state"], &json["size"]),
@@ -167,4 +172,22 @@ async fn a_rotation_of_a_given_key_is_carried_to_its_end_by_saying_it_again() {
         assert!(Ledger::open(&half, given(5)).is_err());
         assert_eq!(Ledger::open(&half, given(7)).unwrap().size(), 4);
     }
+}
+
+/// A thousand damaged lines are kept with their words. The proof of a fork is among what is told all the same.
+#[test]
+fn a_fork_does_not_vanish_behind_many_faults() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.jsonl");
+    std::fs::write(&path, "{}\n".repeat(3_000)).unwrap();
+    let anchor = |size: u64, root: char| {
+        let root = format!("{}=", root.to_string().repeat(43));
+        Anchor::parse(&format!("example.com/test {size} {root}")).unwrap()
+    };
+    let mut options = VerifyOptions::new(knows);
+    options.anchors = vec![anchor(5_000, 'A'), anchor(5_000, 'E')];
+    let found = verify::verify(&path, options).unwrap();
+    assert!(classes(&found).contains(&Class::Fork) && classes(&found).contains(&Class::Behind), "{found}");
+    assert_eq!(found.freshness, Freshness::Contradicted);
+    assert!(found.faults.count() > 3_000 && found.found().len() < 1_100, "{}", found.faults.count());
 }
