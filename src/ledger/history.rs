@@ -78,7 +78,8 @@ pub(super) fn walk<E: From<HistoryError>>(
             visit(wave, &walk.nodes)?;
         }
     }
-    Ok(())
+    // A journal without entry 0 was only begun.
+    if walk.tip.size() == 0 { Err(HistoryError::NoLedger(dir.to_owned()).into()) } else { Ok(()) }
 }
 
 /// Visits every entry in order, with the disclosures that can still be opened. Blocks.

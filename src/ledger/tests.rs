@@ -2,6 +2,7 @@
 
 mod attacks;
 mod bombs;
+mod copies;
 mod crash;
 mod everywhere;
 mod faults;

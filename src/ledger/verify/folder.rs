@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    AllNodes, DirFetch, Report, Subject, VerifyOptions, Walked,
+    AllNodes, DirFetch, Report, Subject, VerifyError, VerifyOptions, Walked,
     public::{self, Copy},
 };
 use crate::ledger::{
@@ -28,7 +28,7 @@ use crate::ledger::{
 /// Largest segment that is read: a full one, or one made for one large frame.
 const SEGMENT_MAX_BYTES: u64 = SEGMENT_BYTES + FRAME_MAX_BYTES as u64 + 4_096;
 
-pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Report {
+pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, VerifyError> {
     let layout = Layout::new(path);
     // While the service runs, the end of the journal may be being written: what is torn there says nothing. The heads
     // are read before the journal: read after it, those of a ledger that grew meanwhile would be over more than was seen.
@@ -41,6 +41,10 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Report {
         Ok(segments) => (segments, None),
         Err(error) => (Vec::new(), Some(Fault::of_log(Class::Io, format!("the journal can't be read: {error}")))),
     };
+    let traces = [layout.head(), layout.public(), layout.keys()];
+    if segments.is_empty() && unreadable.is_none() && !traces.iter().any(|path| path.exists()) {
+        return Err(VerifyError::NotALedger(path.display().to_string()));
+    }
     let total = segments.iter().filter_map(|(_, path)| path.metadata().ok()).map(|found| found.len()).sum();
     let mut walked = Walked::new(Subject::Folder, knows, threads, progress, total);
     let mut people =
@@ -71,7 +75,7 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Report {
     if let Some(copy) = copy {
         copy.compare(&tip, &nodes, threads, ran_before || running(), &mut report);
     }
-    report.finish()
+    Ok(report.finish())
 }
 
 /// The bytes of a segment, if it is no larger than one can be.
