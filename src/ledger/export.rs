@@ -19,7 +19,7 @@ use super::{
     tiles::{TILE_HEIGHT, TILE_WIDTH, bundle, tiles_between},
     tree::Nodes as _,
     vault::Vault,
-    verify::AllNodes,
+    verify::{AllNodes, CLEAR_FILE},
 };
 
 /// What was exported.
@@ -69,8 +69,7 @@ pub fn export(dir: &Path, to: &Path, with_disclosures: bool, knows: Knows) -> Re
     if std::fs::read_dir(to)?.next().is_some() {
         return Err(ExportError::NotEmpty(to.to_owned()));
     }
-    let clear =
-        || Ok::<_, io::Error>((BufWriter::new(File::create(to.join("disclosures.jsonl"))?), Vault::at(&layout.keys())));
+    let clear = || Ok::<_, io::Error>((BufWriter::new(File::create(to.join(CLEAR_FILE))?), Vault::at(&layout.keys())));
     let mut export = Export {
         to,
         lines: BufWriter::new(File::create(to.join("log.jsonl"))?),

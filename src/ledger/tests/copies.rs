@@ -1,6 +1,6 @@
 //! What `verify` says of folders that are not what they seem: empty journals, planted ones, exports with personal data.
 
-use super::*;
+use super::{everywhere::in_subject, *};
 
 fn words(dir: &Path) -> Vec<String> {
     report(dir).found().iter().map(|fault| fault.words.clone()).collect()
@@ -90,4 +90,119 @@ async fn a_signed_head_over_nothing_is_a_fault() {
     options.key = Some(signer.verifier().clone());
     let found = verify::verify(dir.path(), options).unwrap();
     assert!(found.found().iter().any(|fault| fault.words.starts_with("there is no entry 0")), "{found}");
+}
+
+/// An export with personal data in clear, of a log in which somebody was erased.
+async fn clear_export(dir: &Path) -> std::path::PathBuf {
+    let ledger = filled(&dir.join("log"), 300).await;
+    let two = Draft {
+        disclosures: [personal(1, subject(1), "one"), personal(1, subject(2), "two")]
+            .map(|one| one.disclosures[0].clone())
+            .to_vec(),
+        ..draft(300)
+    };
+    ledger.append(300, start(), vec![two, erased(subject(3))]).await.unwrap();
+    drop(ledger);
+    let to = dir.join("export");
+    export::export(&dir.join("log"), &to, true, knows).unwrap();
+    to
+}
+
+#[tokio::test]
+async fn every_byte_of_the_disclosures_in_clear_is_watched() {
+    let dir = tempfile::tempdir().unwrap();
+    let export = clear_export(dir.path()).await;
+    assert!(report(&export).holds(), "{}", report(&export));
+    let path = export.join("disclosures.jsonl");
+    let whole = std::fs::read(&path).unwrap();
+    let mut tried = 0;
+    // The first and the last lines, whole; between them every 29th byte.
+    for at in (0..whole.len()).filter(|at| at % 29 == 0 || *at < 200 || at + 200 > whole.len()) {
+        if in_subject(&whole, at) {
+            continue;
+        }
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(&path, &flipped).unwrap();
+        let found = report(&export);
+        assert!(found.found().iter().any(|fault| fault.class == Class::Disclosure), "byte {at}: {found}");
+        tried += 1;
+    }
+    assert!(tried > 350, "{tried}");
+}
+
+#[tokio::test]
+async fn disclosures_in_clear_belong_to_their_entries() {
+    let dir = tempfile::tempdir().unwrap();
+    let export = clear_export(dir.path()).await;
+    let path = export.join("disclosures.jsonl");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<&str> = whole.lines().collect();
+    let (first, second, count) = (lines[0], lines[1], lines.len());
+    assert!(first.contains("\"seq\":5,") && second.contains("\"seq\":10,"), "{first} {second}");
+    let text = |line: &str| line.split('"').nth(3).unwrap().to_owned();
+    let rest = lines[2..].join("\n");
+    let long = format!("{{\"disclosure\":\"{}\",\"seq\":5}}", "A".repeat(2_000_000));
+    let last = lines[count - 1];
+    let cases = [
+        // Two entries' texts are swapped.
+        (
+            format!(
+                "{}\n{}\n{rest}\n",
+                first.replace(&text(first), &text(second)),
+                second.replace(&text(second), &text(first))
+            ),
+            vec![
+                (Some(5), "line 1 of `disclosures.jsonl` is not what the entry has a digest of"),
+                (Some(10), "line 2 of `disclosures.jsonl` is not what the entry has a digest of"),
+            ],
+        ),
+        (format!("{second}\n{first}\n{rest}\n"), vec![(Some(5), "line 2 of `disclosures.jsonl` is out of order")]),
+        (
+            format!("{first}\n{first}\n{second}\n{rest}\n"),
+            vec![(Some(5), "line 2 of `disclosures.jsonl` stands there twice")],
+        ),
+        (
+            format!("{whole}{}\n", last.replace("\"seq\":300", "\"seq\":302")),
+            vec![(Some(302), "line 47 of `disclosures.jsonl` is of an entry that isn't there")],
+        ),
+        (format!("{whole}\n"), vec![(None, "line 47 of `disclosures.jsonl` is no disclosure")]),
+        (format!("{whole}{{\"a\":1}}\n"), vec![(None, "line 47 of `disclosures.jsonl` is no disclosure")]),
+        (
+            format!("{}\n{second}\n{rest}\n", first.replace(":5,", ": 5,")),
+            vec![(None, "line 1 of `disclosures.jsonl` is no disclosure")],
+        ),
+        (format!("{long}\n{whole}"), vec![(None, "line 1 of `disclosures.jsonl` is no disclosure")]),
+        // An entry without any.
+        (
+            format!("{}\n{second}\n{rest}\n", first.replace(":5,", ":4,")),
+            vec![(Some(4), "line 1 of `disclosures.jsonl` is not what the entry has a digest of")],
+        ),
+    ];
+    for (text, wanted) in cases {
+        std::fs::write(&path, &text).unwrap();
+        let found = report(&export);
+        let told: Vec<_> = found.found().iter().map(|fault| (fault.index, fault.words.as_str())).collect();
+        let mut wanted = wanted;
+        wanted.sort_by_key(|(index, _)| (index.is_none(), *index));
+        assert_eq!(told, wanted);
+    }
+    // What could not be opened is not there, so what was taken away can't be missed.
+    std::fs::write(&path, format!("{rest}\n")).unwrap();
+    assert!(report(&export).holds());
+}
+
+#[tokio::test]
+async fn lines_of_an_export_are_those_of_its_bundles() {
+    let dir = tempfile::tempdir().unwrap();
+    let export = clear_export(dir.path()).await;
+    let path = export.join("log.jsonl");
+    let whole = std::fs::read_to_string(&path).unwrap();
+    for spoilt in
+        [whole.replacen("\"n\":7", "\"n\":8", 1), whole.lines().take(200).collect::<Vec<_>>().join("\n"), String::new()]
+    {
+        std::fs::write(&path, spoilt).unwrap();
+        let found = report(&export);
+        assert!(found.found().iter().any(|fault| fault.class == Class::Tile), "{found}");
+    }
 }

@@ -5,6 +5,7 @@
 //! a memory elsewhere: an [`Anchor`]. Without one the report says that freshness is unproven.
 
 mod anchor;
+mod clear;
 mod folder;
 mod lines;
 mod public;
@@ -18,7 +19,7 @@ use std::{
 pub use self::{
     anchor::{Anchor, AnchorError},
     public::{DirFetch, Fetch},
-    report::{Freshness, Report, Subject},
+    report::{Disclosures, Freshness, Report, Subject},
 };
 use super::{
     check::{Knows, Tip, Walk},
@@ -29,6 +30,10 @@ use super::{
     proof::{PROOF_HEADER, PROOF_MAX_BYTES, Proof},
     tree::{Frontier, Nodes, peaks, stored_index},
 };
+pub(crate) use clear::FILE as CLEAR_FILE;
+
+/// How many faults are enough: a log with so many is not worth reading on.
+const FAULTS_STOP: u64 = 100_000;
 
 /// How a log is verified.
 pub struct VerifyOptions<'a> {
@@ -90,6 +95,7 @@ pub fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, VerifyE
         let fetch = DirFetch::new(path);
         let mut report = public::verify(&fetch, options);
         lines::compare(&path.join("log.jsonl"), &mut report);
+        clear::compare(path, &fetch, &mut report);
         return Ok(report.finish());
     }
     if found.is_file() {
