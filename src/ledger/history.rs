@@ -107,7 +107,7 @@ fn entry(record: &RecordRef<'_>, vault: &Vault) -> Result<Entry, HistoryError> {
         let subject = *subject;
         let open = vault.get(subject)?.and_then(|key| opened(&line, &key, ordinal, sealed));
         disclosed.push(match open {
-            Some((name, value)) => Disclosed::Open(Disclosure { subject, name, value }),
+            Some(open) => Disclosed::Open(Disclosure { subject, name: open.name, value: open.value }),
             None => Disclosed::Erased { subject },
         });
     }

@@ -206,3 +206,52 @@ async fn lines_of_an_export_are_those_of_its_bundles() {
         assert!(found.found().iter().any(|fault| fault.class == Class::Tile), "{found}");
     }
 }
+
+/// The frame says whose a disclosure is, and nothing that is signed does. What `Core` can't have written is found.
+#[tokio::test]
+async fn a_disclosure_is_not_passed_off_as_one_of_the_erased() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(&dir.path().join("log"), options(1)).unwrap();
+    ledger.append(1, start(), vec![personal(1, subject(1), "one"), personal(2, subject(2), "two")]).await.unwrap();
+    ledger.append(3, start(), vec![erased(subject(1)), personal(4, subject(2), "three")]).await.unwrap();
+    drop(ledger);
+    let log = lab::Log::read(&dir.path().join("log"));
+    let spoilt = |at: usize| {
+        let mut log = log.clone();
+        log.record(at).sealed[0] = frame::Sealed { subject: subject(1), bytes: vec![7; 60] };
+        let to = tempfile::tempdir().unwrap();
+        log.write(to.path());
+        report(to.path())
+    };
+    let found = spoilt(4);
+    let told: Vec<_> = found.found().iter().map(|fault| (fault.index, fault.class, fault.words.as_str())).collect();
+    let words = format!("a disclosure is said to be of {}, who was erased before, at entry 3", subject(1));
+    assert_eq!(told, [(Some(4), Class::Disclosure, words.as_str())]);
+    // Before the erasure nothing can tell it from a true one: the number of them is all that can be said.
+    let found = spoilt(2);
+    assert!(found.holds(), "{found}");
+    assert_eq!((found.disclosures.opened, found.disclosures.erased, found.disclosures.without_key), (1, 2, 0));
+    let text = serde_json::to_value(&found).unwrap();
+    assert_eq!(text["disclosures"], json!({"opened": 1, "erased": 2, "without_key": 0}));
+    assert!(found.to_string().contains("note: 2 disclosures can't be opened: their people were erased"), "{found}");
+    let found = report(&dir.path().join("log"));
+    assert_eq!((found.disclosures.opened, found.disclosures.erased, found.disclosures.without_key), (2, 1, 0));
+}
+
+/// With the keys, one disclosure can be sealed where another stood.
+#[tokio::test]
+async fn two_disclosures_of_an_entry_are_not_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(&dir.path().join("log"), options(1)).unwrap();
+    let two = ["one", "two"].map(|value| personal(1, subject(1), value).disclosures[0].clone());
+    ledger.append(1, start(), vec![Draft { disclosures: two.to_vec(), ..draft(1) }]).await.unwrap();
+    drop(ledger);
+    let mut log = lab::Log::read(&dir.path().join("log"));
+    let key = vault::Vault::at(&dir.path().join("log/keys")).get(subject(1)).unwrap().unwrap();
+    let first = disclosure::open(&key, 1, 0, &log.record(1).sealed[0].bytes).unwrap();
+    log.record(1).sealed[1].bytes = disclosure::seal(&key, 1, 1, &first, &mut StdRng::seed_from_u64(1)).unwrap();
+    log.write(&dir.path().join("spoilt"));
+    let found = report(&dir.path().join("spoilt"));
+    let told: Vec<_> = found.found().iter().map(|fault| (fault.index, fault.class, fault.words.as_str())).collect();
+    assert_eq!(told, [(Some(1), Class::Disclosure, "holds the same disclosure twice, so another one is gone")]);
+}

@@ -154,6 +154,11 @@ impl fmt::Display for Report {
         for remark in &self.remarks {
             writeln!(f, "note: {remark}")?;
         }
+        match self.disclosures.erased {
+            0 => {}
+            1 => writeln!(f, "note: 1 disclosure can't be opened: its person was erased")?,
+            many => writeln!(f, "note: {many} disclosures can't be opened: their people were erased")?,
+        }
         let origin = self.origin.as_deref().unwrap_or("a log without a name");
         write!(f, "{origin}: {} entries, {} signed heads, root {}: ", self.size, self.heads, self.root)?;
         if !self.holds() {
