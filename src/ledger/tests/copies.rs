@@ -1,5 +1,7 @@
 //! What `verify` says of folders that are not what they seem: empty journals, planted ones, exports with personal data.
 
+use std::os::unix::fs::PermissionsExt as _;
+
 use super::{everywhere::in_subject, *};
 
 fn words(dir: &Path) -> Vec<String> {
@@ -205,6 +207,14 @@ async fn lines_of_an_export_are_those_of_its_bundles() {
         let found = report(&export);
         assert!(found.found().iter().any(|fault| fault.class == Class::Tile), "{found}");
     }
+}
+
+#[tokio::test]
+async fn personal_data_in_clear_is_for_its_owner_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let export = clear_export(dir.path()).await;
+    let mode = std::fs::metadata(export.join("disclosures.jsonl")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }
 
 /// The frame says whose a disclosure is, and nothing that is signed does. What `Core` can't have written is found.
