@@ -78,7 +78,8 @@ pub(super) fn walk<E: From<HistoryError>>(
             visit(wave, &walk.nodes)?;
         }
     }
-    Ok(())
+    // A journal without entry 0 was only begun.
+    if walk.tip.size() == 0 { Err(HistoryError::NoLedger(dir.to_owned()).into()) } else { Ok(()) }
 }
 
 /// Visits every entry in order, with the disclosures that can still be opened. Blocks.
@@ -106,7 +107,7 @@ fn entry(record: &RecordRef<'_>, vault: &Vault) -> Result<Entry, HistoryError> {
         let subject = *subject;
         let open = vault.get(subject)?.and_then(|key| opened(&line, &key, ordinal, sealed));
         disclosed.push(match open {
-            Some((name, value)) => Disclosed::Open(Disclosure { subject, name, value }),
+            Some(open) => Disclosed::Open(Disclosure { subject, name: open.name, value: open.value }),
             None => Disclosed::Erased { subject },
         });
     }

@@ -14,6 +14,7 @@
 //! | `open`, `replay`, `snapshot`, `check`, `fault` | the start, and the one check of a log | Storage, Verifying |
 //! | `writer`, `derive`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
 //! | [`verify`], [`history`], [`export`] | what outsiders use | Verifying |
+//! | `files` | reading what somebody else may have put there | |
 //! | `again` | the parsers with their writers behind them, for `fuzz/` | |
 
 #[doc(hidden)]
@@ -27,6 +28,7 @@ mod disk;
 mod draft;
 pub mod export;
 mod fault;
+mod files;
 mod frame;
 mod hash;
 pub mod history;
