@@ -19,6 +19,7 @@
 
 #[doc(hidden)]
 pub mod again;
+mod beside;
 mod canon;
 mod check;
 mod core;

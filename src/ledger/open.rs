@@ -378,7 +378,7 @@ fn remembered(store: &DiskStore, layout: &Layout, tip: &Tip) -> Result<(), OpenE
 }
 
 /// The head in a note, if a key of the log signed it. Of a log whose entry 0 is gone nothing is left to check it with: then any head counts.
-fn trusted(note: &str, tip: &Tip) -> Option<Checkpoint> {
+pub(super) fn trusted(note: &str, tip: &Tip) -> Option<Checkpoint> {
     let note = SignedNote::parse(note).ok()?;
     let head = Checkpoint::parse(&note.text).ok()?;
     let signed = tip.keys.iter().any(|known| note.check([&known.key]).is_ok_and(|good| good > 0));
