@@ -97,7 +97,9 @@ pub(super) fn walk<E: From<HistoryError>>(
             if let Some(fault) = walk.faults.kept.first() {
                 return Err(HistoryError::Broken(fault.clone()).into());
             }
-            wave.iter().for_each(|batch| beside.take(batch));
+            for batch in wave {
+                beside.take(batch);
+            }
             visit(wave, &walk.nodes)?;
         }
     }
