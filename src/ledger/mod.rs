@@ -12,6 +12,7 @@
 //! | `frame`, `journal`, `index`, `nodes`, `disk` | the journal that is the truth; what is derived from it | Storage |
 //! | `store`, `memory`, `core` | the commit protocol over any store | Storage |
 //! | `open`, `replay`, `snapshot`, `check`, `fault` | the start, and the one check of a log | Storage, Verifying |
+//! | `keys`, `rotation` | which keys may sign a head, and who vouched for each | Tree, head, signature |
 //! | `writer`, `derive`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
 //! | [`verify`], [`history`], [`export`] | what outsiders use | Verifying |
 //! | `again` | the parsers with their writers behind them, for `fuzz/` | |
@@ -33,6 +34,7 @@ pub mod history;
 mod ids;
 mod index;
 mod journal;
+mod keys;
 pub mod kinds;
 mod line;
 #[cfg(test)]
@@ -44,6 +46,7 @@ pub mod proof;
 mod publish;
 mod reader;
 mod replay;
+mod rotation;
 mod snapshot;
 mod store;
 mod tiles;
@@ -134,6 +137,8 @@ impl Ledger {
         let index = core.store.index.clone();
         let publisher =
             Publisher::start(opening.layout.clone(), index.clone(), core.store.nodes.clone(), derived.clone())?;
+        // All of them: a version before this one wrote none.
+        publisher.rotations(core.tip.keys.rotations());
         publisher.head(head.size, Arc::clone(&head.note));
         let shared = Arc::new(Shared {
             layout: opening.layout.clone(),

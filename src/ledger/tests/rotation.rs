@@ -79,6 +79,249 @@ async fn a_stranger_cannot_bring_their_key_in() {
     assert!(classes(&written(&log)).contains(&Class::Key));
 }
 
+fn brings(key: &Signer) -> (&'static str, serde_json::Value) {
+    (kinds::KEY_ADDED, json!({"key": key.verifier().to_string()}))
+}
+
+fn retires(key: &Signer) -> (&'static str, serde_json::Value) {
+    (kinds::KEY_RETIRED, json!({"key": key.verifier().to_string()}))
+}
+
+/// `verify` with the first key pinned finds faults of keys, and the start refuses.
+fn refused(log: &Log, first: &Signer) {
+    let dir = tempfile::tempdir().unwrap();
+    log.write(dir.path());
+    let mut options = VerifyOptions::new(knows);
+    options.key = Some(first.verifier().clone());
+    let found = verify::verify(dir.path(), options).unwrap();
+    assert!(classes(&found).contains(&Class::Key), "{found}");
+    std::fs::copy(log.from.join("signing-key.pem"), dir.path().join("signing-key.pem")).unwrap();
+    let error = Ledger::open(dir.path(), super::options(9)).unwrap_err();
+    assert!(matches!(error, OpenError::Broken { .. }), "{error}");
+}
+
+/// A log of ten entries and its only key.
+async fn plain(dir: &Path) -> (Log, Signer) {
+    let data = dir.join("plain");
+    drop(filled(&data, 10).await);
+    let pem = std::fs::read_to_string(data.join("signing-key.pem")).unwrap();
+    let key = <SigningKey as ed25519_dalek::pkcs8::DecodePrivateKey>::from_pkcs8_pem(&pem).unwrap();
+    (Log::read(&data), Signer::new("example.com/test", key))
+}
+
+#[tokio::test]
+async fn two_strangers_cannot_vouch_for_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, first) = plain(dir.path()).await;
+    let (one, two) = (signer(66), signer(67));
+    let mut forged = log.clone();
+    forged.append(&[brings(&one), brings(&two)], &[&one, &two]);
+    refused(&forged, &first);
+    // From there on one of them alone, who retires the first key.
+    forged.append(&[retires(&first)], &[&one]);
+    forged.append(&[("test.happened", json!({"n": 1}))], &[&one]);
+    refused(&forged, &first);
+    // Of two keys that come in together, the log's own must vouch for both, and both must sign.
+    for signers in [&[&first, &one][..], &[&first, &two], &[&one, &two]] {
+        let mut forged = log.clone();
+        forged.append(&[brings(&one), brings(&two)], signers);
+        refused(&forged, &first);
+    }
+    let mut sound = log.clone();
+    sound.append(&[brings(&one), brings(&two)], &[&first, &one, &two]);
+    sound.append(&[("test.happened", json!({"n": 1}))], &[&two]);
+    assert!(written(&sound).holds(), "{}", written(&sound));
+}
+
+#[tokio::test]
+async fn strangers_beside_the_first_entry_do_not_own_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, first) = plain(dir.path()).await;
+    let (one, two) = (signer(66), signer(67));
+    for strangers in [&[&one][..], &[&one, &two]] {
+        let mut forged = log.clone();
+        assert_eq!(forged.batches[0].records.len(), 1);
+        for stranger in strangers {
+            let (kind, body) = brings(stranger);
+            forged.insert(0, kind, &body);
+        }
+        forged.rechain(1);
+        forged.resign(0, strangers);
+        refused(&forged, &first);
+        // With the first key's word for them, it is a sound beginning.
+        let all: Vec<&Signer> = [&first].into_iter().chain(strangers.iter().copied()).collect();
+        forged.resign(0, &all);
+        let report = written(&forged);
+        assert!(!classes(&report).contains(&Class::Key), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_vouched_for_by_one_that_is_live_under_the_same_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, first) = plain(dir.path()).await;
+    let (one, two) = (signer(66), signer(67));
+    // The older key goes in the batch in which the new one comes, in both orders.
+    for entries in [[brings(&one), retires(&first)], [retires(&first), brings(&one)]] {
+        let mut forged = log.clone();
+        forged.append(&entries, &[&first, &one]);
+        refused(&forged, &first);
+    }
+    // A key that comes and goes under one head.
+    for signers in [&[&first][..], &[&first, &one]] {
+        let mut forged = log.clone();
+        forged.append(&[brings(&one), retires(&one)], signers);
+        refused(&forged, &first);
+    }
+    // Of two older ones the one that stays vouches, and not the one that goes.
+    let mut log = log;
+    log.append(&[brings(&one)], &[&first, &one]);
+    let batch = [brings(&two), retires(&one)];
+    let (mut sound, mut forged) = (log.clone(), log);
+    sound.append(&batch, &[&first, &two]);
+    assert!(written(&sound).holds(), "{}", written(&sound));
+    forged.append(&batch, &[&one, &two]);
+    refused(&forged, &first);
+}
+
+/// `verify` of a public copy with the first key pinned.
+fn public(copy: &Path, first: &Signer) -> verify::Report {
+    let mut options = VerifyOptions::new(knows);
+    options.key = Some(first.verifier().clone());
+    verify::verify(copy, options).unwrap()
+}
+
+#[tokio::test]
+async fn a_public_copy_takes_no_key_from_a_stranger() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, first) = plain(dir.path()).await;
+    let one = signer(66);
+    // The genuine lines, or only the first of them, and then the stranger's.
+    for keep in [1, log.batches.len()] {
+        let mut forged = log.clone();
+        forged.batches.truncate(keep);
+        let at = forged.size() as u64;
+        forged.append(&[brings(&one), retires(&first)], &[&one]);
+        forged.append(&[("test.happened", json!({"n": 1}))], &[&one]);
+        let to = tempfile::tempdir().unwrap();
+        forged.write(to.path());
+        let copy = to.path().join("public");
+        for missing in [false, true] {
+            if missing {
+                std::fs::remove_dir_all(copy.join("rotation")).unwrap();
+            }
+            let found = public(&copy, &first);
+            let keys: Vec<_> = found.found().iter().filter(|fault| fault.class == Class::Key).collect();
+            assert_eq!(keys[0].index, Some(at), "{found}");
+            assert!(keys.iter().any(|fault| fault.words.starts_with("the checkpoint is not signed by")), "{found}");
+            assert_eq!((found.head.clone(), found.subject), (None, verify::Subject::Public));
+            let verified = verify::verify_public(&verify::DirFetch::new(&copy), VerifyOptions::new(knows));
+            assert!(classes(&verified).contains(&Class::Key), "{verified}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_public_copy_shows_who_vouched_for_a_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, old) = rotated(dir.path()).await;
+    let data = log.from.clone();
+    let (copy, exported) = (data.join("public"), dir.path().join("exported"));
+    export::export(&data, &exported, true, knows).unwrap();
+    let head = &log.rotations()[0];
+    assert_eq!(head.0, 10);
+    for copy in [&copy, &exported] {
+        assert_eq!(std::fs::read_to_string(copy.join("rotation/10")).unwrap(), head.1);
+        let found = public(copy, &old);
+        assert!(found.holds() && found.heads == 2, "{found}");
+        let found = verify::verify_public(&verify::DirFetch::new(copy), VerifyOptions::new(knows));
+        assert!(found.holds() && found.heads == 2, "{found}");
+    }
+    // Taken away, edited, of another size, of another log, signed by one of the two, by none of them, no note at all.
+    let signed = |origin: &str, size: u64, root: Hash, signers: &[&Signer]| {
+        note::sign(&Checkpoint { origin: origin.into(), size, root }, signers.iter().copied())
+    };
+    let root = Checkpoint::parse(&SignedNote::parse(&head.1).unwrap().text).unwrap().root;
+    let (new, other) = (signer(7), Signer::new("example.com/other", SigningKey::from_bytes(&[7; 32])));
+    let mut wrong = vec![
+        None,
+        Some(head.1.replacen("\n11\n", "\n12\n", 1)),
+        Some(log.batches.last().unwrap().head.clone()),
+        Some(log.batches[3].head.clone()),
+        Some(signed("example.com/test", 11, [9; 32], &[&old, &new])),
+        Some(signed("example.com/test", 12, root, &[&old, &new])),
+        Some(signed("example.com/test", 1_000, root, &[&old, &new])),
+        Some(signed("example.com/other", 11, root, &[&other])),
+        Some(String::new()),
+        Some("x".repeat(100_000)),
+    ];
+    wrong.extend([&[&old][..], &[&new], &[&new, &signer(66)]].map(|by| Some(signed("example.com/test", 11, root, by))));
+    for wrong in wrong {
+        match &wrong {
+            None => std::fs::remove_file(copy.join("rotation/10")).unwrap(),
+            Some(text) => std::fs::write(copy.join("rotation/10"), text).unwrap(),
+        }
+        let found = public(&copy, &old);
+        let first = found.found().first().map(|fault| (fault.index, fault.class));
+        assert_eq!(first, Some((Some(10), Class::Key)), "{wrong:?}: {found}");
+        // Beside the journal too.
+        let found = report(&data);
+        assert_eq!(
+            found.found().iter().map(|fault| (fault.index, fault.class)).collect::<Vec<_>>(),
+            [(Some(10), Class::Key)],
+            "{wrong:?}: {found}"
+        );
+    }
+    std::fs::remove_file(copy.join("rotation/10")).unwrap();
+    std::fs::create_dir(copy.join("rotation/10")).unwrap();
+    assert_eq!(public(&copy, &old).found()[0].class, Class::Io);
+}
+
+#[tokio::test]
+async fn heads_that_vouched_for_keys_are_published_when_they_are_missing_at_a_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, old) = rotated(dir.path()).await;
+    let copy = log.from.join("public");
+    let damages: [fn(&Path); 2] =
+        [|path| std::fs::remove_dir_all(path).unwrap(), |path| std::fs::write(path.join("10"), "").unwrap()];
+    for damage in damages {
+        damage(&copy.join("rotation"));
+        assert!(!public(&copy, &old).holds());
+        drop(Ledger::open(&log.from, super::options(9)).unwrap());
+        let found = public(&copy, &old);
+        assert!(found.holds(), "{found}");
+        assert!(report(&log.from).holds());
+    }
+}
+
+#[tokio::test]
+async fn keys_come_in_one_after_the_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("log");
+    let ledger = filled(&data, 10).await;
+    let first = ledger.verifier_key().clone();
+    for seed in 1..6 {
+        ledger.rotate_key(Zeroizing::new([seed; 32]), start() + TimeDelta::hours(1)).await.unwrap();
+        ledger.append_next(start() + TimeDelta::hours(1), vec![draft(1)]).await.unwrap();
+    }
+    let size = ledger.size();
+    // What the service keeps for its next start knows them too.
+    ledger.save_snapshot(size, b"folded".to_vec()).await.unwrap();
+    drop(ledger);
+    let ledger = Ledger::open(&data, super::options(9)).unwrap();
+    assert_eq!(ledger.snapshot().map(|(size, _)| size), Some(size));
+    ledger.check_history(1, &mut |_| ()).unwrap();
+    drop(ledger);
+    let exported = dir.path().join("exported");
+    export::export(&data, &exported, false, knows).unwrap();
+    for path in [&data, &data.join("public"), &exported] {
+        let mut options = VerifyOptions::new(knows);
+        options.key = Some(first.clone());
+        let found = verify::verify(path, options).unwrap();
+        assert!(found.holds(), "{found}");
+    }
+}
+
 #[tokio::test]
 async fn a_pinned_key_must_be_the_first() {
     let dir = tempfile::tempdir().unwrap();

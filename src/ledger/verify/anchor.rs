@@ -120,7 +120,7 @@ fn stranger(anchor: &Anchor, tip: &Tip) -> Option<Fault> {
         return Some(Fault::of_log(Class::Origin, words));
     }
     let note = anchor.note.as_ref()?;
-    match note.check(tip.keys.iter().map(|known| &known.key)) {
+    match note.check(tip.keys.iter().map(|known| &*known.key)) {
         Ok(0) => Some(Fault::of_log(Class::Signature, "the anchor is not signed by a key of this log")),
         Ok(_) => None,
         Err(error) => Some(Fault::of_log(Class::Signature, format!("the anchor: {error}"))),

@@ -8,6 +8,7 @@ use std::{
 
 use super::{Report, Subject, VerifyOptions, Walked};
 use crate::ledger::{
+    check::Vouched,
     fault::{Class, Fault},
     line::LINE_MAX_BYTES,
 };
@@ -46,7 +47,7 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> io::Result<Repo
         if lines.is_empty() {
             break;
         }
-        walked.walk.lines(&lines);
+        walked.walk.lines(&lines, &Vouched::Unseen);
         walked.keep(lines.iter().map(|line| line.len() as u64 + 1).sum());
     }
     let (mut report, _, _) = walked.conclude(&anchors, key.as_ref());
