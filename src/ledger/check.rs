@@ -309,8 +309,9 @@ impl Tip {
         if head.root != self.tree.root() {
             return Err(Fault::at(index, Class::Root, "the signed root is not that of the entries"));
         }
-        for new in &pending {
-            if !self.keys.vouch(&note, size, &new.key).map_err(malformed)? {
+        if !pending.is_empty() {
+            let new = pending.iter().map(|pending| &pending.key);
+            if !self.keys.vouch(&note, size, new).map_err(malformed)? {
                 let words = "its head brings in a key and is not signed by both an older live key and the new one";
                 return Err(Fault::at(index, Class::Key, words));
             }
@@ -328,7 +329,7 @@ pub struct HeadCheck {
     index: u64,
     size: u64,
     note: SignedNote,
-    keys: Keys,
+    pub(super) keys: Keys,
 }
 
 impl HeadCheck {

@@ -18,6 +18,7 @@ use super::{
     frame::{Builder, Sealed},
     hash::{Hash, leaf_hash},
     ids::SubjectId,
+    keys::KEYS_MAX,
     kinds,
     line::{self, LINE_MAX_BYTES, Parts},
     note::{Checkpoint, Signer, sign},
@@ -119,6 +120,11 @@ impl<S: Store> Core<S> {
         let signer = Signer::new(&origin, key);
         let body = json!({"key": signer.verifier().to_string()});
         if !self.tip.live().any(|live| live == signer.verifier()) {
+            if !self.tip.has_room_for_a_key() {
+                let why =
+                    format!("it has had the {KEYS_MAX} keys that a log may have; begin a new ledger in another folder");
+                return Err(AppendError::Failed(why));
+            }
             self.signers.push(signer);
             self.own(kinds::KEY_ADDED, &body, time)?;
         }

@@ -109,16 +109,25 @@ impl Keys {
         Ok(signed)
     }
 
-    /// Whether the head of that size in this note takes a key in: the key itself signed it, and an older one that is live there.
+    /// Whether the head of that size in this note takes keys in: each of them signed it, and one that is live there and older
+    /// than all of them.
     ///
     /// # Errors
     /// [`NoteError::BadSignature`].
-    pub fn vouch(&self, note: &SignedNote, size: u64, new: &LogKey) -> Result<bool, NoteError> {
-        if !new.live_at(size) || note.check([&*new.key])? == 0 {
-            return Ok(false);
+    pub fn vouch<'k>(
+        &self,
+        note: &SignedNote,
+        size: u64,
+        new: impl IntoIterator<Item = &'k LogKey>,
+    ) -> Result<bool, NoteError> {
+        let (mut first, mut older) = (u64::MAX, false);
+        for new in new {
+            if !new.live_at(size) || note.check([&*new.key])? == 0 {
+                return Ok(false);
+            }
+            first = first.min(new.added);
         }
-        let mut older = false;
-        for known in self.iter().filter(|known| known.added < new.added && known.live_at(size)) {
+        for known in self.iter().filter(|known| known.added < first && known.live_at(size)) {
             older |= note.check([&*known.key])? > 0;
         }
         Ok(older)

@@ -224,7 +224,8 @@ impl Ledger {
     /// by the next start. `secret` must be 32 fresh random bytes. Blocks on the disk for the key files.
     ///
     /// # Errors
-    /// [`AppendError`]; `Failed` also when the key files can't be written, or when the key came from outside the folder.
+    /// [`AppendError`]; `Failed` also when the key files can't be written, when the key came from outside the folder, or when the
+    /// log has had its 1,024 keys: after those the ledger goes on as it was.
     pub async fn rotate_key(&self, secret: Zeroizing<[u8; 32]>, time: DateTime<Utc>) -> Result<Committed, AppendError> {
         let failed = |error: &dyn std::fmt::Display| AppendError::Failed(format!("the signing key: {error}"));
         if !self.layout.signing_key().exists() {

@@ -64,7 +64,7 @@ impl Rotation {
             }
             Some(_) => {}
         }
-        match keys.vouch(&self.note, *size, new) {
+        match keys.vouch(&self.note, *size, [new]) {
             Ok(true) => Ok(()),
             Ok(false) => Err("is not signed by both an older live key and the new one".into()),
             Err(error) => Err(format!("can't be used: {error}")),

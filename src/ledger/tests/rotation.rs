@@ -322,6 +322,83 @@ async fn keys_come_in_one_after_the_other() {
     }
 }
 
+fn proved(proof: &Path, key: &Signer, anchors: &[String]) -> verify::Report {
+    let mut options = VerifyOptions::new(knows);
+    options.key = Some(key.verifier().clone());
+    options.anchors = anchors.iter().map(|text| Anchor::parse(text).unwrap()).collect();
+    verify::verify(proof, options).unwrap()
+}
+
+#[tokio::test]
+async fn a_proof_is_checked_with_the_key_that_signed_its_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, old) = rotated(dir.path()).await;
+    let new = signer(7);
+    let path = dir.path().join("5.tlog-proof");
+    std::fs::write(&path, history::prove(&log.from, 5, knows).unwrap()).unwrap();
+    let found = proved(&path, &new, &[]);
+    assert!(found.holds() && found.heads == 1, "{found}");
+    // The first key is not the one that signed: it says so, and where to find the right one.
+    let found = proved(&path, &old, &[]);
+    assert_eq!(classes(&found), [Class::Key]);
+    let words = &found.found()[0].words;
+    assert!(words.contains(&format!("`{}`", hex::encode(new.verifier().id()))), "{words}");
+    assert!(words.contains("verify the log or its public copy with the first key"), "{words}");
+    // There it is.
+    let listed = report(&log.from);
+    assert_eq!(listed.keys, [new.verifier().to_string()]);
+    assert!(listed.to_string().contains(&format!("live key: {}\n", new.verifier())), "{listed}");
+    assert_eq!(serde_json::to_value(&listed).unwrap()["keys"], json!([new.verifier().to_string()]));
+    assert_eq!(public(&log.from.join("public"), &old).keys, listed.keys);
+    // Who signed nothing has no key to be named.
+    std::fs::write(&path, "c2sp.org/tlog-proof@v1\nrubbish").unwrap();
+    let found = proved(&path, &new, &[]);
+    assert_eq!((classes(&found), found.heads), (vec![Class::Signature], 0));
+}
+
+#[tokio::test]
+async fn a_proof_is_compared_with_anchors() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = rotated(dir.path()).await;
+    let key = signer(7);
+    let path = dir.path().join("5.tlog-proof");
+    std::fs::write(&path, history::prove(&log.from, 5, knows).unwrap()).unwrap();
+    let head = log.batches.last().unwrap().head.clone();
+    let forged = |origin: &str, size: u64, by: &Signer| {
+        note::sign(&Checkpoint { origin: origin.into(), size, root: [3; 32] }, [by])
+    };
+    let same = proved(&path, &key, &[head.clone()]);
+    let size = same.size;
+    assert_eq!((same.holds(), same.freshness), (true, Freshness::Anchored { size, after: 0 }));
+    let bare = head.lines().take(3).collect::<Vec<_>>().join(" ");
+    assert_eq!(proved(&path, &key, &[bare]).freshness, Freshness::Anchored { size, after: 0 });
+    for (anchors, class) in [
+        (vec![forged("example.com/test", size, &key)], Class::Fork),
+        (vec![forged("example.com/test", size, &key).lines().take(3).collect::<Vec<_>>().join(" ")], Class::Fork),
+        (vec![head.clone(), forged("example.com/test", size, &signer(9))], Class::Fork),
+        (vec![forged("example.com/test", 3, &key), log.batches[1].head.clone()], Class::Fork),
+        (vec![forged("example.com/other", size, &key)], Class::Origin),
+        (vec![head.replacen(&format!("\n{size}\n"), &format!("\n{}\n", size + 1), 1)], Class::Signature),
+    ] {
+        let found = proved(&path, &key, &anchors);
+        assert_eq!((classes(&found), found.freshness.clone()), (vec![class], Freshness::Contradicted), "{found}");
+    }
+    // Of another size: nothing can be said, and that is said.
+    let found = proved(&path, &key, &[log.batches[2].head.clone()]);
+    assert!(found.holds() && found.freshness == Freshness::Unproven, "{found}");
+    assert!(found.remarks[0].contains("a proof alone can't be compared with it"), "{found}");
+}
+
+#[tokio::test]
+async fn a_copy_without_a_checkpoint_has_no_signed_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, _) = plain(dir.path()).await;
+    let copy = log.from.join("public");
+    std::fs::remove_file(copy.join("checkpoint")).unwrap();
+    let found = verify::verify_public(&verify::DirFetch::new(&copy), VerifyOptions::new(knows));
+    assert_eq!((found.heads, found.size, found.holds()), (0, 0, false));
+}
+
 #[tokio::test]
 async fn a_pinned_key_must_be_the_first() {
     let dir = tempfile::tempdir().unwrap();
