@@ -175,6 +175,12 @@ impl Tip {
         self.keys.live()
     }
 
+    /// Whether a key waits for the head that takes it in.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Whether one more key may come in.
     #[must_use]
     pub fn has_room_for_a_key(&self) -> bool {
@@ -425,7 +431,7 @@ impl Walk {
         self.nodes.clear();
         for seen in on_threads(self.threads, lines, |line| see(line.as_ref(), knows)) {
             self.tip.take(&seen, &mut self.faults, &mut self.nodes);
-            if !self.tip.pending.is_empty() {
+            if self.tip.waits() {
                 self.heads_beside(vouched);
             }
         }

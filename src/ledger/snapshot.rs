@@ -60,8 +60,11 @@ fn signed_text(bytes: &[u8]) -> String {
 /// The bytes of a snapshot.
 ///
 /// # Errors
-/// When the header can't be written, which does not happen.
+/// When a key waits for the head that takes it in, which is never so between commits: that it waits would be forgotten.
 pub fn encode(tip: &Tip, place: Place, head: &str, state: &[u8], signer: &Signer) -> io::Result<Vec<u8>> {
+    if tip.waits() {
+        return Err(io::Error::other("a key waits for its head"));
+    }
     let header = Header {
         head: head.to_owned(),
         place,

@@ -43,10 +43,20 @@ async fn the_public_log_is_served_with_the_right_cache_headers() {
         assert_eq!(header(&tile, "x-content-type-options"), Some("nosniff"));
         assert!(!tile.contains("private reason") && !tile.contains("\"ana\""), "nothing personal");
     }
+    // The head that took a key in never changes either. This log has none; any text shows how it is served.
+    let rotation = demo.ledger().join("public/rotation");
+    std::fs::create_dir(&rotation).unwrap();
+    std::fs::write(rotation.join("17"), "a head\n").unwrap();
+    let head = raw(&demo, "/log/rotation/17");
+    assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("a head\n"), "{head}");
+    assert_eq!(header(&head, "cache-control"), Some("public, max-age=31536000, immutable"));
+    assert_eq!(header(&head, "content-type"), Some("text/plain; charset=utf-8"));
     // What is not there yet must not be remembered as missing.
-    let missing = raw(&demo, "/log/tile/0/001");
-    assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
-    assert_eq!(header(&missing, "cache-control"), Some("no-cache"));
+    for path in ["/log/tile/0/001", "/log/rotation/18"] {
+        let missing = raw(&demo, path);
+        assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
+        assert_eq!(header(&missing, "cache-control"), Some("no-cache"));
+    }
 }
 
 #[test]

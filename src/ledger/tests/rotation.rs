@@ -272,6 +272,13 @@ async fn a_public_copy_shows_who_vouched_for_a_key() {
             "{wrong:?}: {found}"
         );
     }
+    // Any one bit of it.
+    for at in 0..head.1.len() {
+        let mut flipped = head.1.clone().into_bytes();
+        flipped[at] ^= 1 << (at % 8);
+        std::fs::write(copy.join("rotation/10"), flipped).unwrap();
+        assert!(!public(&copy, &old).holds(), "byte {at}");
+    }
     std::fs::remove_file(copy.join("rotation/10")).unwrap();
     std::fs::create_dir(copy.join("rotation/10")).unwrap();
     assert_eq!(public(&copy, &old).found()[0].class, Class::Io);
@@ -407,6 +414,44 @@ async fn a_pinned_key_must_be_the_first() {
     let mut options = VerifyOptions::new(knows);
     options.key = Some(signer(66).verifier().clone());
     assert_eq!(classes(&verify::verify(&data, options).unwrap()), [Class::Key]);
+}
+
+#[tokio::test]
+async fn an_anchor_is_signed_by_a_key_that_was_live_at_its_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, old) = rotated(dir.path()).await;
+    let with = |size: u64, by: &Signer| {
+        let head = Checkpoint { origin: "example.com/test".into(), size, root: [3; 32] };
+        let mut options = VerifyOptions::new(knows);
+        options.anchors = vec![Anchor::parse(&note::sign(&head, [by])).unwrap()];
+        classes(&verify::verify(&log.from, options).unwrap())
+    };
+    // The old key signed heads over at most eleven entries, the new one over at least as many.
+    assert_eq!(with(9, &old), [Class::Fork]);
+    assert_eq!(with(11, &signer(7)), [Class::Fork]);
+    assert_eq!(with(25, &old), [Class::Signature], "a thief of the old key can't cry fork");
+    assert_eq!(with(40, &old), [Class::Signature]);
+    assert_eq!(with(9, &signer(7)), [Class::Signature]);
+    assert_eq!(with(40, &signer(7)), [Class::Behind]);
+}
+
+#[tokio::test]
+async fn a_snapshot_is_only_made_between_commits() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, old) = rotated(dir.path()).await;
+    let mut tip = check::Tip::default();
+    let (mut faults, mut nodes) = (fault::Faults::default(), Vec::new());
+    for batch in &log.batches {
+        for record in &batch.records {
+            tip.take(&check::see(&record.line, knows), &mut faults, &mut nodes);
+        }
+        // After the line of a new key, and before the head that takes it in.
+        let waits = batch.first == 10;
+        assert_eq!(snapshot::encode(&tip, store::Place::default(), &batch.head, b"", &old).is_err(), waits);
+        tip.head(&batch.head).unwrap();
+        snapshot::encode(&tip, store::Place::default(), &batch.head, b"", &old).unwrap();
+    }
+    assert!(faults.is_empty());
 }
 
 #[tokio::test]

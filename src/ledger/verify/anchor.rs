@@ -164,9 +164,12 @@ fn stranger(anchor: &Anchor, tip: &Tip) -> Option<Fault> {
         return Some(Fault::of_log(Class::Origin, words));
     }
     let note = anchor.note.as_ref()?;
-    match note.check(tip.keys.iter().map(|known| &*known.key)) {
-        Ok(0) => Some(Fault::of_log(Class::Signature, "the anchor is not signed by a key of this log")),
-        Ok(_) => None,
+    match tip.keys.signed(note, anchor.head.size) {
+        Ok(false) => {
+            let words = "the anchor is not signed by a key of this log that was live at its size";
+            Some(Fault::of_log(Class::Signature, words))
+        }
+        Ok(true) => None,
         Err(error) => Some(Fault::of_log(Class::Signature, format!("the anchor: {error}"))),
     }
 }
