@@ -441,6 +441,9 @@ impl Walk {
     fn heads_beside(&mut self, vouched: &Vouched<'_>) {
         let Vouched::Beside(find) = vouched else { return self.tip.take_in() };
         let size = self.tip.size();
+        if self.tip.pending.iter().all(|pending| pending.head.as_ref().is_some_and(|head| head.size() > size)) {
+            return;
+        }
         let root = self.tip.tree.root();
         let mut taken = Vec::new();
         for mut pending in std::mem::take(&mut self.tip.pending) {

@@ -77,7 +77,7 @@ impl Rotation {
 pub fn unvouched(index: u64, class: Class, why: &str) -> Fault {
     let words = format!(
         "brings in a key, and `{}`, the head that an older key signed with it, {why}: what that key signs counts for nothing; \
-         have the copy written anew by who runs the log, or export it again",
+         the next start of the service writes it, and so does an export",
         rotation_path(index)
     );
     Fault::at(index, class, words)

@@ -154,7 +154,7 @@ async fn a_flood_of_keys() {
     let public = verify::verify_public(&copy, VerifyOptions::new(knows));
     assert_eq!((public.keys, copy.1.into_inner()), (folder.keys, KEYS_MAX - 1));
     let lines = report(&to.path().join("public/log.jsonl"));
-    assert_eq!((over(&lines), lines.keys.len()), (more + 1, KEYS_MAX));
+    assert_eq!(over(&lines), more + 1);
 }
 
 #[tokio::test]

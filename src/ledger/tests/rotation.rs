@@ -1,6 +1,9 @@
 //! Keys that come and go, and heads that are kept elsewhere.
 
-use super::{lab::Log, *};
+use super::{
+    lab::{self, Log},
+    *,
+};
 use crate::ledger::verify::{Anchor, Freshness};
 
 fn signer(seed: u8) -> Signer {
@@ -285,6 +288,50 @@ async fn a_public_copy_shows_who_vouched_for_a_key() {
 }
 
 #[tokio::test]
+async fn lines_alone_name_no_live_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, _) = plain(dir.path()).await;
+    log.append(&[brings(&signer(66))], &[&signer(66)]);
+    let to = tempfile::tempdir().unwrap();
+    log.write(to.path());
+    let found = report(&to.path().join("public/log.jsonl"));
+    assert!(found.holds() && found.keys.is_empty(), "{found}");
+    assert!(found.remarks.iter().any(|remark| remark.contains("who vouched for the keys")), "{found}");
+}
+
+#[tokio::test]
+async fn a_head_that_covers_more_than_its_key_vouches_from_there_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, first) = plain(dir.path()).await;
+    let (one, two) = (signer(66), signer(67));
+    // Two keys under one head, with other entries between and behind them.
+    let mut sound = log.clone();
+    let at = log.size() as u64;
+    let happened = || ("test.happened", json!({"n": 1}));
+    sound.append(&[brings(&one), happened(), brings(&two), happened()], &[&first, &one, &two]);
+    sound.append(&[retires(&first)], &[&one]);
+    let to = tempfile::tempdir().unwrap();
+    sound.write(to.path());
+    for path in [to.path(), &to.path().join("public")] {
+        let found = public(path, &first);
+        assert!(found.holds() && found.keys.len() == 2, "{found}");
+    }
+    // It is over more entries than the copy has.
+    let lines: Vec<Vec<u8>> = (0..sound.size() - 3).map(|n| sound.line(n).into_bytes()).collect();
+    let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
+    let mut tree = tree::Frontier::default();
+    lines.iter().for_each(|line| tree.push(leaf_hash(line), |_| ()));
+    let head = Checkpoint { origin: "example.com/test".into(), size: tree.size(), root: tree.root() };
+    let cut = tempfile::tempdir().unwrap();
+    lab::write_public(cut.path(), &lines, &note::sign(&head, [&first]));
+    publish::put_rotation(cut.path(), at, &sound.rotations()[0].1).unwrap();
+    let found = public(cut.path(), &first);
+    let faults: Vec<_> = found.found().iter().map(|fault| (fault.index, fault.class)).collect();
+    assert_eq!(faults, [(Some(at), Class::Key)], "{found}");
+    assert!(found.found()[0].words.contains("and there are fewer"), "{found}");
+}
+
+#[tokio::test]
 async fn heads_that_vouched_for_keys_are_published_when_they_are_missing_at_a_start() {
     let dir = tempfile::tempdir().unwrap();
     let (log, old) = rotated(dir.path()).await;
@@ -374,7 +421,7 @@ async fn a_proof_is_compared_with_anchors() {
     let forged = |origin: &str, size: u64, by: &Signer| {
         note::sign(&Checkpoint { origin: origin.into(), size, root: [3; 32] }, [by])
     };
-    let same = proved(&path, &key, &[head.clone()]);
+    let same = proved(&path, &key, std::slice::from_ref(&head));
     let size = same.size;
     assert_eq!((same.holds(), same.freshness), (true, Freshness::Anchored { size, after: 0 }));
     let bare = head.lines().take(3).collect::<Vec<_>>().join(" ");

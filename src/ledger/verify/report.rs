@@ -52,7 +52,7 @@ pub struct Report {
     pub root: String,
     /// The newest signed head that holds.
     pub head: Option<String>,
-    /// The keys that may sign after the last entry; of a proof, none.
+    /// The keys that may sign after the last entry; of lines and of a proof, none.
     pub keys: Vec<String>,
     /// How many signed heads were checked.
     pub heads: u64,
