@@ -254,7 +254,7 @@ impl Tip {
             return Some((Class::Origin, "adds a key of another log".into()));
         }
         if !self.has_room_for_a_key() {
-            return Some((Class::Limit, format!("adds one key more than the {KEYS_MAX} that a log may have")));
+            return Some((Class::Key, format!("adds one key more than the {KEYS_MAX} that a log may have")));
         }
         if self.keys.has(key) || self.pending.iter().any(|pending| *pending.key.key == *key) {
             return Some((Class::Key, "adds a key that was already there".into()));

@@ -320,7 +320,9 @@ async fn a_head_that_covers_more_than_its_key_vouches_from_there_on() {
     let lines: Vec<Vec<u8>> = (0..sound.size() - 3).map(|n| sound.line(n).into_bytes()).collect();
     let lines: Vec<&[u8]> = lines.iter().map(Vec::as_slice).collect();
     let mut tree = tree::Frontier::default();
-    lines.iter().for_each(|line| tree.push(leaf_hash(line), |_| ()));
+    for line in &lines {
+        tree.push(leaf_hash(line), |_| ());
+    }
     let head = Checkpoint { origin: "example.com/test".into(), size: tree.size(), root: tree.root() };
     let cut = tempfile::tempdir().unwrap();
     lab::write_public(cut.path(), &lines, &note::sign(&head, [&first]));

@@ -1,6 +1,7 @@
 //! Verifying a public copy: the checkpoint, the bundles of entries, and every tile.
 
 use std::{
+    cell::Cell,
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -151,7 +152,16 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
     };
     let size = SignedNote::parse(&text).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
     let mut walked = Walked::new(Subject::Public, knows, threads, progress, 0);
-    let find = |index| fetch_rotation(fetch, index);
+    // Who does not answer for one of them is not waited for a thousand times.
+    let silent = Cell::new(false);
+    let find = |index| {
+        if silent.get() {
+            return Err((Class::Io, "was not asked for, since one before it can't be read".into()));
+        }
+        let found = fetch_rotation(fetch, index);
+        silent.set(matches!(found, Err((Class::Io, _))));
+        found
+    };
     let beside = Vouched::Beside(&find);
     let count = size.div_ceil(TILE_WIDTH);
     let tile = |n: u64| Tile { level: None, n, width: (size - n * TILE_WIDTH).min(TILE_WIDTH) };
