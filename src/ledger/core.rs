@@ -119,13 +119,20 @@ impl<S: Store> Core<S> {
         let origin = self.tip.opened.as_ref().map(|opened| opened.origin.clone()).unwrap_or_default();
         let signer = Signer::new(&origin, key);
         let body = json!({"key": signer.verifier().to_string()});
-        if !self.tip.live().any(|live| live == signer.verifier()) {
-            if !self.tip.has_room_for_a_key() {
-                let why =
-                    format!("it has had the {KEYS_MAX} keys that a log may have; begin a new ledger in another folder");
-                return Err(AppendError::Failed(why));
-            }
-            self.signers.push(signer);
+        let known = self.tip.keys.iter().any(|known| *known.key == *signer.verifier());
+        let is_live = self.tip.live().any(|live| live == signer.verifier());
+        if known && !is_live {
+            return Err(AppendError::Failed("that key was retired and can't come back: make a new one".into()));
+        }
+        if !is_live && !self.tip.has_room_for_a_key() {
+            let why =
+                format!("it has had the {KEYS_MAX} keys that a log may have; begin a new ledger in another folder");
+            return Err(AppendError::Failed(why));
+        }
+        // As the newest, which is the one that stays.
+        self.signers.retain(|known| known.verifier() != signer.verifier());
+        self.signers.push(signer);
+        if !is_live {
             self.own(kinds::KEY_ADDED, &body, time)?;
         }
         self.finish_rotation(time)
