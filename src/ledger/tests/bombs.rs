@@ -128,14 +128,14 @@ async fn keyed(dir: &Path) -> (Log, Signer) {
 /// A public copy that counts how often it is asked for heads that vouch for keys, and may have none to give.
 struct Asked {
     copy: DirFetch,
-    asked: AtomicUsize,
+    times: AtomicUsize,
     unreadable: bool,
 }
 
 impl Fetch for Asked {
     fn fetch(&self, path: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
         if path.starts_with("rotation/") {
-            self.asked.fetch_add(1, Ordering::Relaxed);
+            self.times.fetch_add(1, Ordering::Relaxed);
             if self.unreadable {
                 return Err(io::ErrorKind::TimedOut.into());
             }
@@ -160,9 +160,9 @@ async fn a_flood_of_keys() {
     assert_eq!((over(&folder), folder.faults.more), (more + 1, 0), "{folder}");
     assert_eq!(folder.keys, [first.verifier().to_string()], "the head took none of them in");
     for (unreadable, times) in [(false, KEYS_MAX - 1), (true, 1)] {
-        let copy = Asked { copy: DirFetch::new(&to.path().join("public")), asked: AtomicUsize::new(0), unreadable };
+        let copy = Asked { copy: DirFetch::new(&to.path().join("public")), times: AtomicUsize::new(0), unreadable };
         let public = verify::verify_public(&copy, VerifyOptions::new(knows));
-        assert_eq!((&public.keys, copy.asked.into_inner()), (&folder.keys, times), "a server that hangs is asked once");
+        assert_eq!((&public.keys, copy.times.into_inner()), (&folder.keys, times), "a server that hangs is asked once");
     }
     let lines = report(&to.path().join("public/log.jsonl"));
     assert_eq!(over(&lines), more + 1);
