@@ -1,6 +1,8 @@
 //! `verify`: checks what lies at a path, or what a server serves, with nothing but the bytes.
 
 use std::{
+    fmt::Display,
+    fs::File,
     io::{self, Read as _},
     path::Path,
     time::Duration,
@@ -94,17 +96,21 @@ fn tell(report: &Report, signed: Option<&evidence::Signed>, json: bool) -> Outco
     }
 }
 
-/// A file's contents if there is such a file, else the text itself.
+/// A file's contents if there is such a file, else the text itself. The file may be a pipe, with a program behind it.
 fn read_anchor(text: &str) -> Result<Anchor, Stop> {
     const ANCHOR_BYTES_MAX: u64 = 1024 * 1024;
-    let path = Path::new(text);
-    let contents = match std::fs::metadata(path) {
-        Ok(found) if found.len() > ANCHOR_BYTES_MAX => {
-            return Err(Stop::Finding(format!("--anchor {text}: {} bytes are no checkpoint", found.len())));
+    let wrong = |error: &dyn Display| Stop::Finding(format!("--anchor {text}: {error}"));
+    let mut contents = String::new();
+    match File::open(text) {
+        Ok(file) => {
+            let read = file.take(ANCHOR_BYTES_MAX + 1).read_to_string(&mut contents).map_err(|error| wrong(&error))?;
+            if read as u64 > ANCHOR_BYTES_MAX {
+                return Err(wrong(&format!("more than {ANCHOR_BYTES_MAX} bytes are no checkpoint")));
+            }
         }
-        Ok(_) => std::fs::read_to_string(path).map_err(|error| Stop::Finding(format!("--anchor {text}: {error}")))?,
-        Err(_) => text.to_owned(),
-    };
+        Err(error) if Path::new(text).exists() => return Err(wrong(&error)),
+        Err(_) => text.clone_into(&mut contents),
+    }
     Anchor::parse(&contents).map_err(|error| Stop::Finding(format!("--anchor: {error}")))
 }
 

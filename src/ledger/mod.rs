@@ -14,7 +14,7 @@
 //! | `open`, `replay`, `snapshot`, `check`, `fault` | the start, and the one check of a log | Storage, Verifying |
 //! | `writer`, `derive`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
 //! | [`verify`], [`history`], [`export`] | what outsiders use | Verifying |
-//! | `files` | reading what somebody else may have put there | |
+//! | `files`, `live` | reading what somebody else may have put there, or is at work on | |
 //! | `again` | the parsers with their writers behind them, for `fuzz/` | |
 
 #[doc(hidden)]
@@ -37,6 +37,7 @@ mod index;
 mod journal;
 pub mod kinds;
 mod line;
+mod live;
 #[cfg(test)]
 mod memory;
 mod nodes;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
+    io::ErrorKind,
     path::Path,
     sync::mpsc,
 };
@@ -14,27 +14,34 @@ use super::{
 use crate::ledger::{
     check::{Tip, on_threads},
     disk::Layout,
+    draft::DRAFTS_MAX,
     fault::{Class, Fault, Faults},
-    frame::{BatchRef, FRAME_MAX_BYTES, Raw, RecordRef},
+    files,
+    frame::{BatchRef, Raw, RecordRef},
     ids::SubjectId,
-    journal::{self, Piece, SEGMENT_BYTES},
+    journal::{self, Piece},
     line::Line,
-    note::{Checkpoint, SignedNote},
+    live,
+    note::{Checkpoint, NOTE_MAX_BYTES, SignedNote},
     reader::opened,
     replay::WAVE_FRAMES,
     vault::Vault,
+    writer::BATCH_MAX_JOBS,
 };
 
-/// Largest segment that is read: a full one, or one made for one large frame.
-const SEGMENT_MAX_BYTES: u64 = SEGMENT_BYTES + FRAME_MAX_BYTES as u64 + 4_096;
+/// How many bytes of frames are checked together, beside the last of them.
+const WAVE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Most entries of one frame: what the largest commit can have.
+const FRAME_ENTRIES_MAX: usize = BATCH_MAX_JOBS * DRAFTS_MAX;
 
 pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, VerifyError> {
     let layout = Layout::new(path);
     // While the service runs, the end of the journal may be being written: what is torn there says nothing. The heads
     // are read before the journal: read after it, those of a ledger that grew meanwhile would be over more than was seen.
-    let running = || File::open(layout.lock()).is_ok_and(|lock| lock.try_lock_shared().is_err());
+    let running = || files::open(&layout.lock()).is_ok_and(|lock| lock.try_lock_shared().is_err());
     let ran_before = running();
-    let head_file = std::fs::read_to_string(layout.head());
+    let head_file = files::read(&layout.head(), NOTE_MAX_BYTES as u64);
     let copy = layout.public().join("checkpoint").exists().then(|| Copy::open(DirFetch::new(&layout.public())));
     let VerifyOptions { knows, anchors, key, progress, threads } = options;
     let (segments, unreadable) = match journal::segments(&layout.journal()) {
@@ -53,17 +60,26 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, 
     std::thread::scope(|scope| {
         // The next segment is read while this one is checked; no more than that is held in memory.
         let (to, read) = mpsc::sync_channel(0);
-        scope.spawn(move || segments.into_iter().try_for_each(|(number, path)| to.send((number, read_segment(&path)))));
+        scope.spawn(move || segments.into_iter().try_for_each(|(number, path)| to.send((number, live::read(&path)))));
         for (due, (number, bytes)) in (0..).zip(read) {
             if number != due {
                 walked.fault(Class::Frame, format!("segment {due} of the journal is missing"));
             }
             match bytes {
                 Ok(bytes) => walked.segment(number, &bytes, Some(number) == last && ran_before, &mut people),
-                Err((class, words)) => walked.fault(class, format!("segment {number} {words}")),
+                Err(error) => {
+                    let class = if error.kind() == ErrorKind::FileTooLarge { Class::Limit } else { Class::Io };
+                    walked.fault(class, format!("segment {number} can't be read: {error}"));
+                }
+            }
+            if walked.given_up() {
+                break;
             }
         }
     });
+    if walked.given_up() {
+        return Ok(walked.conclude(&anchors, key.as_ref()).0.finish());
+    }
     let mut head_faults = Faults::default();
     let tip = walked.walk.tip.clone();
     let head = check_head(head_file, &tip, &walked.nodes, &mut head_faults, &mut walked.report.remarks);
@@ -75,15 +91,6 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, 
         copy.compare(&tip, &nodes, threads, ran_before || running(), &mut report);
     }
     Ok(report.finish())
-}
-
-/// The bytes of a segment, if it is no larger than one can be.
-fn read_segment(path: &Path) -> Result<Vec<u8>, (Class, String)> {
-    let unreadable = |error: std::io::Error| (Class::Io, format!("can't be read: {error}"));
-    if path.metadata().map_err(unreadable)?.len() > SEGMENT_MAX_BYTES {
-        return Err((Class::Limit, "is too large".into()));
-    }
-    std::fs::read(path).map_err(unreadable)
 }
 
 impl Walked<'_> {
@@ -99,8 +106,13 @@ impl Walked<'_> {
         if first != self.walk.tip.size() {
             self.fault(Class::Frame, format!("segment {number} begins at {first}"));
         }
-        for wave in pieces.chunks(WAVE_FRAMES) {
+        let mut rest = &*pieces;
+        while let Some((wave, after)) = rest.split_at_checked(wave(rest)).filter(|(wave, _)| !wave.is_empty()) {
             self.pieces(wave, people);
+            if self.given_up() {
+                return;
+            }
+            rest = after;
         }
         if end.torn() && !being_written {
             let words = format!("{} bytes at the end of segment {number} are no whole frame", end.until - end.at);
@@ -124,6 +136,10 @@ impl Walked<'_> {
                 }
             };
             match raw.map(Raw::decode) {
+                Some(Some(batch)) if batch.records.len() > FRAME_ENTRIES_MAX => {
+                    let words = "its frame has more entries than one commit can have";
+                    broken.push(Fault::at(due, Class::Limit, words));
+                }
                 Some(Some(batch)) => {
                     due += batch.records.len() as u64;
                     batches.push(batch);
@@ -140,17 +156,35 @@ impl Walked<'_> {
     }
 }
 
+/// How many pieces are checked together.
+fn wave(pieces: &[Piece<'_>]) -> usize {
+    let mut bytes = 0;
+    let more = |piece: &&Piece<'_>| {
+        let before = bytes;
+        bytes += match piece {
+            Piece::Frame(raw) | Piece::Broken(raw) => raw.frame_bytes(),
+            Piece::Gap { .. } => 0,
+        };
+        before < WAVE_BYTES
+    };
+    pieces.iter().take(WAVE_FRAMES).take_while(more).count()
+}
+
 /// Checks the `head` file, and gives the newest head that holds.
 fn check_head(
-    read: std::io::Result<String>,
+    read: std::io::Result<Vec<u8>>,
     tip: &Tip,
     nodes: &AllNodes,
     faults: &mut Faults,
     remarks: &mut Vec<String>,
 ) -> Option<String> {
-    let text = match read {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+    let text = match read.map(String::from_utf8) {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => {
+            faults.add(Fault::of_log(Class::Signature, format!("the `head` file: {error}")));
+            return None;
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             remarks.push("there is no `head` file beside the journal, so a cut tail would not show".into());
             return None;
         }

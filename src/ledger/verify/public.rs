@@ -1,15 +1,16 @@
 //! Verifying a public copy: the checkpoint, the bundles of entries, and every tile.
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use super::{AllNodes, Report, Subject, VerifyOptions, Walked};
 use crate::ledger::{
     check::{Tip, on_threads},
     fault::{Class, Fault, Faults},
+    files,
     hash::{HASH_BYTES, leaf_hash},
     line::LINE_MAX_BYTES,
     note::{Checkpoint, NOTE_MAX_BYTES, SignedNote},
@@ -22,6 +23,12 @@ const TILE_BYTES: usize = 256 * HASH_BYTES;
 
 /// How many bundles are checked together.
 const WAVE_BUNDLES: usize = 64;
+
+/// After how many bytes no more of a wave is fetched, but for what is under way on each thread.
+const WAVE_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many bundles are fetched at a time.
+const FETCHES_AT_ONCE: usize = 8;
 
 /// Largest bundle.
 pub(super) const BUNDLE_MAX_BYTES: usize = 256 * (LINE_MAX_BYTES + 2);
@@ -56,14 +63,8 @@ impl DirFetch {
 
 impl Fetch for DirFetch {
     fn fetch(&self, path: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
-        let path = self.root.join(path);
-        match std::fs::metadata(&path) {
-            Ok(found) if found.is_file() => {
-                let mut bytes = Vec::new();
-                File::open(&path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-                Ok(Some(bytes))
-            }
-            Ok(_) => Err(io::Error::other("it is not a file")),
+        match files::read_some(&self.root.join(path), limit as u64) {
+            Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -146,12 +147,22 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
     let count = size.div_ceil(TILE_WIDTH);
     let tile = |n: u64| Tile { level: None, n, width: (size - n * TILE_WIDTH).min(TILE_WIDTH) };
     let (mut n, mut whole) = (0, true);
-    while n < count && whole {
+    while n < count && whole && !walked.given_up() {
         let wave: Vec<Tile> = (n..count.min(n + WAVE_BUNDLES as u64)).map(tile).collect();
-        n += wave.len() as u64;
-        let fetched = on_threads(threads, &wave, |tile| fetch_tile(fetch, *tile, BUNDLE_MAX_BYTES));
+        let spent = AtomicUsize::new(0);
+        let fetched = on_threads(threads.min(FETCHES_AT_ONCE), &wave, |tile| {
+            // The first is fetched whatever the others cost: so it goes on.
+            let due = tile.n == n || spent.load(Ordering::Relaxed) < WAVE_BYTES;
+            let fetched = due.then(|| fetch_tile(fetch, *tile, BUNDLE_MAX_BYTES))?;
+            let bytes = fetched.as_ref().map_or(0, |(bundle, _)| bundle.len());
+            spent.fetch_add(bytes, Ordering::Relaxed);
+            Some(fetched)
+        });
         let (mut lines, mut bytes) = (Vec::new(), 0);
         for (tile, fetched) in wave.iter().zip(&fetched) {
+            // What was not fetched begins the next wave.
+            let Some(fetched) = fetched else { break };
+            n = tile.n + 1;
             let taken = fetched.as_ref().map_err(Clone::clone).and_then(|(bundle, width)| {
                 bytes += bundle.len() as u64;
                 entries(bundle, *width)
@@ -171,6 +182,9 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
         walked.walk.lines(&lines);
         walked.keep(bytes);
     }
+    if walked.given_up() {
+        return walked.conclude(&anchors, key.as_ref()).0;
+    }
     let tip = walked.walk.tip.clone();
     walked.walk.heads = 1;
     let fault = head_fault(&text, &tip, &walked.nodes, "the checkpoint");
@@ -185,21 +199,27 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
 /// The public copy beside a journal, with its checkpoint as it was when it was opened.
 pub(super) struct Copy {
     fetch: DirFetch,
-    checkpoint: String,
+    checkpoint: io::Result<String>,
 }
 
 impl Copy {
     /// Reads the checkpoint.
     pub(super) fn open(fetch: DirFetch) -> Self {
-        let read = fetch.fetch("checkpoint", NOTE_MAX_BYTES).ok().flatten();
-        let checkpoint = read.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-        Self { fetch, checkpoint }
+        let read = fetch.fetch("checkpoint", NOTE_MAX_BYTES);
+        let text = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
+        Self { checkpoint: read.map(text), fetch }
     }
 
     /// Compares it with the journal, whose walk began after this was opened. While the service runs, tiles that reach
     /// beyond what was walked have been written since.
     pub(super) fn compare(&self, tip: &Tip, nodes: &AllNodes, threads: usize, running: bool, report: &mut Report) {
-        let text = &self.checkpoint;
+        let text = match &self.checkpoint {
+            Ok(text) => text,
+            Err(error) => {
+                let words = format!("the public checkpoint could not be read: {error}");
+                return report.faults.add(Fault::of_log(Class::Io, words));
+            }
+        };
         report.faults.extend(head_fault(text, tip, nodes, "the public checkpoint"));
         let size = SignedNote::parse(text).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
         if size < tip.size() {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
-use crate::ledger::fault::{Fault, Faults};
+use crate::ledger::fault::{Class, Fault, Faults};
 
 /// What was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -96,6 +96,11 @@ impl Report {
             remarks: Vec::new(),
             faults: Faults::default(),
         }
+    }
+
+    /// Whether the log was not read to its end, since too much is wrong with it.
+    pub(super) fn given_up(&self) -> bool {
+        self.faults.kept.iter().any(|fault| fault.class == Class::Limit)
     }
 
     /// Puts the faults in order.
