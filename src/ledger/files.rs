@@ -12,11 +12,21 @@ use rustix::fs::OFlags;
 /// Opens a regular file to read. Opening a pipe does not wait for who writes into it: it is refused, like all else that is no file.
 ///
 /// # Errors
-/// What the disk says; also when it is not a file.
+/// What the disk says; also when it is not a file: see [`wrong`].
 pub fn open(path: &Path) -> io::Result<File> {
     let at_once = i32::try_from(OFlags::NONBLOCK.bits()).map_err(io::Error::other)?;
     let file = OpenOptions::new().read(true).custom_flags(at_once).open(path)?;
-    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a file")) }
+    if file.metadata()?.is_file() {
+        Ok(file)
+    } else {
+        Err(io::Error::new(io::ErrorKind::InvalidData, "it is not a file"))
+    }
+}
+
+/// Whether an error is not that something can't be read, but that what is there can't be what it should be.
+#[must_use]
+pub fn wrong(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::FileTooLarge)
 }
 
 /// Reads a regular file whole, if it is no longer than `limit` bytes.

@@ -70,9 +70,10 @@ pub(super) fn walk<E: From<HistoryError>>(
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut walk = Walk::new(Tip::default(), knows, threads);
+    let last = segments.last().map(|(number, _)| *number);
     for (number, path) in segments {
         let unreadable = |error: io::Error| HistoryError::Segment { number, error };
-        let bytes = live::read(&path).map_err(unreadable)?;
+        let bytes = live::read(&path, number, || Some(number) == last && live::in_use(layout)).map_err(unreadable)?;
         let (_, pieces, _) = journal::pieces(&bytes, number).ok_or(HistoryError::Damaged(number))?;
         let batches = pieces.iter().map(|piece| match piece {
             Piece::Frame(raw) => raw.decode(),

@@ -51,4 +51,5 @@ mod story;
 mod support;
 mod sweep;
 mod sweep_databases;
+mod verify_url;
 mod web;

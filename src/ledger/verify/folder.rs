@@ -39,14 +39,16 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, 
     let layout = Layout::new(path);
     // While the service runs, the end of the journal may be being written: what is torn there says nothing. The heads
     // are read before the journal: read after it, those of a ledger that grew meanwhile would be over more than was seen.
-    let running = || files::open(&layout.lock()).is_ok_and(|lock| lock.try_lock_shared().is_err());
-    let ran_before = running();
+    let ran_before = live::in_use(&layout);
     let head_file = files::read(&layout.head(), NOTE_MAX_BYTES as u64);
-    let copy = layout.public().join("checkpoint").exists().then(|| Copy::open(DirFetch::new(&layout.public())));
+    let public = layout.public();
+    let copied = std::fs::symlink_metadata(public.join("checkpoint"));
+    let there = !copied.is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    let copy = there.then(|| Copy::open(DirFetch::new(&public)));
     let VerifyOptions { knows, anchors, key, progress, threads } = options;
     let (segments, unreadable) = match journal::segments(&layout.journal()) {
         Ok(segments) => (segments, None),
-        Err(error) => (Vec::new(), Some(Fault::of_log(Class::Io, format!("the journal can't be read: {error}")))),
+        Err(error) => (Vec::new(), Some(Fault::of_log(Class::Io, format!("the journal could not be read: {error}")))),
     };
     let traces = [layout.head(), layout.public(), layout.keys()];
     if segments.is_empty() && unreadable.is_none() && !traces.iter().any(|path| path.exists()) {
@@ -55,29 +57,48 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, 
     let total = segments.iter().filter_map(|(_, path)| path.metadata().ok()).map(|found| found.len()).sum();
     let mut walked = Walked::new(Subject::Folder, knows, threads, progress, total);
     let mut people = People::at(&layout, threads);
+    walked.unread = unreadable.is_some();
     walked.walk.faults.extend(unreadable);
     let last = segments.last().map(|(number, _)| *number);
+    let layout = &layout;
     std::thread::scope(|scope| {
         // The next segment is read while this one is checked; no more than that is held in memory.
         let (to, read) = mpsc::sync_channel(0);
-        scope.spawn(move || segments.into_iter().try_for_each(|(number, path)| to.send((number, live::read(&path)))));
+        scope.spawn(move || {
+            segments.into_iter().try_for_each(|(number, path)| {
+                let written = || Some(number) == last && live::in_use(layout);
+                to.send((number, live::read(&path, number, written)))
+            })
+        });
         for (due, (number, bytes)) in (0..).zip(read) {
             if number != due {
                 walked.fault(Class::Frame, format!("segment {due} of the journal is missing"));
             }
             match bytes {
-                Ok(bytes) => walked.segment(number, &bytes, Some(number) == last && ran_before, &mut people),
+                Ok(bytes) => walked.segment(
+                    number,
+                    &bytes,
+                    || Some(number) == last && (ran_before || live::in_use(layout)),
+                    &mut people,
+                ),
+                Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+                    walked.fault(Class::Limit, format!("segment {number} can't be read: {error}"));
+                }
+                Err(error) if files::wrong(&error) => {
+                    walked.fault(Class::Frame, format!("segment {number} can't be read: {error}"));
+                }
+                // Without it, nothing after it can be placed.
                 Err(error) => {
-                    let class = if error.kind() == ErrorKind::FileTooLarge { Class::Limit } else { Class::Io };
-                    walked.fault(class, format!("segment {number} can't be read: {error}"));
+                    walked.unread = true;
+                    walked.fault(Class::Io, format!("segment {number} could not be read: {error}"));
                 }
             }
-            if walked.given_up() {
+            if walked.unread || walked.given_up() {
                 break;
             }
         }
     });
-    if walked.given_up() {
+    if walked.unread || walked.given_up() {
         return Ok(walked.conclude(&anchors, key.as_ref()).0.finish());
     }
     let mut head_faults = Faults::default();
@@ -88,7 +109,7 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, 
     let (mut report, nodes, _) = walked.conclude(&anchors, key.as_ref());
     report.head = head;
     if let Some(copy) = copy {
-        copy.compare(&tip, &nodes, threads, ran_before || running(), &mut report);
+        copy.compare(&tip, &nodes, threads, ran_before || live::in_use(&layout), &mut report);
     }
     Ok(report.finish())
 }
@@ -99,7 +120,7 @@ impl Walked<'_> {
         self.walk.faults.add(Fault::at(index, class, words));
     }
 
-    fn segment(&mut self, number: u64, bytes: &[u8], being_written: bool, people: &mut People) {
+    fn segment(&mut self, number: u64, bytes: &[u8], being_written: impl Fn() -> bool, people: &mut People) {
         let Some((first, pieces, end)) = journal::pieces(bytes, number) else {
             return self.fault(Class::Frame, format!("segment {number} has a damaged header"));
         };
@@ -114,7 +135,7 @@ impl Walked<'_> {
             }
             rest = after;
         }
-        if end.torn() && !being_written {
+        if end.torn() && !being_written() {
             let words = format!("{} bytes at the end of segment {number} are no whole frame", end.until - end.at);
             self.fault(Class::Torn, words);
         }
@@ -189,7 +210,8 @@ fn check_head(
             return None;
         }
         Err(error) => {
-            faults.add(Fault::of_log(Class::Signature, format!("the `head` file: {error}")));
+            let class = if files::wrong(&error) { Class::Signature } else { Class::Io };
+            faults.add(Fault::of_log(class, format!("the `head` file could not be read: {error}")));
             return None;
         }
     };
@@ -208,6 +230,8 @@ struct People {
     vault: Vault,
     /// Whose key isn't there, and the first and the last entry that need it.
     missing: BTreeMap<SubjectId, Needs>,
+    /// Whose key could not be read, the first entry that needs it, and why.
+    unread: BTreeMap<SubjectId, (u64, String)>,
     opened: u64,
     threads: usize,
 }
@@ -225,12 +249,13 @@ struct Looked {
     index: u64,
     opened: u64,
     missing: Vec<SubjectId>,
+    unread: Vec<(SubjectId, String)>,
     wrong: Vec<Fault>,
 }
 
 impl People {
     fn at(layout: &Layout, threads: usize) -> Self {
-        Self { vault: Vault::at(&layout.keys()), missing: BTreeMap::new(), opened: 0, threads }
+        Self { vault: Vault::at(&layout.keys()), missing: BTreeMap::new(), unread: BTreeMap::new(), opened: 0, threads }
     }
 
     fn wave(&mut self, batches: &[BatchRef<'_>], faults: &mut Faults) {
@@ -238,11 +263,14 @@ impl People {
         let found = on_threads(self.threads, batches, |batch| {
             batch.records.iter().filter_map(|record| disclosures(vault, record)).collect::<Vec<_>>()
         });
-        for Looked { index, opened, missing, wrong } in found.into_iter().flatten() {
+        for Looked { index, opened, missing, unread, wrong } in found.into_iter().flatten() {
             self.opened += opened;
             for subject in missing {
                 let needs = self.missing.entry(subject).or_insert(Needs { first: index, last: index, count: 0 });
                 *needs = Needs { first: needs.first.min(index), last: needs.last.max(index), count: needs.count + 1 };
+            }
+            for (subject, why) in unread {
+                self.unread.entry(subject).or_insert((index, why));
             }
             faults.extend(wrong);
         }
@@ -264,6 +292,10 @@ impl People {
                     format!("a disclosure is said to be of {subject}, who was erased before, at entry {erased}");
                 faults.add(Fault::at(needs.last, Class::Disclosure, words));
             }
+        }
+        for (subject, (index, why)) in &self.unread {
+            let words = format!("the key of {subject} could not be read: {why}");
+            faults.add(Fault::at(*index, Class::Io, words));
         }
         let there = self.vault.subjects().unwrap_or_default();
         for subject in there.iter().filter(|subject| tip.erased.contains_key(subject)) {
@@ -287,7 +319,13 @@ fn disclosures(vault: &Vault, record: &RecordRef<'_>) -> Option<Looked> {
                 looked.missing.push(*subject);
                 continue;
             }
-            Err(error) => format!("the key of {subject}: {error}"),
+            Err(error) if files::wrong(&error) => {
+                format!("the key of {subject}: {error}")
+            }
+            Err(error) => {
+                looked.unread.push((*subject, error.to_string()));
+                continue;
+            }
             Ok(Some(key)) => match opened(&line, &key, ordinal, sealed) {
                 Some(open) if !digests.contains(&open.digest) => {
                     digests.insert(open.digest);

@@ -92,7 +92,7 @@ pub fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, VerifyE
     if found.is_dir() && copy {
         let fetch = DirFetch::new(path);
         let mut report = public::verify(&fetch, options);
-        if !report.given_up() {
+        if !report.given_up() && !report.unchecked() {
             lines::compare(&path.join("log.jsonl"), &mut report);
             clear::compare(path, &fetch, &mut report);
         }
@@ -162,6 +162,8 @@ struct Walked<'a> {
     report: Report,
     progress: OnProgress<'a>,
     done: Progress,
+    /// Whether something could not be read without which the log can't be followed to its end.
+    unread: bool,
 }
 
 impl<'a> Walked<'a> {
@@ -172,6 +174,7 @@ impl<'a> Walked<'a> {
             report: Report::of(subject),
             progress,
             done: Progress { done_bytes: 0, total_bytes, entries: 0 },
+            unread: false,
         }
     }
 
@@ -183,7 +186,7 @@ impl<'a> Walked<'a> {
         (self.progress)(self.done);
     }
 
-    /// Whether so much is wrong that the log is not read on. What was not read can't be compared with anything.
+    /// Whether so much is wrong that the log is not read on.
     fn given_up(&mut self) -> bool {
         let faults = &self.walk.faults;
         if !self.report.given_up() && faults.kept.len() as u64 + faults.more >= FAULTS_STOP {
@@ -198,16 +201,18 @@ impl<'a> Walked<'a> {
     fn conclude(mut self, anchors: &[Anchor], pinned: Option<&VerifierKey>) -> (Report, AllNodes, Tip) {
         let tip = &self.walk.tip;
         let first = tip.opened.as_ref().map(|opened| &opened.key);
-        if let Some(pinned) = pinned.filter(|pinned| first != Some(*pinned)) {
+        let unseen = self.unread && tip.size() == 0;
+        if let Some(pinned) = pinned.filter(|pinned| !unseen && first != Some(*pinned)) {
             let words = format!("the log does not begin with the pinned key {pinned}");
             self.walk.faults.add(Fault::at(0, Class::Key, words));
         }
-        // A log has its entry 0 from its first moment on, and what could not be read is told of already.
-        if tip.size() == 0 && !self.walk.faults.kept.iter().any(|fault| fault.class == Class::Io) {
-            let words = "there is no entry 0: either nothing was ever written here, or all of it is gone";
-            self.walk.faults.add(Fault::of_log(Class::Kind, words));
-        }
-        if !self.report.given_up() {
+        // What was not read to its end can't be compared with anything.
+        if !self.unread && !self.report.given_up() {
+            // A log has its entry 0 from its first moment on.
+            if tip.size() == 0 {
+                let words = "there is no entry 0: either nothing was ever written here, or all of it is gone";
+                self.walk.faults.add(Fault::of_log(Class::Kind, words));
+            }
             self.report.freshness = anchor::compare(anchors, tip, &self.nodes, &mut self.walk.faults);
         }
         self.report.origin = tip.opened.as_ref().map(|opened| opened.origin.clone());

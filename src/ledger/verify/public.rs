@@ -77,18 +77,53 @@ impl Fetch for DirFetch {
     }
 }
 
+/// Why there is nothing to look at.
+#[derive(Debug, Clone)]
+pub(super) enum Unfetched {
+    /// It could not be read: that says nothing about the log.
+    Unread(String),
+    /// It is missing, or can't be what it should be.
+    Wrong(String),
+}
+
+impl Unfetched {
+    fn fault(self, index: u64) -> Fault {
+        match self {
+            Self::Unread(words) => Fault::at(index, Class::Io, words),
+            Self::Wrong(words) => Fault::at(index, Class::Tile, words),
+        }
+    }
+}
+
+fn unread(what: &str, error: &io::Error) -> String {
+    format!("{what} could not be read: {error}; try again")
+}
+
+fn unread_note(what: &str, error: &io::Error) -> Fault {
+    if files::wrong(error) {
+        Fault::of_log(Class::Signature, format!("{what}: {error}"))
+    } else {
+        Fault::of_log(Class::Io, unread(what, error))
+    }
+}
+
 /// A tile, and how wide it is: as wide as asked, or full when the partial one is gone because the log has grown since.
-pub(super) fn fetch_tile(fetch: &dyn Fetch, tile: Tile, limit: usize) -> Result<(Vec<u8>, u64), String> {
+pub(super) fn fetch_tile(fetch: &dyn Fetch, tile: Tile, limit: usize) -> Result<(Vec<u8>, u64), Unfetched> {
     for width in [tile.width, TILE_WIDTH] {
         let path = Tile { width, ..tile }.path();
         match fetch.fetch(&path, limit) {
-            Ok(Some(bytes)) if bytes.len() > limit => return Err(format!("{path} is too large")),
+            Ok(Some(bytes)) if bytes.len() > limit => return Err(Unfetched::Wrong(format!("{path} is too large"))),
+            Ok(Some(bytes)) if bytes.is_empty() => {
+                let words = format!("{path} is empty; after a power cut, the next start of the service writes it anew");
+                return Err(Unfetched::Wrong(words));
+            }
             Ok(Some(bytes)) => return Ok((bytes, width)),
             Ok(None) => {}
-            Err(error) => return Err(format!("{path}: {error}")),
+            Err(error) if files::wrong(&error) => return Err(Unfetched::Wrong(format!("{path}: {error}"))),
+            Err(error) => return Err(Unfetched::Unread(unread(&path, &error))),
         }
     }
-    Err(format!("{} is missing", tile.path()))
+    Err(Unfetched::Wrong(format!("{} is missing", tile.path())))
 }
 
 /// So many of what a tile holds.
@@ -137,13 +172,17 @@ pub(super) fn head_fault(text: &str, tip: &Tip, nodes: &AllNodes, place: &str) -
 /// Verifies a copy on its own.
 pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
     let VerifyOptions { knows, anchors, key, progress, threads } = options;
-    let checkpoint = fetch.fetch("checkpoint", NOTE_MAX_BYTES);
-    let text = match checkpoint {
-        Ok(Some(bytes)) => String::from_utf8(bytes).unwrap_or_default(),
-        Ok(None) | Err(_) => String::new(),
+    let mut walked = Walked::new(Subject::Public, knows, threads, progress, 0);
+    let text = match fetch.fetch("checkpoint", NOTE_MAX_BYTES) {
+        Ok(bytes) => String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default(),
+        Err(error) => {
+            let fault = unread_note("the checkpoint", &error);
+            walked.unread = fault.class == Class::Io;
+            walked.walk.faults.add(fault);
+            return walked.conclude(&anchors, key.as_ref()).0;
+        }
     };
     let size = SignedNote::parse(&text).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
-    let mut walked = Walked::new(Subject::Public, knows, threads, progress, 0);
     let count = size.div_ceil(TILE_WIDTH);
     let tile = |n: u64| Tile { level: None, n, width: (size - n * TILE_WIDTH).min(TILE_WIDTH) };
     let (mut n, mut whole) = (0, true);
@@ -167,13 +206,14 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
                 bytes += bundle.len() as u64;
                 entries(bundle, *width)
                     .map(|found| cut(found, tile))
-                    .ok_or_else(|| format!("{} does not hold {} entries", tile.path(), tile.width))
+                    .ok_or_else(|| Unfetched::Wrong(format!("{} does not hold {} entries", tile.path(), tile.width)))
             });
             match taken {
                 Ok(found) => lines.extend(found),
                 // Without these, nothing after them can be placed.
-                Err(words) => {
-                    walked.walk.faults.add(Fault::at(tile.n * TILE_WIDTH, Class::Tile, words));
+                Err(why) => {
+                    walked.unread = matches!(why, Unfetched::Unread(_));
+                    walked.walk.faults.add(why.fault(tile.n * TILE_WIDTH));
                     whole = false;
                     break;
                 }
@@ -182,7 +222,7 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
         walked.walk.lines(&lines);
         walked.keep(bytes);
     }
-    if walked.given_up() {
+    if walked.unread || walked.given_up() {
         return walked.conclude(&anchors, key.as_ref()).0;
     }
     let tip = walked.walk.tip.clone();
@@ -216,8 +256,7 @@ impl Copy {
         let text = match &self.checkpoint {
             Ok(text) => text,
             Err(error) => {
-                let words = format!("the public checkpoint could not be read: {error}");
-                return report.faults.add(Fault::of_log(Class::Io, words));
+                return report.faults.add(unread_note("the public checkpoint", error));
             }
         };
         report.faults.extend(head_fault(text, tip, nodes, "the public checkpoint"));
@@ -260,7 +299,7 @@ fn compare_tile(fetch: &dyn Fetch, tile: Tile, nodes: &AllNodes) -> Option<Fault
     let limit = if tile.level.is_some() { TILE_BYTES } else { BUNDLE_MAX_BYTES };
     let (bytes, width) = match fetch_tile(fetch, tile, limit) {
         Ok(fetched) => fetched,
-        Err(words) => return fault(0, words),
+        Err(why) => return Some(why.fault(first << shift)),
     };
     let held = if tile.level.is_some() {
         hashes(&bytes, width).map(<[_]>::to_vec)
