@@ -1,4 +1,4 @@
-//! `verify` of a log that a server hands out badly.
+//! `verify` of a log that a server hands out badly, and what it leaves out.
 
 use std::{
     collections::HashMap,
@@ -161,4 +161,20 @@ fn a_server_that_forges_is_found_out() {
         let (code, said, _) = verified(answers, "checkpoint");
         assert!(code == 1 && said.contains("DOES NOT VERIFY"), "{code} {said}");
     }
+}
+
+#[test]
+fn what_discord_signed_is_not_passed_over_in_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    copy(dir.path());
+    let (path, key) = (dir.path().to_string_lossy().into_owned(), "5".repeat(63) + "8");
+    let (code, said, errors) = countersign(&["verify", &path, "--discord-key", &key]);
+    assert!(code == 0 && said.contains("Discord signed 0 messages"), "{code} {said}{errors}");
+    std::fs::write(dir.path().join("head"), "no head\n").unwrap();
+    let (code, said, errors) = countersign(&["verify", &path, "--discord-key", &key]);
+    assert!(code == 1, "{code} {said}{errors}");
+    assert!(said.contains("note: what Discord signed was not checked, as the ledger has faults"), "{said}");
+    let (_, said, _) = countersign(&["verify", &path, "--discord-key", &key, "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(report["remarks"].to_string().contains("what Discord signed was not checked"), "{said}");
 }

@@ -70,10 +70,12 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, 
                 to.send((number, live::read(&path, number, written)))
             })
         });
-        for (due, (number, bytes)) in (0..).zip(read) {
-            if number != due {
-                walked.fault(Class::Frame, format!("segment {due} of the journal is missing"));
+        let mut due = 0;
+        for (number, bytes) in read {
+            if let Some(words) = out_of_order(due, number) {
+                walked.fault(Class::Frame, words);
             }
+            due = number.saturating_add(1);
             match bytes {
                 Ok(bytes) => walked.segment(
                     number,
@@ -174,6 +176,16 @@ impl Walked<'_> {
         self.walk.wave(&batches);
         let bytes = batches.iter().flat_map(|batch| &batch.records).map(|record| record.line.len() as u64).sum();
         self.keep(bytes);
+    }
+}
+
+/// What is wrong when a segment is met where another one is due.
+fn out_of_order(due: u64, met: u64) -> Option<String> {
+    match met.checked_sub(due) {
+        Some(0) => None,
+        Some(1) => Some(format!("segment {due} of the journal is missing")),
+        Some(_) => Some(format!("segments {due} to {} of the journal are missing", met - 1)),
+        None => Some(format!("there is more than one segment {met} of the journal")),
     }
 }
 
