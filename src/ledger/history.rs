@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    beside::Beside,
     check::{Knows, Tip, Walk},
     disclosure::{Disclosed, Disclosure},
     disk::Layout,
@@ -43,6 +44,26 @@ pub enum HistoryError {
         /// Why.
         error: io::Error,
     },
+    /// A head was signed over more entries than there are: the tail is gone.
+    #[error("the ledger has {size} entries, but a head over {signed} was signed ({place}): its tail is gone")]
+    Behind {
+        /// Entries in the journal.
+        size: u64,
+        /// Entries under the head.
+        signed: u64,
+        /// Where the head is kept.
+        place: &'static str,
+    },
+    /// A head was signed over another history.
+    #[error(
+        "the first {signed} entries are not those over which a head was signed ({place}): the history was rewritten"
+    )]
+    Diverged {
+        /// Entries under the head.
+        signed: u64,
+        /// Where the head is kept.
+        place: &'static str,
+    },
     /// There is no such entry.
     #[error("there is no entry {index}: the ledger has {size}")]
     NoSuchEntry {
@@ -56,8 +77,8 @@ pub enum HistoryError {
     Io(#[from] io::Error),
 }
 
-/// Walks the journal in order, checking the chain. `visit` is handed each batch and the tree's nodes that are complete
-/// since the batches before.
+/// Walks the journal in order, checking the chain, and at its end compares it with the heads that lie beside it. `visit` is
+/// handed each batch and the tree's nodes that are complete since the batches before.
 pub(super) fn walk<E: From<HistoryError>>(
     layout: &Layout,
     dir: &Path,
@@ -69,6 +90,7 @@ pub(super) fn walk<E: From<HistoryError>>(
         return Err(HistoryError::NoLedger(dir.to_owned()).into());
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut beside = Beside::read(layout);
     let mut walk = Walk::new(Tip::default(), knows, threads);
     let last = segments.last().map(|(number, _)| *number);
     for (number, path) in segments {
@@ -85,11 +107,17 @@ pub(super) fn walk<E: From<HistoryError>>(
             if let Some(fault) = walk.faults.kept.first() {
                 return Err(HistoryError::Broken(fault.clone()).into());
             }
+            for batch in wave {
+                beside.take(batch);
+            }
             visit(wave, &walk.nodes)?;
         }
     }
     // A journal without entry 0 was only begun.
-    if walk.tip.size() == 0 { Err(HistoryError::NoLedger(dir.to_owned()).into()) } else { Ok(()) }
+    if walk.tip.size() == 0 {
+        return Err(HistoryError::NoLedger(dir.to_owned()).into());
+    }
+    Ok(beside.compare(&walk.tip)?)
 }
 
 /// Visits every entry in order, with the disclosures that can still be opened. Blocks.

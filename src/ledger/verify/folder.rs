@@ -111,7 +111,7 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, 
     let (mut report, nodes, _) = walked.conclude(&anchors, key.as_ref());
     report.head = head;
     if let Some(copy) = copy {
-        copy.compare(&tip, &nodes, threads, ran_before || live::in_use(&layout), &mut report);
+        copy.compare(&tip, &nodes, threads, ran_before || live::in_use(layout), &mut report);
     }
     Ok(report.finish())
 }
