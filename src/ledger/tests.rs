@@ -16,6 +16,7 @@ mod recovery;
 mod rotation;
 mod sizes;
 mod snapshots;
+mod syncs;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{SeedableRng, rngs::StdRng};
