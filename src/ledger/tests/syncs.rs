@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    crash::{Acknowledged, CHILD_READS, spawn},
+    crash::{CHILD_READS, Seen, spawn},
     *,
 };
 use crate::ledger::journal::{Piece, pieces};
@@ -216,12 +216,12 @@ fn one_fdatasync_before_the_answers_of_each_batch_and_none_without_need() {
     strace.args(["-e", &format!("inject=fdatasync:delay_enter={SYNC_MICROS}")]);
     strace.arg(std::env::current_exe().unwrap()).env(CHILD_READS, "1");
     let mut child = spawn(strace, &data, CALLERS, ENTRIES);
-    let mut acknowledged = Acknowledged::default();
+    let mut seen = Seen::default();
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-        acknowledged.take(&line.unwrap());
+        seen.take(&line.unwrap());
     }
     assert!(child.wait().unwrap().success(), "strace is needed");
-    assert_eq!(acknowledged.leaves.len(), ENTRIES);
+    assert_eq!(seen.leaves.len(), ENTRIES);
     let trace: Vec<String> = std::fs::read_to_string(&trace).unwrap().lines().map(str::to_owned).collect();
     let (calls, frames, data) = (Call::all(&trace), frames(&data), data.to_str().unwrap());
 
