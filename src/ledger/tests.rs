@@ -3,6 +3,8 @@
 mod attacks;
 mod bombs;
 mod crash;
+#[path = "../../tests/it/ledger_foreign/driver.rs"]
+mod driver;
 mod everywhere;
 mod faults;
 mod flips;

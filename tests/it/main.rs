@@ -21,6 +21,7 @@ mod extend;
 mod faults;
 mod four_doors;
 mod house;
+mod ledger_foreign;
 mod playground;
 mod playground_browser;
 mod playground_fake;

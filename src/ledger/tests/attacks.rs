@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, fmt::Write as _};
 use rand::{Rng as _, RngExt as _};
 
 use super::{
-    lab::{Foreign, Log, segment, used},
+    driver::Foreign,
+    lab::{Log, segment, used},
     *,
 };
 use crate::ledger::verify::Anchor;
@@ -317,8 +318,8 @@ async fn the_detection_matrix() {
             if place < FOREIGN_PLACES {
                 let public = at.path().join("public");
                 tally.coreutils += usize::from(Foreign::coreutils(&public).is_err());
-                tally.go += usize::from(foreign.go(&public, &key, None).is_err());
-                tally.go_anchored += usize::from(foreign.go(&public, &key, Some(&older)).is_err());
+                tally.go += usize::from(foreign.go(&public, &key).is_err());
+                tally.go_anchored += usize::from(foreign.go_since(&public, &key, &older, &key).is_err());
                 tally.python += usize::from(Foreign::python(&public).is_err());
             }
         }

@@ -1,6 +1,6 @@
-//! Ledgers that the service wrote, checked by programs that nobody here wrote.
+//! Ledgers that the library wrote, checked by programs that nobody here wrote.
 
-use super::{lab::Foreign, *};
+use super::{driver::Foreign, *};
 
 #[tokio::test]
 async fn strangers_agree_on_logs_of_many_sizes() {
@@ -28,11 +28,49 @@ async fn strangers_agree_on_logs_of_many_sizes() {
             base64::engine::general_purpose::STANDARD.encode(head.root)
         };
         assert_eq!(Foreign::coreutils(&export).unwrap().trim(), format!("{size} {}", hex::encode(last)));
-        assert_eq!(foreign.go(&export, &key, Some(&older)).unwrap().trim(), format!("{size} {root}"));
-        assert_eq!(foreign.go(&data.join("public"), &key, Some(&older)).unwrap().trim(), format!("{size} {root}"));
+        assert_eq!(foreign.go_since(&export, &key, &older, &key).unwrap().trim(), format!("{size} {root}"));
+        assert_eq!(
+            foreign.go_since(&data.join("public"), &key, &older, &key).unwrap().trim(),
+            format!("{size} {root}")
+        );
         assert_eq!(Foreign::python(&export).unwrap().trim(), format!("{size} {root}"));
         let seen = Foreign::sigstore(&key, &proofs).unwrap();
         assert!(seen.lines().count() == 4 && seen.lines().all(|line| line.ends_with(&format!(" {size}"))), "{seen}");
+    }
+}
+
+/// Tiles of tiles of tiles: the third level begins where the second is full.
+#[tokio::test]
+async fn go_agrees_on_a_log_with_tiles_of_level_two() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, foreign) = (dir.path().join("log"), Foreign::new(dir.path()));
+    let (older, mut before) = (dir.path().join("older"), None);
+    for size in [65_536, 65_537] {
+        let ledger = Ledger::open(&data, options(size)).unwrap();
+        while ledger.size() < size {
+            let at = ledger.size();
+            ledger.append(at, start(), (at..size.min(at + 256)).map(draft).collect()).await.unwrap();
+        }
+        let (key, head) = (ledger.verifier_key().clone(), ledger.head());
+        drop(ledger);
+        let public = data.join("public");
+        let said = match before.replace(head.note.clone()) {
+            None => foreign.go(&public, &key),
+            Some(note) => {
+                std::fs::write(&older, &*note).unwrap();
+                foreign.go_since(&public, &key, &older, &key)
+            }
+        };
+        assert!(said.as_ref().is_ok_and(|said| said.starts_with(&format!("{size} "))), "{said:?}");
+        assert!(public.join("tile/1/000").exists() && public.join("tile/2/000.p/1").exists());
+        // The third level is looked at: with one bit of it changed, the copy is refused.
+        let tile = public.join("tile/2/000.p/1");
+        let whole = std::fs::read(&tile).unwrap();
+        let mut bytes = whole.clone();
+        bytes[7] ^= 1;
+        std::fs::write(&tile, bytes).unwrap();
+        assert!(foreign.go(&public, &key).is_err());
+        std::fs::write(&tile, whole).unwrap();
     }
 }
 

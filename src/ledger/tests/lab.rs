@@ -1,7 +1,6 @@
-//! The attacker's workshop: a clean log taken apart, changed, and put together again as well as its tools allow. And the
-//! verifiers that nobody here wrote.
+//! The attacker's workshop: a clean log taken apart, changed, and put together again as well as its tools allow.
 
-use std::{fmt::Write as _, path::PathBuf, process::Command as Program};
+use std::{fmt::Write as _, path::PathBuf};
 
 use super::*;
 use crate::ledger::{
@@ -183,70 +182,4 @@ pub fn used(path: &Path) -> usize {
         at += raw.frame_bytes();
     }
     at
-}
-
-fn here(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/ledger_foreign").join(name)
-}
-
-/// Where `tests/it/ledger_foreign/install` puts things.
-pub fn installed(name: &str) -> PathBuf {
-    let target = std::env::var("CARGO_TARGET_DIR")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
-    let path = target.join("foreign").join(name);
-    assert!(path.exists(), "{} is missing: run tests/it/ledger_foreign/install", path.display());
-    path
-}
-
-/// The verifiers that nobody here wrote.
-pub struct Foreign {
-    go: PathBuf,
-}
-
-impl Foreign {
-    /// Builds what has to be built, into `dir`.
-    pub fn new(dir: &Path) -> Self {
-        let go = dir.join("check");
-        let built = Program::new("go")
-            .args(["build", "-o"])
-            .arg(&go)
-            .arg(here("check.go"))
-            .env("GO111MODULE", "off")
-            .env("GOPATH", "/usr/share/gocode")
-            .output()
-            .expect("go is missing: install golang-go and golang-golang-x-mod-dev");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        Self { go }
-    }
-
-    /// coreutils over `log.jsonl`.
-    pub fn coreutils(copy: &Path) -> Result<String, String> {
-        run(Program::new("sh").arg(here("walk.sh")).arg(copy.join("log.jsonl")))
-    }
-
-    /// Go's sumdb packages over a public copy.
-    pub fn go(&self, copy: &Path, key: &VerifierKey, older: Option<&Path>) -> Result<String, String> {
-        run(Program::new(&self.go).arg(copy).arg(key.to_string()).args(older))
-    }
-
-    /// Python's standard library and pymerkle over an export.
-    pub fn python(copy: &Path) -> Result<String, String> {
-        run(Program::new(installed("venv/bin/python")).arg(here("check.py")).arg(copy))
-    }
-
-    /// @sigstore/verify over proofs.
-    pub fn sigstore(key: &VerifierKey, proofs: &[PathBuf]) -> Result<String, String> {
-        let modules = installed("node_modules").parent().unwrap().to_owned();
-        run(Program::new("node")
-            .arg(here("check.mjs"))
-            .arg(key.to_string())
-            .args(proofs)
-            .env("FOREIGN_MODULES", modules))
-    }
-}
-
-fn run(program: &mut Program) -> Result<String, String> {
-    let done = program.output().unwrap_or_else(|error| panic!("{program:?}: {error}"));
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if done.status.success() { Ok(text(&done.stdout)) } else { Err(text(&done.stderr)) }
 }
