@@ -12,6 +12,7 @@ mod foreign;
 mod fuzz;
 mod golden;
 mod lab;
+mod matrix;
 mod oracles;
 mod power;
 mod recovery;

@@ -9,7 +9,7 @@ use crate::ledger::{
     line::{Line, Parts, build},
     note::sign,
     publish::put_tile,
-    tiles::{TILE_HEIGHT, TILE_WIDTH, bundle, tiles_between},
+    tiles::{TILE_HEIGHT, TILE_WIDTH, Tile, bundle, tiles_between},
     tree::{Frontier, Nodes as _},
     verify::AllNodes,
 };
@@ -93,13 +93,18 @@ impl Log {
 
     /// Signs the heads of all batches from one size on with these keys: what only a thief of the key can.
     pub fn resign(&mut self, from: u64, signers: &[&Signer]) {
+        self.resign_as("example.com/test", from, signers);
+    }
+
+    /// The same under a name.
+    pub fn resign_as(&mut self, origin: &str, from: u64, signers: &[&Signer]) {
         let mut tree = Frontier::default();
         for batch in &mut self.batches {
             for record in &batch.records {
                 tree.push(leaf_hash(&record.line), |_| ());
             }
             if tree.size() >= from {
-                let head = Checkpoint { origin: "example.com/test".into(), size: tree.size(), root: tree.root() };
+                let head = Checkpoint { origin: origin.into(), size: tree.size(), root: tree.root() };
                 batch.head = sign(&head, signers.iter().copied());
             }
         }
@@ -167,6 +172,36 @@ pub fn write_public(public: &Path, lines: &[&[u8]], head: &str) {
     std::fs::write(public.join("checkpoint"), head).unwrap();
     let text: Vec<u8> = lines.iter().flat_map(|line| [line, &b"\n"[..]]).flatten().copied().collect();
     std::fs::write(public.join("log.jsonl"), text).unwrap();
+}
+
+/// A proof of each entry, as a server makes them out of a public copy, whatever is in it; all in one file beside it.
+pub fn proofs(public: &Path) -> PathBuf {
+    let note = std::fs::read_to_string(public.join("checkpoint")).unwrap_or_default();
+    let (mut tree, mut nodes, mut lines) = (Frontier::default(), AllNodes::default(), Vec::new());
+    for n in 0.. {
+        let read = |level| {
+            let whole = Tile { level, n, width: TILE_WIDTH };
+            let part = |path: PathBuf| std::fs::read_dir(path).ok()?.next()?.ok().map(|file| file.path());
+            let path = public.join(whole.full_path());
+            std::fs::read(&path).ok().or_else(|| std::fs::read(part(path.with_extension("p"))?).ok())
+        };
+        let (Some(hashes), Some(mut bundle)) = (read(Some(0)), read(None)) else { break };
+        for leaf in hashes.as_chunks::<32>().0 {
+            tree.push(*leaf, |node| nodes.0.push(node));
+        }
+        while let Some((length, rest)) = bundle.split_first_chunk::<2>() {
+            let length = rest.len().min(usize::from(u16::from_be_bytes(*length)));
+            lines.push(rest[..length].to_vec());
+            bundle = rest[length..].to_vec();
+        }
+    }
+    let mut text = String::new();
+    for (index, line) in (0..tree.size()).zip(&lines) {
+        text += &proof::write(index, &tree::inclusion(&nodes, index, tree.size()).unwrap(), line, &note);
+    }
+    let path = public.with_extension("proofs");
+    std::fs::write(&path, text).unwrap();
+    path
 }
 
 /// The last frame of the first segment, for damage below the level of entries.

@@ -62,20 +62,34 @@ impl Foreign {
         run(Program::new(&self.go).arg(copy).arg(key.to_string()).arg(older).arg(older_key.to_string()))
     }
 
-    /// Python's standard library and pymerkle over an export.
-    pub fn python(copy: &Path) -> Result<String, String> {
-        run(Program::new(installed("venv/bin/python")).arg(here("check.py")).arg(copy))
+    /// Python's standard library and pymerkle over exports: what it says of each.
+    pub fn python(copies: &[PathBuf]) -> Vec<Result<String, String>> {
+        each(Program::new(installed("venv/bin/python")).arg(here("check.py")).args(copies), copies.len())
     }
 
-    /// @sigstore/verify over proofs.
-    pub fn sigstore(key: &impl Display, proofs: &[PathBuf]) -> Result<String, String> {
+    /// @sigstore/verify over files of proofs: what it says of each.
+    pub fn sigstore(key: &impl Display, files: &[PathBuf]) -> Vec<Result<String, String>> {
         let modules = installed("node_modules").parent().unwrap().to_owned();
-        run(Program::new("node")
-            .arg(here("check.mjs"))
-            .arg(key.to_string())
-            .args(proofs)
-            .env("FOREIGN_MODULES", modules))
+        let mut node = Program::new("node");
+        node.arg(here("check.mjs")).arg(key.to_string()).args(files).env("FOREIGN_MODULES", modules);
+        each(&mut node, files.len())
     }
+}
+
+/// Runs a program that says a line of each thing it is handed, and fails if it refused one.
+fn each(program: &mut Program, count: usize) -> Vec<Result<String, String>> {
+    let done = program.output().unwrap_or_else(|error| panic!("{program:?}: {error}"));
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    let found: Vec<_> = said
+        .lines()
+        .map(|line| match line.strip_prefix("refused: ") {
+            Some(why) => Err(why.to_owned()),
+            None => Ok(line.to_owned()),
+        })
+        .collect();
+    assert_eq!(found.len(), count, "{program:?}: {said}{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(done.status.success(), found.iter().all(Result::is_ok), "{program:?}: {said}");
+    found
 }
 
 fn run(program: &mut Program) -> Result<String, String> {
