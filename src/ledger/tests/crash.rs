@@ -128,19 +128,19 @@ impl Seen {
             self.floor
         );
         assert_eq!(self.leaves.insert(index, leaf.to_owned()), None, "entry {index} was acknowledged twice");
-        self.root(size, root.to_owned());
+        self.root(size, root);
         true
     }
 
-    fn root(&mut self, size: u64, root: String) {
-        let before = self.roots.entry(size).or_insert_with(|| root.clone());
+    fn root(&mut self, size: u64, root: &str) {
+        let before = self.roots.entry(size).or_insert_with(|| root.to_owned());
         assert_eq!(*before, root, "two roots were signed for {size} entries");
     }
 
     /// Takes a head that lay outside the journal; not if it is not whole, as after a power cut.
     pub fn take_head(&mut self, text: &str) -> bool {
         let head = SignedNote::parse(text).and_then(|note| Checkpoint::parse(&note.text));
-        head.map(|head| self.root(head.size, hex::encode(head.root))).is_ok()
+        head.map(|head| self.root(head.size, &hex::encode(head.root))).is_ok()
     }
 
     /// Opens the ledger again, and looks for everything that was seen.
@@ -151,7 +151,7 @@ impl Seen {
         assert!(head.size > last, "entry {last} was acknowledged, and there are {}", head.size);
         let largest = self.roots.last_key_value().map_or(0, |(size, _)| *size);
         assert!(head.size >= largest.max(self.floor), "a head over {largest} was signed, and there are {}", head.size);
-        self.root(head.size, hex::encode(head.root));
+        self.root(head.size, &hex::encode(head.root));
         let mut tree = tree::Frontier::default();
         for entry in ledger.entries(0, u64::MAX).unwrap() {
             let entry = entry.unwrap();

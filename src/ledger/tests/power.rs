@@ -119,9 +119,9 @@ fn the_power_goes_and_nothing_acknowledged_is_lost() {
         let shown = disk.cut(child, 20 + 37 * (round % 11), &data, |line| seen.take(line));
         assert!(shown.iter().all(|head| seen.take_head(head)), "round {round}: {shown:?}");
         // They are not synced: what the power has left of them need not be whole, but it isn't anything else.
-        heads(&data).iter().for_each(|head| {
-            seen.take_head(head);
-        });
+        for head in heads(&data) {
+            seen.take_head(&head);
+        }
         total += seen.leaves.len() - before;
         beside += shown.len();
         seen.check(&data);

@@ -80,13 +80,18 @@ impl Call {
 
     /// The entry that is acknowledged by it.
     fn acknowledges(&self) -> Option<u64> {
-        let (_, rest) = self.words.split_once("\"").filter(|_| self.name == "write")?.1.split_once("ack ")?;
+        let (_, rest) = self.words.split_once('"').filter(|_| self.name == "write")?.1.split_once("ack ")?;
         rest.split(' ').next()?.parse().ok()
     }
 
     fn says(&self, words: &str) -> bool {
         self.name == "write" && self.words.contains(words)
     }
+}
+
+fn is_segment(file: &str) -> bool {
+    file.strip_prefix("journal/")
+        .is_some_and(|name| Path::new(name).extension().is_some_and(|extension| extension == "seg"))
 }
 
 /// A frame of the journal: where it stands, which entries it holds, and whose keys they need.
@@ -156,10 +161,8 @@ fn owed(calls: &[Call], frames: &[Frame], data: &str) -> Result<(), String> {
             }
         }
     }
-    let of_frames = calls.iter().filter(|call| {
-        call.name == "fdatasync"
-            && call.file(data).is_some_and(|file| file.starts_with("journal/") && file.ends_with(".seg"))
-    });
+    let of_frames =
+        calls.iter().filter(|call| call.name == "fdatasync" && call.file(data).is_some_and(|file| is_segment(file)));
     let count = of_frames.count();
     if count == frames.len() { Ok(()) } else { Err(format!("{count} syncs for {} frames", frames.len())) }
 }
@@ -184,7 +187,7 @@ const OWED: [(&str, &str); 11] = [
 fn kind(call: &Call, file: &str) -> String {
     let plain = match file.split_once('/') {
         None if file.is_empty() => ".".to_owned(),
-        Some(("journal", name)) if name.ends_with(".seg") => "journal/N.seg".to_owned(),
+        Some(_) if is_segment(file) => "journal/N.seg".to_owned(),
         Some(("keys", _)) => "keys/N.part".to_owned(),
         Some(("public", name)) if name.starts_with("tile/") => "public/tile/N.part".to_owned(),
         Some(("sled", _)) => "sled/N".to_owned(),
