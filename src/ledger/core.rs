@@ -118,8 +118,14 @@ impl<S: Store> Core<S> {
         let origin = self.tip.opened.as_ref().map(|opened| opened.origin.clone()).unwrap_or_default();
         let signer = Signer::new(&origin, key);
         let body = json!({"key": signer.verifier().to_string()});
-        if !self.tip.live().any(|live| live == signer.verifier()) {
-            self.signers.push(signer);
+        if self.tip.keys.iter().any(|known| known.retired.is_some() && known.key == *signer.verifier()) {
+            return Err(AppendError::Failed("that key was retired and can't come back: make a new one".into()));
+        }
+        let is_live = self.tip.live().any(|live| live == signer.verifier());
+        // As the newest, which is the one that stays.
+        self.signers.retain(|known| known.verifier() != signer.verifier());
+        self.signers.push(signer);
+        if !is_live {
             self.own(kinds::KEY_ADDED, &body, time)?;
         }
         self.finish_rotation(time)

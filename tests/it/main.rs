@@ -51,6 +51,7 @@ mod reload;
 mod restart;
 mod secrets;
 mod self_approval;
+mod signing;
 mod sim;
 mod slack;
 mod story;

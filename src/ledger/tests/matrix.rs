@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    attacks::{ATTACKS, By, ENTRIES, Scene},
+    attacks::{ATTACKS, By, Scene, attacked},
     driver::Foreign,
     lab::{Log, proofs},
     *,
@@ -56,7 +56,7 @@ struct Ground {
 
 impl Ground {
     /// Does one attack at all places.
-    fn attacked(&self, n: usize) -> Tally {
+    fn tried(&self, n: usize) -> Tally {
         let (name, _, classes, act) = ATTACKS[n];
         let (mut tally, mut copies) = (Tally::default(), Vec::new());
         for place in 0..PLACES {
@@ -108,7 +108,7 @@ impl Ground {
 async fn the_detection_matrix() {
     let dir = tempfile::tempdir().unwrap();
     let clean = dir.path().join("clean");
-    let ledger = filled(&clean, ENTRIES).await;
+    let ledger = attacked(&clean).await;
     let (key, anchor) = (ledger.verifier_key().clone(), ledger.head().note);
     drop(ledger);
     let pem = std::fs::read_to_string(clean.join("signing-key.pem")).unwrap();
@@ -131,7 +131,7 @@ async fn the_detection_matrix() {
                     if n >= ATTACKS.len() {
                         break;
                     }
-                    let tally = ground.attacked(n);
+                    let tally = ground.tried(n);
                     done.lock().unwrap().insert(n, tally);
                 }
             });
