@@ -31,8 +31,10 @@ mod snapshot;
 #[path = "../../fuzz/fuzz_targets/verifier_key.rs"]
 mod verifier_key;
 
+type Target = fn(&[u8]);
+
 /// Runs one target over everything in its corpus; says how much that was.
-fn replay(name: &str, run: fn(&[u8])) -> usize {
+fn replay(name: &str, run: Target) -> usize {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
     let seeds: Vec<_> = fs::read_dir(corpus).unwrap().map(|seed| seed.unwrap().path()).collect();
     for seed in &seeds {
@@ -43,7 +45,7 @@ fn replay(name: &str, run: fn(&[u8])) -> usize {
 
 #[test]
 fn each_target_takes_its_corpus() {
-    let targets: [(&str, fn(&[u8])); 9] = [
+    let targets: [(&str, Target); 9] = [
         ("anchor", anchor::run),
         ("bundle", bundle::run),
         ("entry", entry::run),
