@@ -81,17 +81,19 @@ fn the_targets_are_those_of_the_fuzzer() {
 /// A snapshot over a tree of zeros, without its signature.
 fn snapshot_seed() -> Vec<u8> {
     let signer = again::snapshot_signer();
-    let peaks = tree::peaks(&again::Zeros, 12).unwrap();
-    let tree = tree::Frontier::from_peaks(12, peaks).unwrap();
-    let head = note::sign(&Checkpoint { origin: "example.com/fuzz".into(), size: 12, root: tree.root() }, [&signer]);
-    let key = signer.verifier().clone();
-    let opened = check::Opened { origin: "example.com/fuzz".into(), key: key.clone(), log_id: [7; 32] };
-    let keys = vec![check::LogKey { key, added: 0, retired: None }];
-    let erased = [(subject(3), 9)].into_iter().collect();
-    let tip = check::Tip::at(tree, [0; 32], time::Micros(1), opened, keys, erased);
-    let mut bytes = snapshot::encode(&tip, store::Place::default(), &head, b"the state", &signer).unwrap();
-    bytes.truncate(bytes.len() - snapshot::SIGNATURE_BYTES);
-    bytes
+    let tree = tree::Frontier::from_peaks(12, tree::peaks(&again::Zeros, 12).unwrap()).unwrap();
+    let head = Checkpoint { origin: "example.com/fuzz".into(), size: 12, root: tree.root() };
+    let header = json!({
+        "head": note::sign(&head, [&signer]),
+        "place": {"segment": 0, "offset": 32},
+        "prev": "0".repeat(64),
+        "time_micros": 1,
+        "log_id": "07".repeat(32),
+        "keys": [[signer.verifier().to_string(), 0, null]],
+        "erased": [[subject(3), 9]],
+    });
+    let header = header.to_string().into_bytes();
+    [b"CSSNAP1\n", &u32::try_from(header.len()).unwrap().to_le_bytes()[..], &header, b"the state"].concat()
 }
 
 #[test]
