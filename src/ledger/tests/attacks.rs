@@ -51,6 +51,8 @@ pub struct Scene {
     pub secret: SigningKey,
     /// What is done to the folder after it was written.
     pub after: Vec<Deed>,
+    /// Whether the public copy is all that the verifiers are shown: beside its journal a forged one has no chance.
+    pub copy_alone: bool,
 }
 
 impl Scene {
@@ -286,6 +288,47 @@ pub const ATTACKS: &[Attack] = &[
         let from = scene.log.size() as u64 / 2;
         scene.log.resign(from, &[&stranger]);
     }),
+    ("a stranger brings in a key, and signs", By::Anybody, &[Class::Key], |scene| {
+        let key = stranger(66);
+        scene.log.append(&[brings(&key)], &[&key]);
+        scene.log.append(&[happened()], &[&key]);
+    }),
+    ("a stranger brings in two keys that vouch for each other, and signs", By::Anybody, &[Class::Key], |scene| {
+        let (one, two) = (stranger(66), stranger(67));
+        let keep = scene.rng.random_range(1..scene.log.batches.len());
+        scene.log.batches.truncate(keep);
+        scene.log.append(&[brings(&one), brings(&two)], &[&one, &two]);
+        scene.log.append(&[retires(&scene.stolen)], &[&one]);
+        scene.log.append(&[happened()], &[&one]);
+    }),
+    ("a stranger brings in keys beside the first entry, and writes another log", By::Anybody, &[Class::Key], |scene| {
+        let (one, two) = (stranger(66), stranger(67));
+        scene.log.batches.truncate(1);
+        for (kind, body) in [brings(&one), brings(&two)] {
+            scene.log.insert(0, kind, &body);
+        }
+        scene.log.rechain(1);
+        scene.log.resign(0, &[&one, &two]);
+        (0..scene.rng.random_range(1..50)).for_each(|_| scene.log.append(&[happened()], &[&one]));
+    }),
+    ("a stranger brings in a key in the public copy, and signs", By::Anybody, &[Class::Key], |scene| {
+        let key = stranger(66);
+        let keep = scene.rng.random_range(1..scene.log.batches.len());
+        scene.log.batches.truncate(keep);
+        scene.log.append(&[brings(&key), retires(&scene.stolen), happened()], &[&key]);
+        scene.copy_alone = true;
+    }),
+    ("the head that took a key in is taken from the public copy", By::Ours, &[Class::Key], |scene| {
+        let rotated = rotate(scene);
+        scene.after(move |dir| std::fs::remove_file(dir.join(rotated)).unwrap());
+        scene.copy_alone = true;
+    }),
+    ("the head that took a key in is edited in the public copy", By::Ours, &[Class::Key], |scene| {
+        let rotated = rotate(scene);
+        let at = scene.rng.random_range(0..300);
+        scene.after(move |dir| flip_file(&dir.join(rotated), at));
+        scene.copy_alone = true;
+    }),
     ("a disclosure is sealed anew with other words", By::Ours, &[Class::Disclosure], |scene| {
         let at = 5 * scene.rng.random_range(1..50);
         let (mut rng, from) = (StdRng::seed_from_u64(scene.rng.next_u64()), scene.log.from.clone());
@@ -306,6 +349,30 @@ pub const ATTACKS: &[Attack] = &[
     ("a disclosure is passed off as one of somebody who was erased before", By::Ours, &[Class::Disclosure], passed_off),
     ("one of two disclosures is sealed anew over the other", By::Ours, &[Class::Disclosure], sealed_over),
 ];
+
+fn stranger(seed: u8) -> Signer {
+    Signer::new("example.com/test", SigningKey::from_bytes(&[seed; 32]))
+}
+
+fn brings(key: &Signer) -> (&'static str, serde_json::Value) {
+    (kinds::KEY_ADDED, json!({"key": key.verifier().to_string()}))
+}
+
+fn retires(key: &Signer) -> (&'static str, serde_json::Value) {
+    (kinds::KEY_RETIRED, json!({"key": key.verifier().to_string()}))
+}
+
+fn happened() -> (&'static str, serde_json::Value) {
+    ("test.happened", json!({"n": 1}))
+}
+
+/// Brings a second key in, as the service does, and says where its head is. Both stay, so that all verifiers know one that signs.
+fn rotate(scene: &mut Scene) -> String {
+    let (new, at) = (stranger(7), scene.log.size());
+    scene.log.append(&[brings(&new)], &[&scene.stolen, &new]);
+    scene.log.append(&[happened()], &[&scene.stolen, &new]);
+    format!("public/rotation/{at}")
+}
 
 fn passed_off(scene: &mut Scene) {
     let at = 5 * scene.rng.random_range(1..50);
