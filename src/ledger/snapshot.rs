@@ -28,7 +28,8 @@ const MAGIC: &[u8; 8] = b"CSSNAP1\n";
 /// Longest header that is read.
 const HEADER_MAX_BYTES: usize = 64 * 1024 * 1024;
 
-const SIGNATURE_BYTES: usize = 64;
+/// Length of the signature at the end.
+pub const SIGNATURE_BYTES: usize = 64;
 
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -76,9 +77,12 @@ pub fn encode(tip: &Tip, place: Place, head: &str, state: &[u8], signer: &Signer
     };
     let header = serde_json::to_vec(&header)?;
     let length = u32::try_from(header.len()).map_err(io::Error::other)?;
-    let mut bytes = [&MAGIC[..], &length.to_le_bytes(), &header, state].concat();
-    bytes.extend_from_slice(&signer.sign_text(&signed_text(&bytes)));
-    Ok(bytes)
+    Ok(signed(&[&MAGIC[..], &length.to_le_bytes(), &header, state].concat(), signer))
+}
+
+/// The bytes with their signature.
+pub(super) fn signed(bytes: &[u8], signer: &Signer) -> Vec<u8> {
+    [bytes, &signer.sign_text(&signed_text(bytes))].concat()
 }
 
 /// Reads a snapshot that one of these keys signed and whose head the node file agrees with.

@@ -4,6 +4,8 @@ mod attacks;
 mod bombs;
 mod copies;
 mod crash;
+#[path = "../../tests/it/ledger_foreign/driver.rs"]
+mod driver;
 mod everywhere;
 mod faults;
 mod flips;
@@ -11,12 +13,14 @@ mod foreign;
 mod fuzz;
 mod golden;
 mod lab;
+mod matrix;
 mod oracles;
 mod power;
 mod recovery;
 mod rotation;
 mod sizes;
 mod snapshots;
+mod syncs;
 mod unread;
 mod vouched;
 

@@ -7,6 +7,9 @@
     reason = "a test that fails by panicking is doing its work"
 )]
 
+/// The name by which the fuzz targets call their macro.
+extern crate self as libfuzzer_sys;
+
 mod bad_input;
 mod burst;
 mod cards_browser;
@@ -20,7 +23,10 @@ mod explain;
 mod extend;
 mod faults;
 mod four_doors;
+#[expect(unused_attributes, reason = "a target has no `main`, and says so")]
+mod fuzz_targets;
 mod house;
+mod ledger_foreign;
 mod playground;
 mod playground_browser;
 mod playground_fake;

@@ -1,7 +1,6 @@
-//! The attacker's workshop: a clean log taken apart, changed, and put together again as well as its tools allow. And the
-//! verifiers that nobody here wrote.
+//! The attacker's workshop: a clean log taken apart, changed, and put together again as well as its tools allow.
 
-use std::{fmt::Write as _, path::PathBuf, process::Command as Program};
+use std::{fmt::Write as _, path::PathBuf};
 
 use super::*;
 use crate::ledger::{
@@ -10,7 +9,7 @@ use crate::ledger::{
     line::{Line, Parts, build},
     note::sign,
     publish::{put_rotation, put_tile},
-    tiles::{TILE_HEIGHT, TILE_WIDTH, bundle, tiles_between},
+    tiles::{TILE_HEIGHT, TILE_WIDTH, Tile, bundle, tiles_between},
     tree::{Frontier, Nodes as _},
     verify::AllNodes,
 };
@@ -126,13 +125,18 @@ impl Log {
 
     /// Signs the heads of all batches from one size on with these keys: what only a thief of the key can.
     pub fn resign(&mut self, from: u64, signers: &[&Signer]) {
+        self.resign_as("example.com/test", from, signers);
+    }
+
+    /// The same under a name.
+    pub fn resign_as(&mut self, origin: &str, from: u64, signers: &[&Signer]) {
         let mut tree = Frontier::default();
         for batch in &mut self.batches {
             for record in &batch.records {
                 tree.push(leaf_hash(&record.line), |_| ());
             }
             if tree.size() >= from {
-                let head = Checkpoint { origin: "example.com/test".into(), size: tree.size(), root: tree.root() };
+                let head = Checkpoint { origin: origin.into(), size: tree.size(), root: tree.root() };
                 batch.head = sign(&head, signers.iter().copied());
             }
         }
@@ -205,6 +209,36 @@ pub fn write_public(public: &Path, lines: &[&[u8]], head: &str) {
     std::fs::write(public.join("log.jsonl"), text).unwrap();
 }
 
+/// A proof of each entry, as a server makes them out of a public copy, whatever is in it; all in one file beside it.
+pub fn proofs(public: &Path) -> PathBuf {
+    let note = std::fs::read_to_string(public.join("checkpoint")).unwrap_or_default();
+    let (mut tree, mut nodes, mut lines) = (Frontier::default(), AllNodes::default(), Vec::new());
+    for n in 0.. {
+        let read = |level| {
+            let whole = Tile { level, n, width: TILE_WIDTH };
+            let part = |path: PathBuf| std::fs::read_dir(path).ok()?.next()?.ok().map(|file| file.path());
+            let path = public.join(whole.full_path());
+            std::fs::read(&path).ok().or_else(|| std::fs::read(part(path.with_extension("p"))?).ok())
+        };
+        let (Some(hashes), Some(mut bundle)) = (read(Some(0)), read(None)) else { break };
+        for leaf in hashes.as_chunks::<32>().0 {
+            tree.push(*leaf, |node| nodes.0.push(node));
+        }
+        while let Some((length, rest)) = bundle.split_first_chunk::<2>() {
+            let length = rest.len().min(usize::from(u16::from_be_bytes(*length)));
+            lines.push(rest[..length].to_vec());
+            bundle = rest[length..].to_vec();
+        }
+    }
+    let mut text = String::new();
+    for (index, line) in (0..tree.size()).zip(&lines) {
+        text += &proof::write(index, &tree::inclusion(&nodes, index, tree.size()).unwrap(), line, &note);
+    }
+    let path = public.with_extension("proofs");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
 /// The last frame of the first segment, for damage below the level of entries.
 pub fn segment(dir: &Path) -> PathBuf {
     dir.join("journal").join(segment_name(0))
@@ -218,70 +252,4 @@ pub fn used(path: &Path) -> usize {
         at += raw.frame_bytes();
     }
     at
-}
-
-fn here(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/ledger_foreign").join(name)
-}
-
-/// Where `tests/it/ledger_foreign/install` puts things.
-pub fn installed(name: &str) -> PathBuf {
-    let target = std::env::var("CARGO_TARGET_DIR")
-        .map_or_else(|_| Path::new(env!("CARGO_MANIFEST_DIR")).join("target"), PathBuf::from);
-    let path = target.join("foreign").join(name);
-    assert!(path.exists(), "{} is missing: run tests/it/ledger_foreign/install", path.display());
-    path
-}
-
-/// The verifiers that nobody here wrote.
-pub struct Foreign {
-    go: PathBuf,
-}
-
-impl Foreign {
-    /// Builds what has to be built, into `dir`.
-    pub fn new(dir: &Path) -> Self {
-        let go = dir.join("check");
-        let built = Program::new("go")
-            .args(["build", "-o"])
-            .arg(&go)
-            .arg(here("check.go"))
-            .env("GO111MODULE", "off")
-            .env("GOPATH", "/usr/share/gocode")
-            .output()
-            .expect("go is missing: install golang-go and golang-golang-x-mod-dev");
-        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
-        Self { go }
-    }
-
-    /// coreutils over `log.jsonl`.
-    pub fn coreutils(copy: &Path) -> Result<String, String> {
-        run(Program::new("sh").arg(here("walk.sh")).arg(copy.join("log.jsonl")))
-    }
-
-    /// Go's sumdb packages over a public copy.
-    pub fn go(&self, copy: &Path, key: &VerifierKey, older: Option<&Path>) -> Result<String, String> {
-        run(Program::new(&self.go).arg(copy).arg(key.to_string()).args(older))
-    }
-
-    /// Python's standard library and pymerkle over an export.
-    pub fn python(copy: &Path) -> Result<String, String> {
-        run(Program::new(installed("venv/bin/python")).arg(here("check.py")).arg(copy))
-    }
-
-    /// @sigstore/verify over proofs.
-    pub fn sigstore(key: &VerifierKey, proofs: &[PathBuf]) -> Result<String, String> {
-        let modules = installed("node_modules").parent().unwrap().to_owned();
-        run(Program::new("node")
-            .arg(here("check.mjs"))
-            .arg(key.to_string())
-            .args(proofs)
-            .env("FOREIGN_MODULES", modules))
-    }
-}
-
-fn run(program: &mut Program) -> Result<String, String> {
-    let done = program.output().unwrap_or_else(|error| panic!("{program:?}: {error}"));
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    if done.status.success() { Ok(text(&done.stdout)) } else { Err(text(&done.stderr)) }
 }

@@ -245,3 +245,39 @@ fn a_door_of_somebody_who_was_erased_is_shut_all_the_same() {
     assert_eq!(life.world.lock().checks.asks[&id].end.as_deref(), Some("grant.ended"));
     life.well();
 }
+
+/// The longest time between two entries, in seconds, from the so manyth on.
+fn longest_silence(life: &Life, from: usize) -> i64 {
+    let world = life.world.lock();
+    let times: Vec<_> = world.disk.entries[from..].iter().map(|entry| entry.time).collect();
+    times.windows(2).map(|pair| (pair[1] - pair[0]).num_seconds()).max().unwrap_or_default()
+}
+
+#[test]
+fn an_idle_service_makes_an_entry_every_hour() {
+    let mut life = calm();
+    let from = life.world.lock().disk.entries.len() - 1;
+    assert_eq!(life.entries("log.heartbeat"), 0);
+    life.pass(3 * 3600 + 60);
+    assert_eq!(life.entries("log.heartbeat"), 3);
+    assert_eq!(life.world.lock().disk.entries.len(), from + 4, "and nothing else");
+    // The clock is looked at once a second.
+    assert!((3600..=3602).contains(&longest_silence(&life, from)));
+    life.well();
+}
+
+#[test]
+fn an_hour_in_which_something_happens_needs_no_heartbeat() {
+    let mut life = calm();
+    for _ in 0..4 {
+        life.asked();
+        life.pass(3500);
+    }
+    assert_eq!(life.entries("log.heartbeat"), 0);
+    // Then it is quiet, and an hour after the last entry it says so.
+    let from = life.world.lock().disk.entries.len() - 1;
+    life.pass(2 * 3600);
+    assert!(life.entries("log.heartbeat") > 0);
+    assert!(longest_silence(&life, from) <= 3602);
+    life.well();
+}
