@@ -18,6 +18,7 @@ mod rotation;
 mod sizes;
 mod snapshots;
 mod unread;
+mod vouched;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use rand::{SeedableRng, rngs::StdRng};
