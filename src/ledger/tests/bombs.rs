@@ -44,7 +44,7 @@ fn millions_of_empty_lines() {
     let path = dir.path().join("log.jsonl");
     std::fs::write(&path, format!("{{{}", "\n".repeat(3_000_000))).unwrap();
     let report = report(&path);
-    // A thousand in full, and the one of another class.
+    // That it was given up is told beside them.
     assert_eq!(report.found().len(), fault::FAULTS_MAX + 1);
     let told = report.faults.count();
     assert!((100_000..120_000).contains(&told) && report.size < 120_000, "{told} faults in {} entries", report.size);
@@ -92,7 +92,7 @@ struct Endless(std::sync::atomic::AtomicUsize);
 impl verify::Fetch for Endless {
     fn fetch(&self, path: &str, _: usize) -> std::io::Result<Option<Vec<u8>>> {
         if path == "checkpoint" {
-            let head = Checkpoint { origin: "example.com/test".into(), size: 1 << 50, root: [0; 32] };
+            let head = Checkpoint { origin: "example.com/test".into(), size: 1 << 26, root: [0; 32] };
             let signer = Signer::new("example.com/test", SigningKey::from_bytes(&[7; 32]));
             return Ok(Some(note::sign(&head, [&signer]).into_bytes()));
         }
@@ -235,10 +235,15 @@ async fn a_checkpoint_over_more_entries_than_the_world_has() {
     let dir = copy().await;
     let public = dir.path().join("public");
     let note = std::fs::read_to_string(public.join("checkpoint")).unwrap();
-    for size in ["9007199254740991", "18446744073709551615"] {
+    let of = |size: u64| {
         std::fs::write(public.join("checkpoint"), note.replacen("\n20\n", &format!("\n{size}\n"), 1)).unwrap();
-        let classes = found(&public);
-        assert!(classes.contains(&Class::Tile) && classes.contains(&Class::Key), "{classes:?}");
+        found(&public)
+    };
+    let classes = of(1 << 26);
+    assert!(classes.contains(&Class::Tile) && classes.contains(&Class::Key), "{classes:?}");
+    // As many as these are not even asked for.
+    for size in [(1 << 26) + 1, (1 << 53) - 1, u64::MAX] {
+        assert_eq!(of(size), [Class::Limit]);
     }
 }
 

@@ -35,6 +35,10 @@ const FETCHES_AT_ONCE: usize = 8;
 /// After how many tiles that can't be read no more are asked for.
 const UNREAD_MAX: usize = 8;
 
+/// The longest log of which a copy is read. A server can make entries up as fast as they are fetched, and 64 bytes of each are
+/// kept.
+pub(super) const COPY_MAX_ENTRIES: u64 = 1 << 26;
+
 /// Largest bundle.
 pub(super) const BUNDLE_MAX_BYTES: usize = 256 * (LINE_MAX_BYTES + 2);
 
@@ -206,6 +210,13 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
         found
     };
     let beside = Vouched::Beside(&find);
+    if size > COPY_MAX_ENTRIES {
+        let words =
+            format!("the checkpoint is over {size} entries, more than the {COPY_MAX_ENTRIES} that are read of a copy");
+        walked.report.faults.add(Fault::of_log(Class::Limit, words));
+        walked.unread = true;
+        return walked.conclude(&anchors, key.as_ref()).0;
+    }
     let count = size.div_ceil(TILE_WIDTH);
     let tile = |n: u64| Tile { level: None, n, width: (size - n * TILE_WIDTH).min(TILE_WIDTH) };
     let (mut n, mut whole) = (0, true);
