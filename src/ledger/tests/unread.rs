@@ -61,6 +61,37 @@ async fn a_server_that_fails_is_no_forger() {
     }
 }
 
+/// The head that vouches for a later key lies beside the entries.
+#[tokio::test]
+async fn a_rotation_that_can_not_be_read_is_no_forgery() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = filled(dir.path(), 20).await;
+    ledger.rotate_key(Zeroizing::new([7; 32]), start()).await.unwrap();
+    ledger.append_next(start(), vec![draft(1)]).await.unwrap();
+    drop(ledger);
+    let fetch = |which| Failing { copy: DirFetch::new(&dir.path().join("public")), which, asked: 0.into() };
+    let found = verify::verify_public(&fetch("rotation"), VerifyOptions::new(knows));
+    assert!(found.to_string().ends_with("COULD NOT BE CHECKED"), "{found}");
+    assert!(verify::verify_public(&fetch("none"), VerifyOptions::new(knows)).holds());
+}
+
+/// Each tile of a server that is gone would cost the time in which it does not answer.
+#[tokio::test]
+async fn a_server_that_is_gone_is_not_asked_for_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path(), options(1)).unwrap();
+    for at in 0..20 {
+        ledger.append_next(start(), (0..256).map(|n| draft(at * 256 + n)).collect()).await.unwrap();
+    }
+    drop(ledger);
+    let fetch = Failing { copy: DirFetch::new(&dir.path().join("public")), which: "tile/0", asked: 0.into() };
+    let mut options = VerifyOptions::new(knows);
+    options.threads = 1;
+    let found = verify::verify_public(&fetch, options);
+    assert!(found.to_string().ends_with("COULD NOT BE CHECKED"), "{found}");
+    assert_eq!(fetch.asked.load(Ordering::Relaxed), 8);
+}
+
 /// What is wrong is still wrong when something else can't be read.
 #[tokio::test]
 async fn a_forger_is_no_failing_server() {

@@ -196,8 +196,7 @@ impl<'a> Walked<'a> {
 
     /// Whether so much is wrong that the log is not read on.
     fn given_up(&mut self) -> bool {
-        let faults = &self.walk.faults;
-        if !self.report.given_up() && faults.kept.len() as u64 + faults.more >= FAULTS_STOP {
+        if !self.report.given_up() && self.walk.faults.count() >= FAULTS_STOP {
             let size = self.walk.tip.size();
             let words = format!("the log was not read beyond entry {size}, nor what lies beside it: too much is wrong");
             self.report.faults.add(Fault::of_log(Class::Limit, words));

@@ -32,6 +32,9 @@ const WAVE_BYTES: usize = 64 * 1024 * 1024;
 /// How many bundles are fetched at a time.
 const FETCHES_AT_ONCE: usize = 8;
 
+/// After how many tiles that can't be read no more are asked for.
+const UNREAD_MAX: usize = 8;
+
 /// The longest log of which a copy is read. A server can make entries up as fast as they are fetched, and 64 bytes of each are
 /// kept.
 pub(super) const COPY_MAX_ENTRIES: u64 = 1 << 26;
@@ -253,8 +256,13 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
         walked.walk.lines(&lines, &beside);
         walked.keep(bytes);
     }
-    // Without a head that vouches for a key, what it signed can't be judged.
-    walked.unread |= silent.get();
+    if silent.get() {
+        walked.unread = true;
+        // Which keys are live after that can't be said.
+        let faults = &mut walked.walk.faults.kept;
+        let from = faults.iter().filter(|fault| fault.class == Class::Io).find_map(|fault| fault.index);
+        faults.retain(|fault| fault.class != Class::Key || fault.index < from);
+    }
     if walked.unread || walked.given_up() {
         return walked.conclude(&anchors, key.as_ref()).0;
     }
@@ -324,13 +332,21 @@ fn compare_tiles(
     faults: &mut Faults,
 ) {
     let wanted: Vec<Tile> = tiles_between(0, size).filter(|tile| bundles || tile.level.is_some()).collect();
+    let unread = AtomicUsize::new(0);
     let found = on_threads(threads, &wanted, |tile| {
+        // A server that is gone would be waited for at each of them.
+        if unread.load(Ordering::Relaxed) >= UNREAD_MAX {
+            return Vec::new();
+        }
         // Older partial tiles beside this one are served too, so they must be right too.
         let others = fetch.partial_widths(tile).into_iter().filter(|width| *width != tile.width);
         let reach = |width: u64| (tile.n * TILE_WIDTH + width) << (tile.level.unwrap_or_default() * TILE_HEIGHT);
         let others = others.filter(|width| grown.is_none_or(|grown| reach(*width) <= grown));
         let widths = std::iter::once(tile.width).chain(others);
-        widths.filter_map(|width| compare_tile(fetch, Tile { width, ..*tile }, nodes)).collect::<Vec<_>>()
+        let faults: Vec<_> = widths.filter_map(|width| compare_tile(fetch, Tile { width, ..*tile }, nodes)).collect();
+        let gone = faults.iter().filter(|fault| fault.class == Class::Io).count();
+        unread.fetch_add(gone, Ordering::Relaxed);
+        faults
     });
     faults.extend(found.into_iter().flatten());
 }
