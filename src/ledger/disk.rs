@@ -263,13 +263,26 @@ impl DiskStore {
         let dir = self.layout.journal();
         let resumed = || match self.end {
             None => Journal::create(&dir, self.sizes),
-            Some((number, end)) => Journal::resume(&dir, self.sizes, number, end),
+            Some((number, end)) => {
+                let last = self.last_frame(number, end)?;
+                Journal::resume(&dir, self.sizes, number, End { last, ..end })
+            }
         };
         let journal = resumed().or_else(|error| self.spare(error).and_then(|()| resumed()));
         self.journal = Some(journal.map_err(failed("the journal"))?);
         let deriver = Deriver::start(self.size, self.index.clone(), self.nodes.clone());
         self.deriver = Some(deriver.map_err(failed("the index"))?);
         Ok(())
+    }
+
+    /// Where the last frame of a segment begins that ends so. A replay that started behind it has not seen it.
+    fn last_frame(&self, number: u64, end: End) -> io::Result<Option<usize>> {
+        if end.last.is_some() {
+            return Ok(end.last);
+        }
+        let place = self.index.place(self.size).map_err(io::Error::other)?;
+        let offset = place.filter(|place| place.segment == number).map(|place| usize::try_from(place.offset));
+        offset.transpose().map_err(io::Error::other)
     }
 
     /// Gives the reserve up when the disk is full; any other error stays what it is.

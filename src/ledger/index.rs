@@ -276,6 +276,16 @@ impl Index {
         Ok(self.newest()?.map(|(size, leaf, _)| (size, leaf)))
     }
 
+    /// Where the frame begins of the commit that made the log so long, if it is indexed.
+    ///
+    /// # Errors
+    /// What sled says.
+    pub fn place(&self, size: u64) -> Result<Option<Place>, IndexError> {
+        let Some(value) = guarded(|| self.db.get(key(b'c', &[&size.to_be_bytes()])))? else { return Ok(None) };
+        let Place { segment, offset } = Commit::read(size, &value).ok_or_else(|| torn("a commit"))?.entries_at;
+        Ok(Some(Place { segment, offset: offset.saturating_sub(ENTRIES_AT as u64) }))
+    }
+
     /// Adds commits that follow what is indexed.
     ///
     /// # Errors

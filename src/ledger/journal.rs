@@ -102,6 +102,8 @@ pub enum Piece<'a> {
 /// How a segment ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
+    /// Where the last good frame begins; nothing when there is none.
+    pub last: Option<usize>,
     /// Where the last good frame ends.
     pub at: usize,
     /// Where the last byte ends that is not zero: beyond `at` when something was begun and not finished.
@@ -143,10 +145,12 @@ pub fn pieces(bytes: &[u8], number: u64) -> Option<(u64, Vec<Piece<'_>>, End)> {
 #[must_use]
 pub fn pieces_from(bytes: &[u8], offset: usize) -> (Vec<Piece<'_>>, End) {
     let (mut found, mut at, mut budget) = (Vec::new(), 0, SEARCH_MAX_BYTES);
+    let mut last = None;
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
         match Raw::at(rest) {
             Some(raw) if raw.intact() => {
+                last = Some(offset + at);
                 at += raw.frame_bytes();
                 found.push(Piece::Frame(raw));
                 continue;
@@ -165,7 +169,7 @@ pub fn pieces_from(bytes: &[u8], offset: usize) -> (Vec<Piece<'_>>, End) {
                 at += bytes;
                 found.push(Piece::Gap { bytes });
             }
-            None => return (found, End { at: offset + at, until: offset + until }),
+            None => return (found, End { last, at: offset + at, until: offset + until }),
         }
     }
 }
@@ -179,6 +183,21 @@ fn search(begun: &[u8], rest: &[u8], budget: &mut usize) -> Option<usize> {
             affordable.is_some() && raw.intact()
         })
     })
+}
+
+/// Writes the last frame again where it stands, and syncs it. It may have been read from the cache alone: a process was
+/// killed before its sync, or the sync failed, after which the kernel takes the pages for written and the next sync says
+/// nothing of them. Only the last one can be like that: a frame is not begun, and a segment not left, before the sync of the
+/// frame before it has succeeded.
+fn settle_last(file: &File, end: End) -> io::Result<()> {
+    let Some(last) = end.last else { return Ok(()) };
+    let mut bytes = vec![0; end.at.saturating_sub(last)];
+    file.read_exact_at(&mut bytes, last as u64)?;
+    if !Raw::at(&bytes).is_some_and(|raw| raw.frame_bytes() == bytes.len() && raw.intact()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the last frame was read before and can't be now"));
+    }
+    file.write_all_at(&bytes, last as u64)?;
+    file.sync_data()
 }
 
 fn intact_at(bytes: &[u8], at: usize) -> bool {
@@ -284,7 +303,7 @@ impl Journal {
     }
 
     /// Opens the last segment of a journal to write on at `end.at`, and cuts off what was begun after it. Segments whose making
-    /// was begun are removed.
+    /// was begun are removed. When this returns, all that was read up to there is on the disk.
     ///
     /// # Errors
     /// What the disk says.
@@ -304,6 +323,9 @@ impl Journal {
             allocate(&file, capacity)?;
             file.sync_all()?;
         }
+        settle_last(&file, end)?;
+        // The segment's name may be as new as its last frame.
+        sync_dir(dir)?;
         Ok(Self { dir: dir.to_owned(), sizes, file, number, at, capacity, next: None })
     }
 
