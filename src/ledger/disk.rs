@@ -262,6 +262,7 @@ impl DiskStore {
     pub fn resume(&mut self) -> Result<(), StoreError> {
         let dir = self.layout.journal();
         let resumed = || match self.end {
+            None if self.size > 0 => Err(io::Error::new(io::ErrorKind::NotFound, "its segments are gone")),
             None => Journal::create(&dir, self.sizes),
             Some((number, end)) => {
                 let last = self.last_frame(number, end)?;

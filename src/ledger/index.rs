@@ -25,7 +25,7 @@ use std::{
 };
 
 use super::{
-    frame::{ENTRIES_AT, FRAME_MAX_BYTES, Record, Shape, decode_entries},
+    frame::{ENTRIES_AT, FRAME_HEADER_BYTES, FRAME_MAX_BYTES, Record, Shape, decode_entries},
     hash::{HASH_BYTES, Hash},
     ids::SubjectId,
     journal::segment_name,
@@ -284,6 +284,18 @@ impl Index {
         let Some(value) = guarded(|| self.db.get(key(b'c', &[&size.to_be_bytes()])))? else { return Ok(None) };
         let Place { segment, offset } = Commit::read(size, &value).ok_or_else(|| torn("a commit"))?.entries_at;
         Ok(Some(Place { segment, offset: offset.saturating_sub(ENTRIES_AT as u64) }))
+    }
+
+    /// The bytes of the journal from where the frame begins of the commit that made the log so long, up to a place; nothing
+    /// when it is not indexed, or no frame can stand there.
+    ///
+    /// # Errors
+    /// What sled says, and reading the journal.
+    pub fn frame(&self, size: u64, until: Place) -> Result<Option<Vec<u8>>, IndexError> {
+        let Some(place) = self.place(size)?.filter(|place| place.segment == until.segment) else { return Ok(None) };
+        let length = until.offset.checked_sub(place.offset).and_then(|length| usize::try_from(length).ok());
+        let length = length.filter(|length| *length <= FRAME_HEADER_BYTES + FRAME_MAX_BYTES);
+        length.map(|length| self.segments.read(place, length)).transpose()
     }
 
     /// Adds commits that follow what is indexed.

@@ -239,6 +239,20 @@ fn allocated(path: &Path, bytes: u64) -> io::Result<File> {
     }
 }
 
+/// Renames a file, never over another one.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    use rustix::{
+        fs::{CWD, RenameFlags, renameat_with},
+        io::Errno,
+    };
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system and kernel can do it in one step; the folder is locked, so nobody comes in between.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if !to.try_exists()? => std::fs::rename(from, to),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Err(Errno::EXIST.into()),
+        done => Ok(done?),
+    }
+}
+
 /// Makes the names in a folder durable.
 ///
 /// # Errors
@@ -286,9 +300,12 @@ impl Journal {
     /// Makes the first segment of a journal.
     ///
     /// # Errors
-    /// What the disk says.
+    /// What the disk says; also when there are segments already.
     pub fn create(dir: &Path, sizes: Sizes) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
+        if !segments(dir)?.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there are segments already"));
+        }
         prepare(&dir.join(NEXT), sizes.first, |_| Ok(()))?;
         let file = Self::segment(dir, 0, 0, sizes.first)?;
         Ok(Self {
@@ -342,7 +359,7 @@ impl Journal {
         };
         file.write_all_at(&header(number, first), 0)?;
         file.sync_all()?;
-        std::fs::rename(&now, dir.join(segment_name(number)))?;
+        rename_new(&now, &dir.join(segment_name(number)))?;
         sync_dir(dir)?;
         Ok(file)
     }

@@ -20,7 +20,8 @@ use super::{
     disk::{CatchUp, DiskStore, Layout, RESERVE_BYTES, free_reserve_if_low, keep_reserve},
     draft::AppendError,
     fault::{Class, Fault},
-    hash::Hash,
+    frame::Raw,
+    hash::{Hash, leaf_hash},
     journal::Sizes,
     note::{Checkpoint, SignedNote, Signer, is_origin},
     replay::Replay,
@@ -249,11 +250,13 @@ pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenErro
     let mut store = DiskStore::open(layout.clone(), options.segments)?;
     let candidates = candidates(&layout, &options)?;
     let mut snapshot = usable_snapshot(&store, &layout, &candidates);
-    let (mut tip, mut agreed) = walk(&mut store, &mut options, snapshot.as_ref())?;
-    if snapshot.is_some() && !agreed {
+    let mut walked = walk(&mut store, &mut options, snapshot.as_ref());
+    if snapshot.is_some() && !matches!(walked, Ok((_, true))) {
+        // What is wrong is said by the walk over everything.
         snapshot = None;
-        (tip, agreed) = walk(&mut store, &mut options, None)?;
+        walked = walk(&mut store, &mut options, None);
     }
+    let (mut tip, agreed) = walked?;
     remembered(&store, &layout, &tip)?;
     if !agreed {
         store = store.reset_index()?;
@@ -281,12 +284,17 @@ pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenErro
     Ok(Opening { core, layout, lock, knows: options.knows, restored })
 }
 
-/// The snapshot, if there is one that fits what is there.
+/// The snapshot, if there is one that fits what is there: the journal must still have the last frame before it.
 fn usable_snapshot(store: &DiskStore, layout: &Layout, candidates: &[Signer]) -> Option<Snapshot> {
     let bytes = std::fs::read(layout.snapshot()).ok()?;
     let snapshot = snapshot::decode(&bytes, candidates, &store.nodes)?;
     let (indexed, _) = store.index.extent().ok()??;
-    (indexed >= snapshot.tip.size()).then_some(snapshot)
+    let frame = store.index.frame(snapshot.tip.size(), snapshot.place).ok()??;
+    let raw = Raw::at(&frame).filter(|raw| raw.frame_bytes() == frame.len() && raw.intact())?;
+    let last =
+        raw.decode().filter(|batch| batch.shape().size() == snapshot.tip.size() && batch.head == snapshot.head)?;
+    let prev = leaf_hash(last.records.last()?.line);
+    (indexed >= snapshot.tip.size() && prev == snapshot.tip.prev).then_some(snapshot)
 }
 
 /// Checks the history before the snapshot from which a ledger was opened, while it is in use.

@@ -151,3 +151,18 @@ fn a_file_of_false_beginnings_ends() {
     let (_, found, end) = pieces(&bytes, 0).unwrap();
     assert!(found.is_empty() && end.torn());
 }
+
+#[test]
+fn no_segment_is_made_over_another() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Journal::create(dir.path(), SIZES).unwrap());
+    let before = std::fs::read(dir.path().join(segment_name(0))).unwrap();
+    let again = Journal::create(dir.path(), SIZES).unwrap_err();
+    assert_eq!(again.kind(), io::ErrorKind::AlreadyExists, "{again}");
+    let mut journal = Journal::resume(dir.path(), SIZES, 0, pieces(&before, 0).unwrap().2).unwrap();
+    std::fs::write(dir.path().join(segment_name(1)), b"history").unwrap();
+    let rolled = journal.append(&frame(0, 5_000), 0).unwrap_err();
+    assert_eq!(rolled.kind(), io::ErrorKind::AlreadyExists, "{rolled}");
+    assert_eq!(std::fs::read(dir.path().join(segment_name(1))).unwrap(), b"history");
+    assert_eq!(std::fs::read(dir.path().join(segment_name(0))).unwrap()[..4], before[..4]);
+}
