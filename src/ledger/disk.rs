@@ -90,6 +90,12 @@ impl Layout {
         self.root.join("signing-key.next.pem")
     }
 
+    /// The signing key that a rotation has taken out, until it is wiped.
+    #[must_use]
+    pub fn old_signing_key(&self) -> PathBuf {
+        self.root.join("signing-key.old.pem")
+    }
+
     /// What the service had folded at its last snapshot.
     #[must_use]
     pub fn snapshot(&self) -> PathBuf {

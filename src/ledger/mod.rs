@@ -227,6 +227,11 @@ impl Ledger {
                 "the signing key is not in the folder of the ledger: rotate it where it is kept".into(),
             ));
         }
+        if self.layout.next_signing_key().exists() {
+            return Err(AppendError::Failed(
+                "a rotation is under way: open the ledger again to bring it to its end".into(),
+            ));
+        }
         let key = SigningKey::from_bytes(&secret);
         let pem = open::signing_key_pem(&key).map_err(|error| failed(&error))?;
         vault::write_secret(&self.layout.next_signing_key(), pem.as_bytes()).map_err(|error| failed(&error))?;

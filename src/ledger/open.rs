@@ -22,7 +22,7 @@ use super::{
     fault::{Class, Fault},
     frame::Raw,
     hash::{Hash, leaf_hash},
-    journal::Sizes,
+    journal::{Sizes, sync_dir},
     note::{Checkpoint, SignedNote, Signer, is_origin},
     replay::Replay,
     snapshot::{self, Snapshot},
@@ -197,10 +197,13 @@ fn read_key(pem: &str) -> Result<SigningKey, OpenError> {
     SigningKey::from_pkcs8_pem(pem).map_err(|_| OpenError::KeyUnreadable)
 }
 
+/// The key in a file; nothing when there is none, or when it is wiped and only not removed yet.
 fn read_key_file(path: &Path) -> Result<Option<SigningKey>, OpenError> {
-    match std::fs::read_to_string(path) {
-        Ok(pem) => read_key(&Zeroizing::new(pem)).map(Some),
+    match std::fs::read_to_string(path).map(Zeroizing::new) {
+        Ok(pem) if !pem.is_empty() && pem.bytes().all(|byte| byte == 0) => Ok(None),
+        Ok(pem) => read_key(&pem).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(OpenError::KeyUnreadable),
         Err(error) => Err(error.into()),
     }
 }
@@ -434,22 +437,45 @@ fn signers(
 
 /// Carries a rotation to its end that was begun before the last stop.
 fn finish_rotation(core: &mut Core<DiskStore>, layout: &Layout, now: Micros) -> Result<(), OpenError> {
-    let Some(next) = read_key_file(&layout.next_signing_key())? else { return Ok(()) };
     let origin = core.tip.opened.as_ref().map(|opened| opened.origin.clone()).unwrap_or_default();
-    let next = Signer::new(&origin, next);
-    if !core.tip.live().any(|key| key == next.verifier()) {
-        // It never came into the log: the rotation did not begin.
-        return Ok(vault::wipe(&layout.next_signing_key())?);
+    let live = |core: &Core<DiskStore>, key| {
+        let signer = Signer::new(&origin, key);
+        core.tip.live().any(|key| key == signer.verifier())
+    };
+    if let Some(next) = read_key_file(&layout.next_signing_key())?
+        && live(core, next)
+    {
+        if core.tip.live().count() > 1 {
+            core.finish_rotation(now)?;
+        }
+        return Ok(promote(layout)?);
     }
-    if core.tip.live().count() > 1 {
-        core.finish_rotation(now)?;
+    // It never came into the log: the rotation did not begin.
+    vault::wipe(&layout.next_signing_key())?;
+    let old = read_key_file(&layout.old_signing_key());
+    // Whatever lies there under that name, a key that may still sign stays.
+    if !old.ok().flatten().is_some_and(|old| live(core, old)) {
+        vault::wipe(&layout.old_signing_key())?;
     }
-    promote(layout)
+    Ok(sync_dir(layout.root())?)
 }
 
-/// Puts the next signing key in the place of the old one, which is wiped.
-pub(crate) fn promote(layout: &Layout) -> Result<(), OpenError> {
-    vault::wipe(&layout.signing_key())?;
-    std::fs::rename(layout.next_signing_key(), layout.signing_key())?;
-    Ok(super::journal::sync_dir(layout.root())?)
+/// How the next signing key takes the place of the old one, which is wiped. After each step the start finds a key that may
+/// sign, and goes on.
+pub(crate) const PROMOTION: [fn(&Layout) -> io::Result<()>; 6] = [
+    |layout| vault::wipe(&layout.old_signing_key()),
+    |layout| match std::fs::rename(layout.signing_key(), layout.old_signing_key()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    },
+    |layout| std::fs::rename(layout.next_signing_key(), layout.signing_key()),
+    // Before the old secret goes, the names are where they belong.
+    |layout| sync_dir(layout.root()),
+    |layout| vault::wipe(&layout.old_signing_key()),
+    |layout| sync_dir(layout.root()),
+];
+
+/// Puts the next signing key in the place of the old one.
+pub(crate) fn promote(layout: &Layout) -> io::Result<()> {
+    PROMOTION.iter().try_for_each(|step| step(layout))
 }
