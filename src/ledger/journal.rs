@@ -37,8 +37,9 @@ const ZEROS_BYTES: usize = 128 * 1024;
 /// How long the next segment rests after each such write: it shares the disk with those who wait for theirs.
 const ZEROS_PAUSE: Duration = Duration::from_millis(1);
 
-/// How many bytes of checksums the search for the next good frame may cost in one segment.
-const SEARCH_MAX_BYTES: usize = 512 * 1024 * 1024;
+/// How many bytes of checksums that do not hold are computed over one segment, and one frame more: a file full of false
+/// beginnings would else take for ever. What is left of it then counts as damaged.
+const CHECKS_FAILED_MAX_BYTES: usize = 512 * 1024 * 1024;
 
 /// The name under which the next segment lies ready.
 const NEXT: &str = "next.part";
@@ -92,7 +93,7 @@ pub enum Piece<'a> {
     Frame(Raw<'a>),
     /// A frame whose checksum does not hold, with another one right after it.
     Broken(Raw<'a>),
-    /// Bytes that are no frame, with one after them.
+    /// Bytes that are no frame, with one after them; or the rest of a segment so damaged that it was given up.
     Gap {
         /// How many bytes.
         bytes: usize,
@@ -144,45 +145,62 @@ pub fn pieces(bytes: &[u8], number: u64) -> Option<(u64, Vec<Piece<'_>>, End)> {
 /// The pieces of the bytes that stand at an offset of a segment, and how it ends.
 #[must_use]
 pub fn pieces_from(bytes: &[u8], offset: usize) -> (Vec<Piece<'_>>, End) {
-    let (mut found, mut at, mut budget) = (Vec::new(), 0, SEARCH_MAX_BYTES);
-    let mut last = None;
+    pieces_within(bytes, offset, &mut Budget(CHECKS_FAILED_MAX_BYTES))
+}
+
+fn pieces_within<'a>(bytes: &'a [u8], offset: usize, budget: &mut Budget) -> (Vec<Piece<'a>>, End) {
+    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let (mut found, mut at, mut last) = (Vec::new(), 0, None);
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
         match Raw::at(rest) {
-            Some(raw) if raw.intact() => {
+            Some(raw) if budget.intact(&raw) => {
                 last = Some(offset + at);
                 at += raw.frame_bytes();
                 found.push(Piece::Frame(raw));
                 continue;
             }
-            Some(raw) if intact_at(rest, raw.frame_bytes()) => {
+            Some(raw) if budget.intact_at(rest, raw.frame_bytes()) => {
                 at += raw.frame_bytes();
                 found.push(Piece::Broken(raw));
                 continue;
             }
             Some(_) | None => {}
         }
-        let until = at + rest.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-        let begun = rest.get(..until - at).unwrap_or_default();
-        match search(begun, rest, &mut budget) {
-            Some(bytes) => {
-                at += bytes;
-                found.push(Piece::Gap { bytes });
-            }
-            None => return (found, End { last, at: offset + at, until: offset + until }),
+        let until = used.max(at);
+        let begun = until - at;
+        if let Some(bytes) = (1..begun).find(|skip| budget.intact_at(rest, *skip)) {
+            at += bytes;
+            found.push(Piece::Gap { bytes });
+        } else if budget.0 == 0 && begun > 0 {
+            // What was not searched may hold good frames: it is no torn end that may be cut off.
+            found.push(Piece::Gap { bytes: begun });
+            return (found, End { last, at: offset + until, until: offset + until });
+        } else {
+            return (found, End { last, at: offset + at, until: offset + until });
         }
     }
 }
 
-/// Where the next good frame begins after a damaged place. The budget keeps a file full of false beginnings from taking for ever.
-fn search(begun: &[u8], rest: &[u8], budget: &mut usize) -> Option<usize> {
-    (1..begun.len()).find(|skip| {
-        rest.get(*skip..).and_then(Raw::at).is_some_and(|raw| {
-            let affordable = budget.checked_sub(raw.frame_bytes());
-            *budget = affordable.unwrap_or_default();
-            affordable.is_some() && raw.intact()
-        })
-    })
+/// How many bytes of failed checksums are left. A good frame costs nothing, so that only damage is given up on, and never
+/// the first of it.
+struct Budget(usize);
+
+impl Budget {
+    fn intact(&mut self, raw: &Raw<'_>) -> bool {
+        if self.0 == 0 {
+            return false;
+        }
+        let intact = raw.intact();
+        if !intact {
+            self.0 = self.0.saturating_sub(raw.frame_bytes());
+        }
+        intact
+    }
+
+    fn intact_at(&mut self, bytes: &[u8], at: usize) -> bool {
+        bytes.get(at..).and_then(Raw::at).is_some_and(|raw| self.intact(&raw))
+    }
 }
 
 /// Writes the last frame again where it stands, and syncs it. It may have been read from the cache alone: a process was
@@ -198,10 +216,6 @@ fn settle_last(file: &File, end: End) -> io::Result<()> {
     }
     file.write_all_at(&bytes, last as u64)?;
     file.sync_data()
-}
-
-fn intact_at(bytes: &[u8], at: usize) -> bool {
-    bytes.get(at..).and_then(Raw::at).is_some_and(|raw| raw.intact())
 }
 
 /// Reserves a file's blocks, where the file system can.
