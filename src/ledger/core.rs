@@ -167,7 +167,7 @@ impl<S: Store> Core<S> {
         }
         let (before, size, leaves) = (self.tip.size(), stage.size, std::mem::take(&mut stage.leaves));
         match self.write(stage, &leaves) {
-            Ok((root, head)) => {
+            Ok((root, head, key_left)) => {
                 let committed = |(first, count): (u64, usize)| {
                     let skip = usize::try_from(first - before).unwrap_or_default();
                     Committed {
@@ -176,6 +176,7 @@ impl<S: Store> Core<S> {
                         root,
                         leaves: leaves.iter().skip(skip).take(count).copied().collect(),
                         head: Arc::clone(&head),
+                        key_left: key_left.clone(),
                     }
                 };
                 places.into_iter().map(|place| place.map(committed)).collect()
@@ -278,7 +279,8 @@ impl<S: Store> Core<S> {
         }))
     }
 
-    fn write(&mut self, stage: Stage, leaves: &[Hash]) -> Result<(Hash, Arc<str>), StoreError> {
+    /// Gives the root, the head, and why a key could not be destroyed.
+    fn write(&mut self, stage: Stage, leaves: &[Hash]) -> Result<(Hash, Arc<str>, Option<Arc<str>>), StoreError> {
         let keys: Vec<_> = stage.keys.iter().map(|(subject, key)| (*subject, key.clone())).collect();
         if !keys.is_empty() {
             self.store.put_keys(&keys)?;
@@ -296,12 +298,14 @@ impl<S: Store> Core<S> {
         self.store.append(self.tip.size(), commit)?;
         self.room = if frame.capacity() > ROOM_MAX_BYTES { Vec::new() } else { frame };
         self.tip.advance(tree, stage.prev, stage.time, &stage.own, self.knows);
+        let mut key_left = None;
         for subject in &stage.erased {
             // The record stands; the next start destroys the key if it can't be done now.
             if let Err(error) = self.store.destroy_key(*subject) {
                 self.failed = Some(error.to_string());
+                key_left = Some(error.to_string().into());
             }
         }
-        Ok((head.root, note))
+        Ok((head.root, note, key_left))
     }
 }

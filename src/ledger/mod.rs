@@ -81,7 +81,7 @@ pub use self::{
     open::{OnProgress, OpenError, Options, Progress, in_use},
     reader::{Entry, Head, ReadError, Reader},
     tree::{consistent, included},
-    vault::write_secret,
+    vault::{wipe_secret, write_secret},
     writer::{BATCH_MAX_BYTES, BATCH_MAX_JOBS, QUEUE_MAX_JOBS},
 };
 use self::{
