@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{
     canon,
     check::{Knows, Tip},
-    disclosure::{self, SubjectKey},
+    disclosure::{self, Disclosure, SubjectKey},
     draft::{AppendError, Committed, ENCODED_MAX_BYTES, JOB_MAX_BYTES, Ready, Refused},
     frame::{Builder, Sealed},
     hash::{Hash, leaf_hash},
@@ -41,7 +41,35 @@ impl Job {
         let values = |draft: &Ready| draft.disclosures.iter().map(|one| one.value.len()).sum::<usize>();
         self.drafts.iter().map(|draft| draft.body.len() + values(draft)).sum()
     }
+
+    /// More than it takes in a frame: one that would take more than a job may is refused before it is in.
+    pub fn frame_max_bytes(&self) -> usize {
+        let disclosures = self.drafts.iter().map(|draft| draft.disclosures.len()).sum::<usize>();
+        let around = self.drafts.len() * LINE_AROUND_BYTES + disclosures * DISCLOSURE_AROUND_BYTES;
+        self.drafts.iter().map(Ready::frame_max_bytes).sum::<usize>().min(JOB_MAX_BYTES + around)
+    }
 }
+
+/// The members of a line beside body, kind and digests, and the lengths around it in a frame, at most.
+const LINE_AROUND_BYTES: usize = 320;
+
+/// What a disclosure has in line and frame beside its own bytes: digest, subject, length, nonce and tag, salt and quotes.
+const DISCLOSURE_AROUND_BYTES: usize = 256;
+
+/// How long a byte of text can become: escaped, and then in base64.
+const BYTE_ENCODED_BYTES: usize = 8;
+
+impl Ready {
+    /// More than it takes in a frame.
+    fn frame_max_bytes(&self) -> usize {
+        let text = |one: &Disclosure| BYTE_ENCODED_BYTES * (one.value.len() + one.name.len());
+        let sealed = |one| DISCLOSURE_AROUND_BYTES + text(one).min(ENCODED_MAX_BYTES);
+        LINE_AROUND_BYTES + self.kind.len() + self.body.len() + self.disclosures.iter().map(sealed).sum::<usize>()
+    }
+}
+
+/// What a frame holds beside its entries, at most: a head with its signatures, and their lengths.
+pub(crate) const HEADS_MAX_BYTES: usize = 4_096;
 
 /// How much room is kept for the next frame.
 const ROOM_MAX_BYTES: usize = 1024 * 1024;
@@ -77,7 +105,7 @@ impl Stage {
     fn after(tip: &Tip, jobs: &[Job], used: Vec<u8>) -> Self {
         let entries = jobs.iter().map(|job| job.drafts.len()).sum();
         // A line is the body and some words around it; the head comes after the last.
-        let room = jobs.iter().map(Job::bytes).sum::<usize>() + entries * 320 + 512;
+        let room = jobs.iter().map(Job::bytes).sum::<usize>() + entries * LINE_AROUND_BYTES + HEADS_MAX_BYTES;
         Self {
             size: tip.size(),
             prev: tip.prev,
