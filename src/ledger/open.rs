@@ -4,6 +4,8 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
+    sync::mpsc,
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -86,7 +88,9 @@ impl Options {
     }
 }
 
-/// Why a ledger can't be opened. Nothing was changed, except that what is derived from the journal may have been rebuilt.
+/// Why a ledger can't be opened. No entry was changed or lost. What may have been done: what is derived from the journal is
+/// rebuilt, the reserve is given up on a full disk, a frame that nobody was told of is cut off, a rotation that was
+/// interrupted is carried on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// Not a name that heads can carry.
@@ -229,17 +233,28 @@ pub(crate) struct Restored {
 #[must_use]
 pub fn in_use(dir: &Path) -> bool {
     let Ok(file) = File::open(Layout::new(dir).lock()) else { return false };
-    matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
+    // Shared, so that nobody who looks is taken for somebody who uses it.
+    matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
 }
+
+/// How often the lock of a folder is tried, and how long each time is waited in between: about a second in all. Who only
+/// looks whether it is taken has it for a moment.
+const LOCK_TRIES: usize = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Takes the lock of a folder.
 fn lock(layout: &Layout) -> Result<File, OpenError> {
     let file = File::options().create(true).truncate(false).write(true).open(layout.lock())?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(layout.root().to_owned())),
-        Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
+    let (_open, pause) = mpsc::channel::<()>();
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
+            // Nobody sends: it is a rest.
+            Err(std::fs::TryLockError::WouldBlock) => drop(pause.recv_timeout(LOCK_PAUSE)),
+        }
     }
+    Err(OpenError::InUse(layout.root().to_owned()))
 }
 
 pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenError> {

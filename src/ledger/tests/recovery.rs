@@ -176,6 +176,40 @@ async fn a_second_one_on_the_same_folder_is_refused() {
     drop(Ledger::open(dir.path(), options(1)).unwrap());
 }
 
+/// How often this process has the lock file of a folder open.
+fn holders(dir: &Path) -> usize {
+    let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    files.filter(|file| std::fs::read_link(file.path()).is_ok_and(|path| path == dir.join("lock"))).count()
+}
+
+#[tokio::test]
+async fn who_only_looks_stands_in_nobodys_way() {
+    let (dir, _) = closed().await;
+    let lock = std::fs::File::open(dir.path().join("lock")).unwrap();
+    for exclusive in [false, true] {
+        if exclusive {
+            lock.lock().unwrap()
+        } else {
+            lock.lock_shared().unwrap()
+        }
+        assert_eq!(in_use(dir.path()), exclusive);
+        let opened = std::thread::scope(|scope| {
+            let opened = scope.spawn(|| Ledger::open(dir.path(), options(1)).map(drop));
+            // It is let go once somebody else has come to it.
+            while holders(dir.path()) < 2 && !opened.is_finished() {
+                std::thread::yield_now();
+            }
+            lock.unlock().unwrap();
+            opened.join().unwrap()
+        });
+        assert_eq!(opened, Ok(()));
+    }
+    let ledger = Ledger::open(dir.path(), options(1)).unwrap();
+    assert!(in_use(dir.path()));
+    drop(ledger);
+    assert!(!in_use(dir.path()));
+}
+
 #[tokio::test]
 async fn a_ledger_without_its_key_is_refused() {
     let (dir, head) = closed().await;
