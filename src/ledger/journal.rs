@@ -15,6 +15,11 @@ use std::{
     time::Duration,
 };
 
+use rustix::{
+    fs::{CWD, FallocateFlags, RenameFlags, fallocate, renameat_with},
+    io::{Errno, retry_on_intr},
+};
+
 use super::{
     frame::{FRAME_HEADER_BYTES, FRAME_MAX_BYTES, Raw},
     store::Place,
@@ -220,8 +225,15 @@ fn settle_last(file: &File, end: End) -> io::Result<()> {
 
 /// Reserves a file's blocks, where the file system can.
 pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
-    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
-        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+    reserved(file, bytes).map(drop)
+}
+
+/// Reserves a file's blocks; says whether the file system can.
+fn reserved(file: &File, bytes: u64) -> io::Result<bool> {
+    // A large file takes its time, and a signal may come.
+    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, bytes)) {
+        Ok(()) => Ok(true),
+        Err(Errno::OPNOTSUPP) => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
@@ -246,19 +258,11 @@ fn zeroed(path: &Path, bytes: u64, mut rest: impl FnMut(&File) -> io::Result<()>
 /// Makes a file of that length whose blocks are all there: at once where the file system can, else with zeros.
 fn allocated(path: &Path, bytes: u64) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::OPNOTSUPP) => zeroed(path, bytes, |_| Ok(())),
-        Err(error) => Err(error.into()),
-    }
+    if reserved(&file, bytes)? { Ok(file) } else { zeroed(path, bytes, |_| Ok(())) }
 }
 
 /// Renames a file, never over another one.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    use rustix::{
-        fs::{CWD, RenameFlags, renameat_with},
-        io::Errno,
-    };
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // Not every file system and kernel can do it in one step; the folder is locked, so nobody comes in between.
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if !to.try_exists()? => std::fs::rename(from, to),
@@ -317,6 +321,8 @@ impl Journal {
     /// What the disk says; also when there are segments already.
     pub fn create(dir: &Path, sizes: Sizes) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
+        // The folder's own name must be as durable as what will be in it.
+        dir.parent().map_or(Ok(()), sync_dir)?;
         if !segments(dir)?.is_empty() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there are segments already"));
         }

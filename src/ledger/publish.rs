@@ -145,7 +145,7 @@ fn told<T>(step: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     caught(step).unwrap_or_else(|()| Err(io::Error::other("its thread panicked")))
 }
 
-/// Replaces a file at once, without waiting for the disk.
+/// Replaces a file at once; waits for the disk only when it is to be durable.
 fn replace(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
     let part = path.with_extension("part");
     let mut file = File::create(&part)?;
