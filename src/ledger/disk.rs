@@ -13,7 +13,7 @@ use super::{
     hash::{Hash, leaf_hash},
     ids::SubjectId,
     index::{Index, IndexError, Indexed},
-    journal::{self, End, Journal, Sizes},
+    journal::{self, End, Journal, Sizes, free_bytes},
     nodes::NodeFile,
     replay::{Damage, Replay, Wave},
     store::{Commit, Place, Store, StoreError},
@@ -124,11 +124,6 @@ impl Layout {
 /// Below this much free space the reserve is given up, in bytes.
 const LOW_SPACE_BYTES: u64 = 16 * 1024 * 1024;
 
-fn free_bytes(dir: &Path) -> io::Result<u64> {
-    let found = rustix::fs::statvfs(dir)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
-}
-
 /// Gives the reserve up when the disk is nearly full.
 ///
 /// # Errors
@@ -171,6 +166,7 @@ pub struct DiskStore {
     size: u64,
     /// The last segment and where it ends, once it is known.
     end: Option<(u64, End)>,
+    frugal: bool,
     /// The index.
     pub index: Index,
     /// The node file.
@@ -218,6 +214,7 @@ impl DiskStore {
             pending: None,
             size: 0,
             end: None,
+            frugal: false,
             index,
             nodes,
             vault,
@@ -303,13 +300,28 @@ impl DiskStore {
 
     fn write(&mut self, frame: &[u8], first: u64) -> Result<Place, StoreError> {
         let not_open = || StoreError::Failed("the journal is not open".into());
+        if self.frugal && self.layout.reserve().exists() {
+            self.frugal(false);
+        }
         match self.journal.as_mut().ok_or_else(not_open)?.append(frame, first) {
             Ok(place) => Ok(place),
             // Segments are preallocated: a full disk is only met while one is made, before anything of the frame is written.
-            Err(error) => {
-                self.spare(error).map_err(failed("the journal"))?;
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                // A segment as large as the usual ones would take all of the reserve, and leave the index nothing.
+                self.frugal(true);
+                // Without a reserve, a small segment may still find room.
+                drop(self.spare(error));
                 self.journal.as_mut().ok_or_else(not_open)?.append(frame, first).map_err(failed("the journal"))
             }
+            Err(error) => Err(failed("the journal")(error)),
+        }
+    }
+
+    /// Says whether the reserve is gone, so that what is left of it must last.
+    pub fn frugal(&mut self, frugal: bool) {
+        self.frugal = frugal;
+        if let Some(journal) = &mut self.journal {
+            journal.be_frugal(frugal);
         }
     }
 

@@ -238,6 +238,15 @@ fn reserved(file: &File, bytes: u64) -> io::Result<bool> {
     }
 }
 
+/// How many bytes are free on the disk of a folder.
+///
+/// # Errors
+/// What the disk says.
+pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 /// Makes a file of that many zeros whose blocks are all there, durable but for its name. `rest` is called after each write,
 /// and may end it.
 fn zeroed(path: &Path, bytes: u64, mut rest: impl FnMut(&File) -> io::Result<()>) -> io::Result<File> {
@@ -304,6 +313,8 @@ pub struct Journal {
     at: u64,
     capacity: u64,
     next: Option<Next>,
+    /// Whether there is little room, which others need too: segments are then small.
+    frugal: bool,
 }
 
 /// The next segment, being prepared.
@@ -336,6 +347,7 @@ impl Journal {
             at: SEGMENT_HEADER_BYTES as u64,
             capacity: sizes.first,
             next: None,
+            frugal: false,
         })
     }
 
@@ -363,7 +375,7 @@ impl Journal {
         settle_last(&file, end)?;
         // The segment's name may be as new as its last frame.
         sync_dir(dir)?;
-        Ok(Self { dir: dir.to_owned(), sizes, file, number, at, capacity, next: None })
+        Ok(Self { dir: dir.to_owned(), sizes, file, number, at, capacity, next: None, frugal: false })
     }
 
     fn segment(dir: &Path, number: u64, first: u64, bytes: u64) -> io::Result<File> {
@@ -397,7 +409,7 @@ impl Journal {
         self.file.write_all_at(frame, self.at)?;
         self.file.sync_data()?;
         self.at += length;
-        if self.next.is_none() && self.at > self.capacity / 2 {
+        if self.next.is_none() && !self.frugal && self.at > self.capacity / 2 {
             // Without it, the next is made when it is needed.
             self.next = Next::prepare(self.dir.join(NEXT), self.sizes.others).ok();
         }
@@ -410,15 +422,37 @@ impl Journal {
         Place { segment: self.number, offset: self.at }
     }
 
+    /// Says whether there is little room: then a segment takes half of it, or what its first frame needs, and the next is
+    /// not prepared.
+    pub fn be_frugal(&mut self, frugal: bool) {
+        self.frugal = frugal;
+        if frugal {
+            self.settle();
+        }
+    }
+
     fn roll(&mut self, first: u64, length: u64) -> io::Result<()> {
         self.file.set_len(self.at)?;
         self.file.sync_all()?;
         if self.next.as_ref().is_some_and(|next| next.thread.is_finished()) {
             self.settle();
         }
-        let capacity = self.sizes.others.max(SEGMENT_HEADER_BYTES as u64 + length);
-        self.file = Self::segment(&self.dir, self.number + 1, first, capacity)?;
-        self.number += 1;
+        let need = SEGMENT_HEADER_BYTES as u64 + length;
+        let usual = self.sizes.others.max(need);
+        // One that lies ready takes no more room.
+        let ready = std::fs::metadata(self.dir.join(NEXT)).is_ok_and(|next| next.len() == usual);
+        // Half of what there is, for the journal; the other half for what is derived from it.
+        let half = if self.frugal && !ready { free_bytes(&self.dir)? / 2 } else { usual };
+        let (mut capacity, next) = (half.clamp(need, usual), self.number + 1);
+        let made = Self::segment(&self.dir, next, first, capacity).or_else(|error| {
+            if error.kind() != io::ErrorKind::StorageFull || !self.frugal {
+                return Err(error);
+            }
+            capacity = need;
+            Self::segment(&self.dir, next, first, capacity)
+        });
+        self.file = made?;
+        self.number = next;
         self.capacity = capacity;
         self.at = SEGMENT_HEADER_BYTES as u64;
         Ok(())
