@@ -104,7 +104,11 @@ impl House {
         };
         let holder = |name: &str| Holder { name: name.to_owned(), ssh_keys: vec![] };
         let engine = Engine::start(Setup {
-            ground: Arc::new(Disk { data: dirs.0.path().join("ledger"), origin: "example.com/bench".into() }),
+            ground: Arc::new(Disk {
+                data: dirs.0.path().join("ledger"),
+                origin: "example.com/bench".into(),
+                signing_key: None,
+            }),
             book: Rulebook::new(Book { rules: Arc::new(rules()), digest: None, files: vec![] }),
             widened: Arc::new(|_, _| Vec::new()),
             entropy: engine::entropy(),

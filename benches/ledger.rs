@@ -1,7 +1,8 @@
 //! The ledger against its peers, each in the same run: a bare file with `fdatasync`, `SQLite` in WAL with `synchronous=FULL`,
 //! bare SHA-256, sled's own open. Medians of five rounds, which take turns so that a slow minute of the machine hits all alike.
 //!
-//! `LEDGER_BENCH_ENTRIES` sets the size of the large log (1,000,000; 0 leaves it out), `LEDGER_BENCH_APPENDS` the appends of a
+//! `LEDGER_BENCH_ENTRIES` sets the size of the large log (1,000,000; 0 leaves the logs out), `LEDGER_BENCH_SINGLE` that of the
+//! one that is written entry by entry (200,000), `LEDGER_BENCH_APPENDS` the appends of a
 //! round (4,000; 0 leaves them out), `LEDGER_BENCH_DIR` the folder, and so the disk.
 #![expect(
     clippy::unwrap_used,
@@ -20,7 +21,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use countersign::ledger::{Draft, Ledger, Options, verify};
+use countersign::ledger::{Disclosure, Draft, Ledger, Options, SubjectId, verify};
 use ed25519_dalek::{Signer as _, SigningKey};
 use rand::{SeedableRng as _, rngs::StdRng};
 use serde_json::{Map, json};
@@ -293,6 +294,46 @@ fn hashing(path: &Path) -> f64 {
     })
 }
 
+/// The dearest way to write: one entry a commit, each with a head of its own and two disclosures of two people.
+fn single(runtime: &tokio::runtime::Runtime, here: &Path) {
+    let entries = number("LEDGER_BENCH_SINGLE", 200_000) as u64;
+    let data = here.join("single");
+    let ledger = Ledger::open(&data, options()).unwrap();
+    runtime.block_on(async {
+        for n in ledger.size()..entries {
+            let mut draft = draft();
+            for (name, subject) in [("reason", n % 50), ("who", 50 + n % 50)] {
+                let subject = SubjectId(u128::from(subject + 1).to_be_bytes());
+                let value = "the words that somebody said, which are not in the line".to_owned();
+                draft.disclosures.push(Disclosure { subject, name: name.into(), value });
+            }
+            ledger.append(n, now(), vec![draft]).await.unwrap();
+        }
+    });
+    let line = ledger.reader().get(entries - 1).unwrap().line.len() as f64;
+    println!("\n{entries} entries of {line} bytes and two disclosures, one a commit");
+    drop(ledger);
+    stores(&data, entries, line);
+}
+
+/// What each store takes of the disk. Of the journal, what was written: the rest of the last segment is reserved.
+fn stores(data: &Path, entries: u64, line: f64) {
+    println!("\n| store | bytes an entry | of the line |\n|---|---|---|");
+    let written = |path: PathBuf| {
+        let bytes = std::fs::read(path).unwrap();
+        bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last as u64 + 1)
+    };
+    let journal = std::fs::read_dir(data.join("journal")).unwrap().map(|entry| written(entry.unwrap().path())).sum();
+    let others = ["sled", "nodes", "public", "keys"].map(|store| (store, size_of(&data.join(store))));
+    let mut all = 0.0;
+    for (store, bytes) in std::iter::once(("journal", journal)).chain(others) {
+        let each = bytes as f64 / entries as f64;
+        all += each;
+        println!("| {store} | {each:.0} | {:.2} |", each / line);
+    }
+    println!("| all | {all:.0} | {:.2} |", all / line);
+}
+
 fn large(runtime: &tokio::runtime::Runtime, here: &Path) {
     let entries = number("LEDGER_BENCH_ENTRIES", 1_000_000) as u64;
     let data: PathBuf = here.join("large");
@@ -311,15 +352,7 @@ fn large(runtime: &tokio::runtime::Runtime, here: &Path) {
         began.elapsed().as_secs_f64()
     );
     drop(ledger);
-    println!("\n| store | bytes an entry | of the line |\n|---|---|---|");
-    let mut all = 0.0;
-    for store in ["journal", "sled", "nodes", "public"] {
-        let each = size_of(&data.join(store)) as f64 / entries as f64;
-        all += each;
-        println!("| {store} | {each:.0} | {:.2} |", each / line);
-    }
-    println!("| all | {all:.0} | {:.2} |", all / line);
-
+    stores(&data, entries, line);
     let export = here.join("export");
     countersign::ledger::export::export(&data, &export, false, knows).unwrap();
     let bare = hashing(&export.join("log.jsonl"));
@@ -342,14 +375,15 @@ fn large(runtime: &tokio::runtime::Runtime, here: &Path) {
     let took = verified(&data);
     println!("| verify, journal alone | {took:.2} | 1/{:.1} |", took / bare);
     std::fs::rename(here.join("public"), data.join("public")).unwrap();
+    sled_with_lines(&data, &export.join("log.jsonl"));
     starts(&data);
 }
 
 /// What a process of its own does, so that its memory and its time are its own: open, and say what that took.
 fn child(what: &str, data: &Path) {
     let began = Instant::now();
-    if what == "sled" {
-        let db = sled::Config::new().path(data.join("sled")).cache_capacity(32 << 20).open().unwrap();
+    if what.starts_with("sled") {
+        let db = sled::Config::new().path(data.join(what)).cache_capacity(32 << 20).open().unwrap();
         println!("{} 0 0", began.elapsed().as_secs_f64());
         drop(db);
         return;
@@ -384,10 +418,26 @@ fn children(what: &str, data: &Path, rounds: usize) -> [f64; 3] {
     [0, 1, 2].map(|n| median(all.iter().map(|one| one[n]).collect()))
 }
 
+/// A sled that holds the lines by index, as a ledger in sled alone would.
+fn sled_with_lines(data: &Path, lines: &Path) {
+    let db = sled::Config::new().path(data.join("sled-lines")).cache_capacity(32 << 20).open().unwrap();
+    let text = std::fs::read(lines).unwrap();
+    let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+    for (n, some) in lines.chunks(BATCH).enumerate() {
+        let mut batch = sled::Batch::default();
+        for (at, line) in (n * BATCH..).zip(some) {
+            batch.insert(&(at as u64).to_be_bytes(), *line);
+        }
+        db.apply_batch(batch).unwrap();
+    }
+    db.flush().unwrap();
+}
+
 fn starts(data: &Path) {
     println!("\n| start | seconds | resident MB | one proof µs |\n|---|---|---|---|");
     for (name, what, rounds) in [
-        ("sled's own open", "sled", ROUNDS),
+        ("sled's own open, of ours", "sled", ROUNDS),
+        ("sled's own open, with the lines in it", "sled-lines", ROUNDS),
         ("ours, without a snapshot", "plain", ROUNDS),
         ("ours, and a snapshot is made", "save", 1),
         ("ours, from the snapshot", "snapshot", ROUNDS),
@@ -413,6 +463,7 @@ fn main() {
     }
     if number("LEDGER_BENCH_ENTRIES", 1) > 0 {
         large(&runtime, here.path());
+        single(&runtime, here.path());
     }
     println!("\nload average: {}", load());
 }

@@ -199,7 +199,11 @@ async fn main() {
     let provider: Arc<dyn Provider> = Arc::clone(&slow) as _;
     let holder = |name: &str| Holder { name: name.to_owned(), ssh_keys: vec![] };
     let engine = Engine::start(Setup {
-        ground: Arc::new(Disk { data: dir.path().join("ledger"), origin: "example.com/load".into() }),
+        ground: Arc::new(Disk {
+            data: dir.path().join("ledger"),
+            origin: "example.com/load".into(),
+            signing_key: None,
+        }),
         book: Rulebook::new(rulebook::Book { rules: Arc::new(rules()), digest: None, files: vec![] }),
         widened: Arc::new(|_, _| Vec::new()),
         entropy: engine::entropy(),

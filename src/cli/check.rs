@@ -46,7 +46,7 @@ pub fn main(args: &Args) -> Outcome {
     block_on(async {
         let clock: Arc<dyn Clock> = SystemClock::start();
         let live = service::Live::new(config.clone());
-        let doors = service::doors(&live, &service::Surroundings::of_process(&config, args.config.dir()), &clock);
+        let doors = service::doors(&live, &service::Surroundings::of_process(&config, args.config.dir())?, &clock);
         let mut lacking = 0;
         for name in resources {
             let Some(resource) = config.facts.resource(name) else { continue };

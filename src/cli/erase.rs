@@ -5,17 +5,15 @@ use std::{
     io::{self, BufRead as _, Write as _},
 };
 
-use rand::SeedableRng as _;
-
-use super::{ConfigDir, Outcome, Stop, block_on, shelf::Shelf};
+use super::{ConfigDir, Outcome, Stop, block_on, shelf::Shelf, signing};
 use crate::{
-    access::{Event, Phase, Request, State, phase_words},
+    access::{Phase, Request, State, phase_words},
     chat::draw::utc,
     engine::{
         clock::{Clock as _, SystemClock},
         codec,
     },
-    ledger::{Disclosed, Draft, Entry, Ledger, Options, SubjectId, kinds},
+    ledger::{Disclosed, Draft, Entry, SubjectId, kinds},
 };
 
 /// Make all that the ledger holds of a person unreadable
@@ -40,9 +38,7 @@ pub struct Args {
 pub fn main(args: &Args) -> Outcome {
     let config = args.config.load()?;
     let clock = SystemClock::start();
-    let rng = Box::new(rand::rngs::StdRng::from_rng(&mut rand::rng()));
-    let options = Options::new(&config.server.origin, Event::knows, clock.now(), rng);
-    let ledger = Ledger::open(&config.server.ledger_path, options).map_err(|error| Stop::Finding(error.to_string()))?;
+    let ledger = signing::ledger(&config, clock.now())?;
 
     let mut subjects = Vec::new();
     let mut held: BTreeMap<String, Vec<u64>> = BTreeMap::new();

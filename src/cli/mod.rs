@@ -20,6 +20,7 @@ mod run;
 mod schema;
 mod service;
 mod shelf;
+mod signing;
 mod status;
 mod sweep;
 mod verify;

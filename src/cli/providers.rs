@@ -255,7 +255,7 @@ fn in_config(table: &Map<String, Value>) -> String {
 async fn serve(args: &Serve) -> Outcome {
     let config = args.config.load()?;
     let Target { provider, settings } = wanted(&config, &args.resource)?;
-    let surroundings = service::Surroundings::of_process(&config, args.config.dir());
+    let surroundings = service::Surroundings::of_process(&config, args.config.dir())?;
     let around = around(&surroundings.providers);
     let opened = provider::open(&provider, &args.resource, &settings, &around);
     let served = Served(opened.map_err(|error| Stop::Finding(error.to_string()))?);

@@ -1,39 +1,66 @@
 //! `rotate-key`: a new signing key comes in, and the old one goes.
 
+use std::path::PathBuf;
+
 use rand::{Rng as _, SeedableRng as _};
 use zeroize::Zeroizing;
 
-use super::{ConfigDir, Outcome, Stop, block_on};
-use crate::{
-    access::Event,
-    engine::clock::{Clock as _, SystemClock},
-    ledger::{Ledger, Options},
-};
+use super::{ConfigDir, Outcome, Stop, block_on, service::environment, signing};
+use crate::engine::clock::{Clock as _, SystemClock};
 
 /// Replace the key that signs the ledger
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "The new key comes in under a head that both sign, the old one is retired, and its secret is wiped. \
 Both are entries, so a verifier that knows the first key follows. Stop the service first.\n\n\
+A key that is not kept in the ledger's folder but in COUNTERSIGN_SIGNING_KEY or `ledger.signing_key_file` is replaced \
+by the one in `--new-key-file`: make it with `openssl genpkey -algorithm ed25519`, put it in the place of the old one \
+afterwards, and destroy the old one yourself.\n\n\
 Example: countersign rotate-key --config bot-config"
 )]
 pub struct Args {
     #[command(flatten)]
     config: ConfigDir,
+    /// The new key as PKCS#8 PEM, when the key is not kept in the ledger's folder
+    #[arg(long, value_name = "FILE")]
+    new_key_file: Option<PathBuf>,
 }
 
 pub fn main(args: &Args) -> Outcome {
     let config = args.config.load()?;
     let clock = SystemClock::start();
-    let rng = || Box::new(rand::rngs::StdRng::from_rng(&mut rand::rng()));
-    let options = Options::new(&config.server.origin, Event::knows, clock.now(), rng());
-    let ledger = Ledger::open(&config.server.ledger_path, options).map_err(|error| Stop::Finding(error.to_string()))?;
-    let mut secret = Zeroizing::new([0; 32]);
-    rng().fill_bytes(&mut *secret);
+    let given = args.new_key_file.as_ref().map(|path| {
+        let read = std::fs::read_to_string(path).map(Zeroizing::new);
+        read.map_err(|error| Stop::Finding(format!("{} can't be read: {error}", path.display())))
+    });
+    let given = given.transpose()?;
+    match (signing::key(&config, &environment())?, &given) {
+        (Some(_), None) => {
+            let words =
+                "the signing key is not kept in the ledger's folder, so there is nothing to put the new one into";
+            return Err(Stop::Finding(format!("{words}\n  hint: make one and name it with `--new-key-file FILE`")));
+        }
+        (None, Some(_)) => {
+            let words = "the signing key is kept in the ledger's folder, where a new one is made";
+            return Err(Stop::Finding(format!("{words}\n  hint: leave `--new-key-file` out")));
+        }
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    let ledger = signing::ledger(&config, clock.now())?;
     let done = block_on(async {
-        ledger.rotate_key(secret, clock.now()).await.map_err(|error| Stop::Finding(error.to_string()))
+        let done = if let Some(pem) = &given {
+            ledger.rotate_to(pem, clock.now()).await
+        } else {
+            let mut secret = Zeroizing::new([0; 32]);
+            rand::rngs::StdRng::from_rng(&mut rand::rng()).fill_bytes(&mut *secret);
+            ledger.rotate_key(secret, clock.now()).await
+        };
+        done.map_err(|error| Stop::Finding(error.to_string()))
     })?;
     println!("entry {}: the old key is retired; the head is signed by the new one", done.first);
     print!("{}", done.head);
+    if let Some(path) = &args.new_key_file {
+        println!("From now on the service needs the key in {}: put it in the place of the old one.", path.display());
+    }
     Ok(())
 }

@@ -20,7 +20,7 @@ pub fn main(args: &Args) -> Outcome {
         return Err(Stop::Finding(words.to_owned()));
     }
     block_on(async {
-        let running = service::start(&config, service::Surroundings::of_process(&config, args.config.dir())).await?;
+        let running = service::start(&config, service::Surroundings::of_process(&config, args.config.dir())?).await?;
         tracing::info!(address = %running.address(), "listening");
         running.until_stopped().await
     })

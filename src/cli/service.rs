@@ -20,6 +20,7 @@ use super::{
     Stop,
     chats::{self, Chats},
     shelf::Shelf,
+    signing,
     status::Status,
 };
 use crate::{
@@ -53,6 +54,8 @@ pub struct Surroundings {
     pub data: PathBuf,
     /// The providers' folder.
     pub providers: PathBuf,
+    /// The key that signs the ledger, when it is not kept in the ledger's folder.
+    pub signing_key: Option<SecretString>,
     /// The environment.
     pub env: BTreeMap<String, SecretString>,
     /// Where to listen.
@@ -83,14 +86,19 @@ impl Live {
 
 impl Surroundings {
     /// As the config and the environment say.
-    pub fn of_process(config: &Config, dir: &Path) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// A signing key that is said to be somewhere and isn't there.
+    pub fn of_process(config: &Config, dir: &Path) -> Result<Self, Stop> {
+        let env = environment();
+        Ok(Self {
             config: dir.to_owned(),
             data: config.server.ledger_path.clone(),
             providers: config.server.ledger_path.join("providers"),
-            env: environment(),
+            signing_key: signing::key(config, &env)?,
+            env,
             listen: config.listen(),
-        }
+        })
     }
 }
 
@@ -232,7 +240,11 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
     book.rules().refresh(clock.now()).await;
     keep_fresh(Arc::clone(&book), Arc::clone(&clock));
     let setup = Setup {
-        ground: Arc::new(Disk { data: surroundings.data.clone(), origin: config.server.origin.clone() }),
+        ground: Arc::new(Disk {
+            data: surroundings.data.clone(),
+            origin: config.server.origin.clone(),
+            signing_key: surroundings.signing_key.clone(),
+        }),
         book,
         widened: widened(finder(&shelf, &live)),
         entropy: engine::entropy(),
@@ -466,6 +478,7 @@ fn fixed(old: &Config, new: &Config) -> Option<&'static str> {
     let same = [
         ("ledger.path", old.ledger_path == new.ledger_path),
         ("ledger.origin", old.origin == new.origin),
+        ("ledger.signing_key_file", old.signing_key_file == new.signing_key_file),
         ("http.listen", old.listen == new.listen),
         ("playground", old.playground_channel == new.playground_channel),
         ("discord", old.discord == new.discord),

@@ -91,6 +91,7 @@ pub const FILES: &[File] = &[
 const LEDGER: &[Key] = &[
     need("path", Kind::Text, "The ledger's folder"),
     need("origin", Kind::Text, "The log's name in every signed head; choose it once"),
+    key("signing_key_file", Kind::Text, "A file with the signing key, when it is not kept in the ledger's folder"),
 ];
 const HTTP: &[Key] = &[key("listen", Kind::Text, "Address and port, for example 127.0.0.1:7070")];
 const PLAYGROUND: &[Key] = &[key("channel", Kind::Name, "The channel of its cards")];

@@ -8,8 +8,8 @@ use toml::{
 use super::reader::Reader;
 
 /// Keys that would hold a secret; the same with `_env` or `_file` behind it names where the secret is.
-const SECRET_KEYS: [&str; 8] =
-    ["password", "passwd", "secret", "token", "bot_token", "app_token", "signing_secret", "private_key"];
+const SECRET_KEYS: [&str; 9] =
+    ["password", "passwd", "secret", "token", "bot_token", "app_token", "signing_secret", "signing_key", "private_key"];
 /// How secrets of the platforms start.
 const SECRET_STARTS: [&str; 6] = ["xoxb-", "xoxp-", "xapp-", "xoxe", "-----BEGIN", "ghp_"];
 
@@ -22,8 +22,8 @@ fn in_table(reader: &Reader<'_>, table: &DeTable<'_>) {
     for (key, value) in table {
         let name = key.get_ref().as_ref();
         if SECRET_KEYS.contains(&name) && !matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_)) {
-            // Tokens of platforms have a variable of their own.
-            let hint = if name.contains("token") || name == "signing_secret" {
+            // Tokens of platforms have a variable of their own, and so has the key of the ledger.
+            let hint = if name.contains("token") || name.starts_with("signing_") {
                 format!("set it in the environment, or name a file that holds it: `{name}_file = \"/run/secrets/…\"`")
             } else {
                 format!("write `{name}_env = \"NAME\"` and set NAME in the environment")

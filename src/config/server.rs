@@ -34,6 +34,8 @@ pub struct Server {
     pub ledger_path: PathBuf,
     /// The log's name in every signed head.
     pub origin: String,
+    /// A file with the key that signs the ledger, when it is not kept in the ledger's folder.
+    pub signing_key_file: Option<PathBuf>,
     /// Where the HTTP server listens.
     pub listen: SocketAddr,
     /// The playground's channel, if the playground is on.
@@ -112,10 +114,11 @@ pub fn read(reader: &Reader<'_>) -> Option<Server> {
         (channel.map(|channel| channel.value), people)
     });
     top.finish(&[]);
-    let (path, origin) = ledger.map(|(path, origin)| (path.unwrap_or_default(), origin.unwrap_or_default()))?;
+    let (path, origin, signing_key_file) = ledger?;
     Some(Server {
-        ledger_path: path,
-        origin,
+        ledger_path: path.unwrap_or_default(),
+        origin: origin.unwrap_or_default(),
+        signing_key_file,
         listen: listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 7070))),
         playground_channel,
         limits,
@@ -169,7 +172,7 @@ fn limits(table: Option<Table<'_, '_>>) -> Limits {
     limits
 }
 
-fn ledger_of(reader: &Reader<'_>, table: Table<'_, '_>) -> (Option<PathBuf>, Option<String>) {
+fn ledger_of(reader: &Reader<'_>, table: Table<'_, '_>) -> (Option<PathBuf>, Option<String>, Option<PathBuf>) {
     let path = table.need("path", table.text("path"), "path = \"data\"").map(|text| PathBuf::from(text.value));
     let origin = table.need("origin", table.text("origin"), "origin = \"countersign.example.com/prod\"");
     let origin = origin.and_then(|text| {
@@ -183,8 +186,9 @@ fn ledger_of(reader: &Reader<'_>, table: Table<'_, '_>) -> (Option<PathBuf>, Opt
         reader.report(text.offset, "`origin` can't name a log", Some(hint.into()));
         None
     });
+    let key = table.text("signing_key_file").map(|text| PathBuf::from(text.value));
     table.finish(&[]);
-    (path, origin)
+    (path, origin, key)
 }
 
 fn listen_of(reader: &Reader<'_>, table: &Table<'_, '_>) -> Option<SocketAddr> {

@@ -6,7 +6,9 @@ use std::{path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rand::SeedableRng as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::oneshot;
+use zeroize::Zeroizing;
 
 use crate::{
     access::{Event, State},
@@ -21,6 +23,10 @@ const PROGRESS_FROM_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Work that blocks.
 pub type Work = Box<dyn FnOnce() + Send>;
+
+/// A check of old history, which needs no open log and blocks for long. Its error is what a start without the snapshot would
+/// have said.
+pub type HistoryCheck = Box<dyn FnOnce() -> Result<(), OpenError> + Send>;
 
 /// Entries, in order; after an error there is none.
 pub type Entries = Box<dyn Iterator<Item = Result<Entry, ReadError>> + Send>;
@@ -58,11 +64,8 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// [`AppendError`]; nothing else is harmed.
     async fn save_snapshot(&self, size: u64, state: Vec<u8>) -> Result<(), AppendError>;
-    /// Checks the history before the snapshot. Blocks for long.
-    ///
-    /// # Errors
-    /// [`OpenError`]: what a start without the snapshot would have said.
-    fn check_history(&self) -> Result<(), OpenError>;
+    /// The check of the history before the snapshot, if there is one.
+    fn history_check(&self) -> Option<HistoryCheck>;
 }
 
 #[async_trait]
@@ -99,9 +102,10 @@ impl Log for Ledger {
         Ledger::save_snapshot(self, size, state).await
     }
 
-    fn check_history(&self) -> Result<(), OpenError> {
+    fn history_check(&self) -> Option<HistoryCheck> {
+        let check = Ledger::history_check(self)?;
         // One thread: the service is at work beside it.
-        Ledger::check_history(self, 1, &mut |_| ())
+        Some(Box::new(move || check.run(1, &mut |_| ())))
     }
 }
 
@@ -139,12 +143,15 @@ pub struct Disk {
     pub data: PathBuf,
     /// The log's name in every signed head.
     pub origin: String,
+    /// The signing key as PKCS#8 PEM, when it is not kept in the folder.
+    pub signing_key: Option<SecretString>,
 }
 
 impl Ground for Disk {
     fn open(&self, now: DateTime<Utc>) -> Result<Arc<dyn Log>, OpenError> {
         let rng = Box::new(rand::rngs::StdRng::from_rng(&mut rand::rng()));
         let mut options = ledger::Options::new(&self.origin, Event::knows, now, rng);
+        options.signing_key = self.signing_key.as_ref().map(|pem| Zeroizing::new(pem.expose_secret().to_owned()));
         let mut told = 0;
         options.progress = Box::new(move |progress| {
             let tenths = progress.done_bytes.saturating_mul(10) / progress.total_bytes.max(1);

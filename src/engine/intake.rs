@@ -74,7 +74,8 @@ impl Writer {
                 // It has a batch of its own and never comes here; whoever waits is not to wait for ever.
                 let _ = done.send(Err("the rules were not loaded".to_owned()));
             }
-            Job::Broken(error) => self.broken = Some(error),
+            Job::Checked(Ok(())) => self.checked = true,
+            Job::Checked(Err(error)) => self.broken = Some(error),
             Job::Stop(done) => self.stopping = Some(done),
         }
     }

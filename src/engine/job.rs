@@ -114,8 +114,8 @@ pub enum Job {
     Look(Look),
     /// To be told when nothing is queued and nothing is due, and how much is under way outside by then.
     Rest(oneshot::Sender<usize>),
-    /// The history before the snapshot does not verify.
-    Broken(OpenError),
+    /// The history before the snapshot was checked.
+    Checked(Result<(), OpenError>),
     /// Finish what is queued, and stop.
     Stop(oneshot::Sender<()>),
 }

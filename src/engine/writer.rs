@@ -66,6 +66,8 @@ pub struct Writer {
     pub(super) asked_for_rest: Vec<oneshot::Sender<usize>>,
     /// What the check of the old history found.
     pub(super) broken: Option<OpenError>,
+    /// Whether all history was checked that this process did not write itself.
+    pub(super) checked: bool,
     /// The size at which the state was last kept for the next start.
     kept: u64,
     /// The size of the ledger when this process opened it first.
@@ -105,7 +107,7 @@ impl Writer {
     ) -> Self {
         let followed = setup.clock.now();
         let (kept, began) = (ledger.snapshot().map_or(0, |(size, _)| size), ledger.size());
-        check_history(&setup, &ledger, &to_self);
+        let checked = !begins_check(&setup, ledger.as_ref(), &to_self);
         Self {
             setup,
             shared,
@@ -123,6 +125,7 @@ impl Writer {
             stopping: None,
             asked_for_rest: Vec::new(),
             broken: None,
+            checked,
             kept,
             began,
             unfollowed: true,
@@ -233,9 +236,11 @@ impl Writer {
     }
 
     /// Keeps the state for the next start, if so many entries came since it was kept. It is a cache: nothing depends on it.
+    /// Not before the history that this start took on trust is checked: the next one would have to take on trust still more,
+    /// and a service that is restarted often would never check it.
     async fn keep(&mut self, every: u64) {
         let size = self.state.size();
-        let Some(ledger) = self.ledger.clone().filter(|_| size >= self.kept + every) else { return };
+        let Some(ledger) = self.ledger.clone().filter(|_| self.checked && size >= self.kept + every) else { return };
         self.kept = size;
         if let Some(state) = recovery::kept(&self.state)
             && let Err(error) = ledger.save_snapshot(size, state).await
@@ -491,16 +496,18 @@ impl Writer {
     }
 }
 
-/// Checks what is before the snapshot the ledger was opened from, while it is in use. A finding stops the service.
-fn check_history(setup: &Arc<Setup>, ledger: &Arc<dyn Log>, to_self: &mpsc::Sender<Job>) {
-    if ledger.snapshot().is_none() {
-        return;
-    }
-    let (setup, ledger, to_self) = (Arc::clone(setup), Arc::downgrade(ledger), to_self.clone());
+/// Begins to check what is before the snapshot the ledger was opened from, while it is in use; says whether there is
+/// anything to check. A finding stops the service.
+fn begins_check(setup: &Arc<Setup>, ledger: &dyn Log, to_self: &mpsc::Sender<Job>) -> bool {
+    let Some(check) = ledger.history_check() else { return false };
+    let (setup, to_self) = (Arc::clone(setup), to_self.clone());
     tokio::spawn(async move {
-        let check = move || ledger.upgrade().map_or(Ok(()), |ledger| ledger.check_history());
-        if let Some(Err(error)) = blocking(setup.ground.as_ref(), check).await {
-            let _ = to_self.send(Job::Broken(error)).await;
+        if let Some(found) = blocking(setup.ground.as_ref(), check).await {
+            // A writer that is gone needs no word.
+            drop(to_self.send(Job::Checked(found)).await);
+        } else {
+            tracing::error!("the check of the ledger's history broke off; the next start begins it again");
         }
     });
+    true
 }

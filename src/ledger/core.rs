@@ -101,6 +101,14 @@ struct Stage {
     erased: BTreeSet<SubjectId>,
 }
 
+/// What a commit has left.
+struct Written {
+    root: Hash,
+    head: Arc<str>,
+    /// Why a key could not be destroyed.
+    key_left: Option<Arc<str>>,
+}
+
 impl Stage {
     fn after(tip: &Tip, jobs: &[Job], used: Vec<u8>) -> Self {
         let entries = jobs.iter().map(|job| job.drafts.len()).sum();
@@ -146,8 +154,14 @@ impl<S: Store> Core<S> {
         let origin = self.tip.opened.as_ref().map(|opened| opened.origin.clone()).unwrap_or_default();
         let signer = Signer::new(&origin, key);
         let body = json!({"key": signer.verifier().to_string()});
-        if !self.tip.live().any(|live| live == signer.verifier()) {
-            self.signers.push(signer);
+        if self.tip.keys.iter().any(|known| known.retired.is_some() && known.key == *signer.verifier()) {
+            return Err(AppendError::Failed("that key was retired and can't come back: make a new one".into()));
+        }
+        let is_live = self.tip.live().any(|live| live == signer.verifier());
+        // As the newest, which is the one that stays.
+        self.signers.retain(|known| known.verifier() != signer.verifier());
+        self.signers.push(signer);
+        if !is_live {
             self.own(kinds::KEY_ADDED, &body, time)?;
         }
         self.finish_rotation(time)
@@ -195,7 +209,7 @@ impl<S: Store> Core<S> {
         }
         let (before, size, leaves) = (self.tip.size(), stage.size, std::mem::take(&mut stage.leaves));
         match self.write(stage, &leaves) {
-            Ok((root, head, key_left)) => {
+            Ok(Written { root, head, key_left }) => {
                 let committed = |(first, count): (u64, usize)| {
                     let skip = usize::try_from(first - before).unwrap_or_default();
                     Committed {
@@ -307,8 +321,7 @@ impl<S: Store> Core<S> {
         }))
     }
 
-    /// Gives the root, the head, and why a key could not be destroyed.
-    fn write(&mut self, stage: Stage, leaves: &[Hash]) -> Result<(Hash, Arc<str>, Option<Arc<str>>), StoreError> {
+    fn write(&mut self, stage: Stage, leaves: &[Hash]) -> Result<Written, StoreError> {
         let keys: Vec<_> = stage.keys.iter().map(|(subject, key)| (*subject, key.clone())).collect();
         if !keys.is_empty() {
             self.store.put_keys(&keys)?;
@@ -334,6 +347,6 @@ impl<S: Store> Core<S> {
                 key_left = Some(error.to_string().into());
             }
         }
-        Ok((head.root, note, key_left))
+        Ok(Written { root: head.root, head: note, key_left })
     }
 }

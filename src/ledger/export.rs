@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -19,7 +20,7 @@ use super::{
     tiles::{TILE_HEIGHT, TILE_WIDTH, bundle, tiles_between},
     tree::Nodes as _,
     vault::Vault,
-    verify::AllNodes,
+    verify::{AllNodes, CLEAR_FILE},
 };
 
 /// What was exported.
@@ -56,7 +57,7 @@ struct Export<'a> {
 }
 
 /// Exports the ledger in `dir` to the folder `to`, which must be empty or not there. With `with_disclosures`, personal
-/// data is written in clear to `disclosures.jsonl`. The service may be running. Blocks.
+/// data is written in clear to `disclosures.jsonl`, mode 0600. The service may be running. Blocks.
 ///
 /// # Errors
 /// [`ExportError`]; what was written so far is left.
@@ -69,8 +70,9 @@ pub fn export(dir: &Path, to: &Path, with_disclosures: bool, knows: Knows) -> Re
     if std::fs::read_dir(to)?.next().is_some() {
         return Err(ExportError::NotEmpty(to.to_owned()));
     }
-    let clear =
-        || Ok::<_, io::Error>((BufWriter::new(File::create(to.join("disclosures.jsonl"))?), Vault::at(&layout.keys())));
+    // Personal data is its reader's alone from the first byte on.
+    let secret = || File::options().write(true).create_new(true).mode(0o600).open(to.join(CLEAR_FILE));
+    let clear = || Ok::<_, io::Error>((BufWriter::new(secret()?), Vault::at(&layout.keys())));
     let mut export = Export {
         to,
         lines: BufWriter::new(File::create(to.join("log.jsonl"))?),

@@ -1,8 +1,11 @@
 //! What a check can find: each fault with the index of its entry and the kind of damage.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
-/// Most faults that are kept with their words; the rest are counted.
+/// Most faults of entries that are kept with their words, and as many of the log as a whole; the rest are counted. The first
+/// of each class is always kept: a fork must not vanish behind a thousand damaged lines.
 pub const FAULTS_MAX: usize = 1_000;
 
 /// What kind of damage a fault is.
@@ -72,23 +75,35 @@ impl Fault {
     }
 }
 
-/// The faults found so far, at most [`FAULTS_MAX`] of them in full.
+/// The faults found so far, not all of them in full: see [`FAULTS_MAX`].
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
     /// The first ones, in the order of finding.
     pub kept: Vec<Fault>,
     /// How many more there were.
     pub more: u64,
+    /// How many of those that are kept are of the log as a whole.
+    of_log: usize,
+    classes: BTreeSet<Class>,
 }
 
 impl Faults {
     /// Adds one.
     pub fn add(&mut self, fault: Fault) {
-        if self.kept.len() < FAULTS_MAX {
+        let of_log = fault.index.is_none();
+        let others = if of_log { self.of_log } else { self.kept.len() - self.of_log };
+        if self.classes.insert(fault.class) || others < FAULTS_MAX {
+            self.of_log += usize::from(of_log);
             self.kept.push(fault);
         } else {
             self.more += 1;
         }
+    }
+
+    /// How many there are in all.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.more + self.kept.len() as u64
     }
 
     /// Adds several.

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::{
+    beside::Beside,
     check::{Knows, Tip, Walk},
     disclosure::{Disclosed, Disclosure},
     disk::Layout,
@@ -35,6 +36,26 @@ pub enum HistoryError {
     /// The journal is damaged.
     #[error("the journal is damaged in segment {0}; `verify` says where")]
     Damaged(u64),
+    /// A head was signed over more entries than there are: the tail is gone.
+    #[error("the ledger has {size} entries, but a head over {signed} was signed ({place}): its tail is gone")]
+    Behind {
+        /// Entries in the journal.
+        size: u64,
+        /// Entries under the head.
+        signed: u64,
+        /// Where the head is kept.
+        place: &'static str,
+    },
+    /// A head was signed over another history.
+    #[error(
+        "the first {signed} entries are not those over which a head was signed ({place}): the history was rewritten"
+    )]
+    Diverged {
+        /// Entries under the head.
+        signed: u64,
+        /// Where the head is kept.
+        place: &'static str,
+    },
     /// There is no such entry.
     #[error("there is no entry {index}: the ledger has {size}")]
     NoSuchEntry {
@@ -48,8 +69,8 @@ pub enum HistoryError {
     Io(#[from] io::Error),
 }
 
-/// Walks the journal in order, checking the chain. `visit` is handed each batch and the tree's nodes that are complete
-/// since the batches before.
+/// Walks the journal in order, checking the chain, and at its end compares it with the heads that lie beside it. `visit` is
+/// handed each batch and the tree's nodes that are complete since the batches before.
 pub(super) fn walk<E: From<HistoryError>>(
     layout: &Layout,
     dir: &Path,
@@ -61,6 +82,7 @@ pub(super) fn walk<E: From<HistoryError>>(
         return Err(HistoryError::NoLedger(dir.to_owned()).into());
     }
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut beside = Beside::read(layout);
     let mut walk = Walk::new(Tip::default(), knows, threads);
     for (number, path) in segments {
         let bytes = std::fs::read(path).map_err(HistoryError::from)?;
@@ -75,10 +97,17 @@ pub(super) fn walk<E: From<HistoryError>>(
             if let Some(fault) = walk.faults.kept.first() {
                 return Err(HistoryError::Broken(fault.clone()).into());
             }
+            for batch in wave {
+                beside.take(batch);
+            }
             visit(wave, &walk.nodes)?;
         }
     }
-    Ok(())
+    // A journal without entry 0 was only begun.
+    if walk.tip.size() == 0 {
+        return Err(HistoryError::NoLedger(dir.to_owned()).into());
+    }
+    Ok(beside.compare(&walk.tip)?)
 }
 
 /// Visits every entry in order, with the disclosures that can still be opened. Blocks.
@@ -106,7 +135,7 @@ fn entry(record: &RecordRef<'_>, vault: &Vault) -> Result<Entry, HistoryError> {
         let subject = *subject;
         let open = vault.get(subject)?.and_then(|key| opened(&line, &key, ordinal, sealed));
         disclosed.push(match open {
-            Some((name, value)) => Disclosed::Open(Disclosure { subject, name, value }),
+            Some(open) => Disclosed::Open(Disclosure { subject, name: open.name, value: open.value }),
             None => Disclosed::Erased { subject },
         });
     }

@@ -14,10 +14,12 @@
 //! | `open`, `replay`, `snapshot`, `check`, `fault` | the start, and the one check of a log | Storage, Verifying |
 //! | `writer`, `derive`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
 //! | [`verify`], [`history`], [`export`] | what outsiders use | Verifying |
+//! | `files` | reading what somebody else may have put there | |
 //! | `again` | the parsers with their writers behind them, for `fuzz/` | |
 
 #[doc(hidden)]
 pub mod again;
+mod beside;
 mod canon;
 mod check;
 mod core;
@@ -27,6 +29,7 @@ mod disk;
 mod draft;
 pub mod export;
 mod fault;
+mod files;
 mod frame;
 mod hash;
 pub mod history;
@@ -103,7 +106,9 @@ pub struct Ledger {
     verifier: VerifierKey,
     knows: Knows,
     layout: Layout,
-    restored: Option<open::Restored>,
+    restored: Option<Arc<open::Restored>>,
+    /// Whether the signing key was given from outside the folder.
+    key_given: bool,
     commands: Option<mpsc::Sender<Command>>,
     writer: Option<JoinHandle<()>>,
     /// The lock of the folder: given up last.
@@ -118,6 +123,7 @@ impl Ledger {
     /// # Errors
     /// [`OpenError`]: each is one plain sentence.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
+        let key_given = options.signing_key.is_some();
         let opening = open::open(dir, options)?;
         let mut core = opening.core;
         core.follow();
@@ -152,7 +158,8 @@ impl Ledger {
             verifier,
             knows: opening.knows,
             layout: opening.layout,
-            restored: opening.restored,
+            restored: opening.restored.map(Arc::new),
+            key_given,
             commands: Some(commands),
             writer: Some(writer),
             _lock: opening.lock,
@@ -222,10 +229,8 @@ impl Ledger {
     /// [`AppendError`]; `Failed` also when the key files can't be written, or when the key came from outside the folder.
     pub async fn rotate_key(&self, secret: Zeroizing<[u8; 32]>, time: DateTime<Utc>) -> Result<Committed, AppendError> {
         let failed = |error: &dyn std::fmt::Display| AppendError::Failed(format!("the signing key: {error}"));
-        if !self.layout.signing_key().exists() {
-            return Err(AppendError::Failed(
-                "the signing key is not in the folder of the ledger: rotate it where it is kept".into(),
-            ));
+        if self.key_given || !self.layout.signing_key().exists() {
+            return Err(AppendError::Failed("the signing key is not kept in the folder of the ledger".into()));
         }
         if self.layout.next_signing_key().exists() {
             return Err(AppendError::Failed(
@@ -235,11 +240,29 @@ impl Ledger {
         let key = SigningKey::from_bytes(&secret);
         let pem = open::signing_key_pem(&key).map_err(|error| failed(&error))?;
         vault::write_secret(&self.layout.next_signing_key(), pem.as_bytes()).map_err(|error| failed(&error))?;
-        let (answer, answered) = oneshot::channel();
-        self.command(Command::Rotate(Box::new(key), Micros::from_utc(time), answer))?;
-        let done = answered.await.unwrap_or_else(|_| Err(closed()))?;
+        let done = self.rotate(key, time).await?;
         open::promote(&self.layout).map_err(|error| failed(&error))?;
         Ok(done)
+    }
+
+    /// As [`Ledger::rotate_key`], for a key that is not kept in the folder: `next` is the new one as PKCS#8 PEM. Give that one
+    /// when the ledger is opened again. What broke off in between is carried to its end by the same call again, with the old
+    /// key or the new one.
+    ///
+    /// # Errors
+    /// [`AppendError`]; `Failed` also when the key lies in the folder, can't be read, or was a key of this log before.
+    pub async fn rotate_to(&self, next: &str, time: DateTime<Utc>) -> Result<Committed, AppendError> {
+        if !self.key_given {
+            return Err(AppendError::Failed("the signing key is kept in the folder of the ledger".into()));
+        }
+        let key = open::read_key(next).map_err(|error| AppendError::Failed(error.to_string()))?;
+        self.rotate(key, time).await
+    }
+
+    async fn rotate(&self, key: SigningKey, time: DateTime<Utc>) -> Result<Committed, AppendError> {
+        let (answer, answered) = oneshot::channel();
+        self.command(Command::Rotate(Box::new(key), Micros::from_utc(time), answer))?;
+        answered.await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Keeps what the service has folded from the first `size` entries, which must be all there are, for the next start.
@@ -256,24 +279,21 @@ impl Ledger {
     }
 
     /// What [`Ledger::save_snapshot`] kept, and the size it was made at, if this ledger was opened from it: fold the entries
-    /// from there on. Then run [`Ledger::check_history`] in the background.
+    /// from there on. Then run [`Ledger::history_check`] in the background, and keep no other before it has ended well: from
+    /// that, too, the next start would go on unchecked.
     #[must_use]
     pub fn snapshot(&self) -> Option<(u64, &[u8])> {
         self.restored.as_ref().map(|restored| (restored.tip.size(), &*restored.state))
     }
 
-    /// Checks the history before the snapshot, while the ledger is in use; at once done when it was opened without one. On a
-    /// finding the snapshot is removed, so that the next start refuses; stop the service. Blocks for long.
-    ///
-    /// # Errors
-    /// [`OpenError`]: what the start would have said.
-    pub fn check_history(&self, threads: usize, progress: &mut dyn FnMut(Progress)) -> Result<(), OpenError> {
-        let Some(restored) = &self.restored else { return Ok(()) };
-        let found = open::check_history(&self.layout, restored, self.knows, threads, progress);
-        if found.is_err() {
-            std::fs::remove_file(self.layout.snapshot())?;
-        }
-        found
+    /// The check of the history before the snapshot that this ledger was opened from; none when it was opened without one.
+    #[must_use]
+    pub fn history_check(&self) -> Option<HistoryCheck> {
+        self.restored.as_ref().map(|restored| HistoryCheck {
+            layout: self.layout.clone(),
+            restored: Arc::clone(restored),
+            knows: self.knows,
+        })
     }
 
     /// A reader, for other threads.
@@ -329,6 +349,28 @@ impl Ledger {
 
 fn closed() -> AppendError {
     AppendError::Failed("its writer has stopped".into())
+}
+
+/// A check of the history before a snapshot. It keeps nothing of the ledger open: that may be closed, and be opened again,
+/// while this runs.
+#[derive(Debug, Clone)]
+pub struct HistoryCheck {
+    layout: Layout,
+    restored: Arc<open::Restored>,
+    knows: Knows,
+}
+
+impl HistoryCheck {
+    /// Runs it. On a finding the snapshot is removed, so that the next start refuses; stop the service. Blocks for long.
+    ///
+    /// # Errors
+    /// [`OpenError`]: what the start would have said.
+    pub fn run(self, threads: usize, progress: &mut dyn FnMut(Progress)) -> Result<(), OpenError> {
+        open::check_history(&self.layout, &self.restored, self.knows, threads, progress).inspect_err(|_| {
+            // If it can't be removed, the next start finds the same, only later. What was found matters more.
+            drop(std::fs::remove_file(self.layout.snapshot()));
+        })
+    }
 }
 
 impl Drop for Ledger {

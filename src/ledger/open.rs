@@ -108,7 +108,7 @@ pub enum OpenError {
     #[error("another process is using the ledger in {0}")]
     InUse(PathBuf),
     /// There is a log, and no key to go on signing it.
-    #[error("there is a ledger but no signing key: {0} is gone")]
+    #[error("there is a ledger but no signing key: {0} is gone, and none was given")]
     KeyMissing(PathBuf),
     /// The key can't be read.
     #[error("the signing key is not an Ed25519 key in PKCS#8 PEM")]
@@ -197,7 +197,7 @@ pub fn signing_key_pem(key: &SigningKey) -> Result<Zeroizing<String>, OpenError>
     pair.to_pkcs8_pem(LineEnding::LF).map_err(|_| OpenError::KeyUnreadable)
 }
 
-fn read_key(pem: &str) -> Result<SigningKey, OpenError> {
+pub(crate) fn read_key(pem: &str) -> Result<SigningKey, OpenError> {
     SigningKey::from_pkcs8_pem(pem).map_err(|_| OpenError::KeyUnreadable)
 }
 
@@ -405,7 +405,7 @@ fn remembered(store: &DiskStore, layout: &Layout, tip: &Tip) -> Result<(), OpenE
 }
 
 /// The head in a note, if a key of the log signed it. Of a log whose entry 0 is gone nothing is left to check it with: then any head counts.
-fn trusted(note: &str, tip: &Tip) -> Option<Checkpoint> {
+pub(super) fn trusted(note: &str, tip: &Tip) -> Option<Checkpoint> {
     let note = SignedNote::parse(note).ok()?;
     let head = Checkpoint::parse(&note.text).ok()?;
     let signed = tip.keys.iter().any(|known| note.check([&known.key]).is_ok_and(|good| good > 0));

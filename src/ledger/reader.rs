@@ -230,7 +230,7 @@ impl Reader {
                 None => Ok(Disclosed::Erased { subject: sealed.subject }),
                 Some(key) => {
                     let open = opened(&line, &key, ordinal, &sealed.bytes).ok_or_else(|| self.damaged(seq))?;
-                    Ok(Disclosed::Open(Disclosure { subject: sealed.subject, name: open.0, value: open.1 }))
+                    Ok(Disclosed::Open(Disclosure { subject: sealed.subject, name: open.name, value: open.value }))
                 }
             })
             .collect::<Result<_, ReadError>>()?;
@@ -280,14 +280,20 @@ impl Reader {
     }
 }
 
+/// A disclosure that was opened.
+pub(crate) struct Open {
+    /// What it is: `reason`, `email`.
+    pub name: String,
+    /// The text.
+    pub value: String,
+    /// Its digest, which stands in the line.
+    pub digest: String,
+}
+
 /// Opens a disclosure and compares it with the digests of its line.
-pub(crate) fn opened(
-    line: &Line<'_>,
-    key: &disclosure::SubjectKey,
-    ordinal: u32,
-    sealed: &[u8],
-) -> Option<(String, String)> {
+pub(crate) fn opened(line: &Line<'_>, key: &disclosure::SubjectKey, ordinal: u32, sealed: &[u8]) -> Option<Open> {
     let encoded = disclosure::open(key, line.seq, ordinal, sealed)?;
     let digest = disclosure::digest(&encoded);
-    line.each_digest().any(|known| known == digest.as_bytes()).then(|| disclosure::decode(&encoded))?
+    let (name, value) = disclosure::decode(&encoded)?;
+    line.each_digest().any(|known| known == digest.as_bytes()).then_some(Open { name, value, digest })
 }

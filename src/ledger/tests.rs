@@ -2,6 +2,7 @@
 
 mod attacks;
 mod bombs;
+mod copies;
 mod crash;
 mod everywhere;
 mod faults;
@@ -61,6 +62,11 @@ fn erased(of: SubjectId) -> Draft {
 /// Fills a new ledger with that many entries, a few at a time.
 async fn filled(dir: &Path, size: u64) -> Ledger {
     let ledger = Ledger::open(dir, options(1)).unwrap();
+    fill(&ledger, size).await;
+    ledger
+}
+
+async fn fill(ledger: &Ledger, size: u64) {
     while ledger.size() < size {
         let at = ledger.size();
         let count = (size - at).min(1 + at % 7);
@@ -76,7 +82,6 @@ async fn filled(dir: &Path, size: u64) -> Ledger {
         let time = start() + TimeDelta::seconds(i64::try_from(at).unwrap());
         ledger.append(at, time, drafts).await.unwrap();
     }
-    ledger
 }
 
 fn report(dir: &Path) -> verify::Report {

@@ -175,7 +175,11 @@ impl Stage {
         let surroundings =
             Surroundings { dir: self.providers.clone(), env: Arc::default(), now: Arc::new(move || clock.now()) };
         Setup {
-            ground: Arc::new(Disk { data: self.data.clone(), origin: self.config.server.origin.clone() }),
+            ground: Arc::new(Disk {
+                data: self.data.clone(),
+                origin: self.config.server.origin.clone(),
+                signing_key: None,
+            }),
             book: Arc::clone(&self.book),
             widened: (self.kit.widened)(self.finder()),
             entropy: engine::entropy(),

@@ -1,6 +1,9 @@
 //! `/log/`: the public copy of the ledger, read-only, in the C2SP tlog-tiles layout. It carries no personal data.
 
-use std::path::{Component, Path as FilePath, PathBuf};
+use std::{
+    io::ErrorKind,
+    path::{Component, Path as FilePath, PathBuf},
+};
 
 use axum::{
     Router,
@@ -54,8 +57,21 @@ fn is_tile_step(step: &str) -> bool {
 async fn file(path: &FilePath, media_type: &'static str, cache: &'static str) -> Response {
     match tokio::fs::read(path).await {
         Ok(bytes) => ([(header::CONTENT_TYPE, media_type), (header::CACHE_CONTROL, cache)], bytes).into_response(),
-        Err(_) => missing(),
+        Err(error) if is_absence(error.kind()) => missing(),
+        // Not that it isn't there: whoever verifies would take that for a hole.
+        Err(error) => {
+            tracing::warn!(%error, "a part of the public log can't be read");
+            let head = [(header::CACHE_CONTROL, "no-store")];
+            (StatusCode::INTERNAL_SERVER_ERROR, head, "this part of the log can't be read now\n").into_response()
+        }
     }
+}
+
+fn is_absence(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::NotFound | ErrorKind::IsADirectory | ErrorKind::NotADirectory | ErrorKind::InvalidFilename
+    )
 }
 
 fn missing() -> Response {

@@ -37,7 +37,11 @@ async fn nothing_is_lost_between_two_batches() {
     };
     let holder = |name: &str| Holder { name: name.to_owned(), ssh_keys: vec![] };
     let engine = Engine::start(Setup {
-        ground: Arc::new(Disk { data: dir.path().join("ledger"), origin: "example.com/burst".into() }),
+        ground: Arc::new(Disk {
+            data: dir.path().join("ledger"),
+            origin: "example.com/burst".into(),
+            signing_key: None,
+        }),
         book: Rulebook::new(Book { rules: Arc::new(Policies::new(facts, book).unwrap()), digest: None, files: vec![] }),
         widened: Arc::new(|_, _| Vec::new()),
         entropy: engine::entropy(),

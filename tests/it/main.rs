@@ -45,6 +45,7 @@ mod reload;
 mod restart;
 mod secrets;
 mod self_approval;
+mod signing;
 mod sim;
 mod slack;
 mod story;

@@ -47,6 +47,19 @@ async fn the_public_log_is_served_with_the_right_cache_headers() {
     let missing = raw(&demo, "/log/tile/0/001");
     assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
     assert_eq!(header(&missing, "cache-control"), Some("no-cache"));
+    for nowhere in
+        ["/log/tile/0".to_owned(), format!("/log/tile/0/000.p/{size}/1"), format!("/log/tile/{}", "1".repeat(300))]
+    {
+        assert!(raw(&demo, &nowhere).starts_with("HTTP/1.1 404"), "{nowhere}");
+    }
+    // What is there and can't be read is no hole.
+    let tile = format!("tile/0/000.p/{size}");
+    let path = demo.ledger().join("public").join(&tile);
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    let unread = raw(&demo, &format!("/log/{tile}"));
+    assert!(unread.starts_with("HTTP/1.1 500"), "{unread}");
+    assert_eq!(header(&unread, "cache-control"), Some("no-store"));
 }
 
 #[test]

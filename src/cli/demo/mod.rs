@@ -64,6 +64,8 @@ async fn live(args: Args, dir: &Path) -> Outcome {
     let surroundings = service::Surroundings {
         data: dir.join("ledger"),
         providers: dir.join("providers"),
+        // What is thrown away is not signed with a key that is worth something.
+        signing_key: None,
         env,
         listen,
         config: config_dir,

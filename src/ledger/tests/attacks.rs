@@ -19,6 +19,25 @@ const FOREIGN_PLACES: usize = 2;
 /// Entries of the log that is attacked: one full tile and a bit.
 const ENTRIES: u64 = 270;
 
+/// The entry with two disclosures.
+const TWO_AT: usize = 1;
+
+/// Where one of the people is erased, of whom the entry before holds something.
+const ERASED_AT: usize = 3;
+
+/// The log that is attacked.
+async fn attacked(dir: &Path) -> Ledger {
+    let ledger = Ledger::open(dir, options(1)).unwrap();
+    let two = [subject(8), subject(9)].map(|of| personal(1, of, "one of two").disclosures[0].clone());
+    let two = Draft { disclosures: two.to_vec(), ..draft(1) };
+    let mut erased = erased(subject(9));
+    erased.body.insert("n".into(), json!(3));
+    ledger.append(1, start(), vec![two, draft(2)]).await.unwrap();
+    ledger.append(3, start(), vec![erased]).await.unwrap();
+    fill(&ledger, ENTRIES).await;
+    ledger
+}
+
 /// Who ought to find an attack.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum By {
@@ -46,7 +65,7 @@ impl Scene {
     /// Somewhere after entry 0, with entries on both sides.
     fn somewhere(&mut self) -> usize {
         let size = self.log.size();
-        self.rng.random_range(1..size - 1)
+        self.rng.random_range(ERASED_AT + 1..size - 1)
     }
 
     fn resign(&mut self) {
@@ -231,7 +250,25 @@ const ATTACKS: &[Attack] = &[
         let at = 5 * scene.rng.random_range(1..50);
         scene.log.record(at).sealed.clear();
     }),
+    ("a disclosure is passed off as one of somebody who was erased before", By::Ours, &[Class::Disclosure], passed_off),
+    ("one of two disclosures is sealed anew over the other", By::Ours, &[Class::Disclosure], sealed_over),
 ];
+
+fn passed_off(scene: &mut Scene) {
+    let at = 5 * scene.rng.random_range(1..50);
+    let mut bytes = scene.log.record(at).sealed[0].bytes.clone();
+    scene.rng.fill_bytes(&mut bytes);
+    scene.log.record(at).sealed[0] = frame::Sealed { subject: subject(9), bytes };
+}
+
+fn sealed_over(scene: &mut Scene) {
+    let (mut rng, from) = (StdRng::seed_from_u64(scene.rng.next_u64()), scene.log.from.clone());
+    let sealed = &mut scene.log.record(TWO_AT).sealed;
+    let key = vault::Vault::at(&from.join("keys")).get(subject(8)).unwrap().unwrap();
+    let first = disclosure::open(&key, TWO_AT as u64, 0, &sealed[0].bytes).unwrap();
+    let bytes = disclosure::seal(&key, TWO_AT as u64, 1, &first, &mut rng).unwrap();
+    sealed[1] = frame::Sealed { subject: subject(8), bytes };
+}
 
 fn flip(scene: &mut Scene, at: usize) {
     let (byte, bit) = (scene.rng.random_range(0..100), scene.rng.random_range(0..8));
@@ -285,7 +322,7 @@ fn mark(found: usize, of: usize) -> String {
 async fn the_detection_matrix() {
     let dir = tempfile::tempdir().unwrap();
     let clean = dir.path().join("clean");
-    let ledger = filled(&clean, ENTRIES).await;
+    let ledger = attacked(&clean).await;
     let (key, anchor) = (ledger.verifier_key().clone(), ledger.head().note);
     drop(ledger);
     let pem = std::fs::read_to_string(clean.join("signing-key.pem")).unwrap();

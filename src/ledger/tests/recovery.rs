@@ -120,6 +120,16 @@ async fn a_torn_frame_that_nobody_was_told_of_is_cut() {
     assert!(report(dir.path()).holds());
 }
 
+/// What those say who read the folder without opening the ledger.
+fn unreadable(dir: &Path) -> String {
+    let out = tempfile::tempdir().unwrap();
+    let exported = export::export(dir, &out.path().join("to"), false, knows).unwrap_err().to_string();
+    assert!(!out.path().join("to/checkpoint").exists(), "what is no log gets no checkpoint");
+    assert_eq!(history::prove(dir, 3, knows).unwrap_err().to_string(), exported);
+    assert_eq!(history::entries(dir, knows, |_| ()).unwrap_err().to_string(), exported);
+    exported
+}
+
 #[tokio::test]
 async fn a_journal_behind_any_head_is_refused_and_left_alone() {
     let (dir, _) = closed().await;
@@ -129,9 +139,11 @@ async fn a_journal_behind_any_head_is_refused_and_left_alone() {
     std::fs::write(&path, &bytes).unwrap();
     let words = "the ledger has 38 entries, but a head over 40 was signed (head): its tail is gone";
     assert_eq!(refusal(dir.path()), words);
+    assert_eq!(unreadable(dir.path()), words);
     assert_eq!(std::fs::read(&path).unwrap(), bytes, "what may be evidence is not touched");
     std::fs::remove_file(dir.path().join("head")).unwrap();
     assert_eq!(refusal(dir.path()), words.replace("(head)", "(public/checkpoint)"));
+    assert_eq!(unreadable(dir.path()), words.replace("(head)", "(public/checkpoint)"));
     std::fs::remove_dir_all(dir.path().join("public")).unwrap();
     assert_eq!(refusal(dir.path()), words.replace("(head)", "(sled)"));
     std::fs::remove_dir_all(dir.path().join("journal")).unwrap();
@@ -148,6 +160,7 @@ async fn another_history_under_the_same_key_is_refused() {
     std::fs::copy(dir.path().join("head"), other.path().join("head")).unwrap();
     // The log id differs, so entry 0 does: the old head is signed by the same key over another history.
     let words = refusal(other.path());
+    assert_eq!(unreadable(other.path()), words);
     assert_eq!(
         words,
         "the first 40 entries are not those over which a head was signed (head): the history was rewritten"
@@ -178,8 +191,8 @@ async fn a_second_one_on_the_same_folder_is_refused() {
 
 /// How often this process has the lock file of a folder open.
 fn holders(dir: &Path) -> usize {
-    let files = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
-    files.filter(|file| std::fs::read_link(file.path()).is_ok_and(|path| path == dir.join("lock"))).count()
+    let (files, lock) = (std::fs::read_dir("/proc/self/fd").unwrap(), dir.canonicalize().unwrap().join("lock"));
+    files.flatten().filter(|file| std::fs::read_link(file.path()).is_ok_and(|path| path == lock)).count()
 }
 
 #[tokio::test]
@@ -188,9 +201,9 @@ async fn who_only_looks_stands_in_nobodys_way() {
     let lock = std::fs::File::open(dir.path().join("lock")).unwrap();
     for exclusive in [false, true] {
         if exclusive {
-            lock.lock().unwrap()
+            lock.lock().unwrap();
         } else {
-            lock.lock_shared().unwrap()
+            lock.lock_shared().unwrap();
         }
         assert_eq!(in_use(dir.path()), exclusive);
         let opened = std::thread::scope(|scope| {
@@ -216,7 +229,10 @@ async fn a_ledger_without_its_key_is_refused() {
     let path = dir.path().join("signing-key.pem");
     let pem = std::fs::read_to_string(&path).unwrap();
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(refusal(dir.path()), "there is a ledger but no signing key: DIR/signing-key.pem is gone");
+    assert_eq!(
+        refusal(dir.path()),
+        "there is a ledger but no signing key: DIR/signing-key.pem is gone, and none was given"
+    );
     let mut given = options(1);
     given.signing_key = Some(Zeroizing::new(pem.clone()));
     assert_eq!(Ledger::open(dir.path(), given).unwrap().head(), head);

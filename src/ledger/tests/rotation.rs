@@ -123,6 +123,8 @@ async fn anchors_of_all_shapes() {
         (vec![format!("example.com/test 21 {root}")], Class::Behind),
         (vec![format!("example.com/test 20 {root}")], Class::Fork),
         (vec![bare.to_owned(), format!("example.com/test 20 {root}")], Class::Fork),
+        // Only these two contradict each other: the log says nothing of so many entries.
+        (vec![bare.replace("test 20", "test 25"), format!("example.com/test 25 {root}")], Class::Fork),
     ] {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let found = with(&texts);
@@ -130,9 +132,62 @@ async fn anchors_of_all_shapes() {
         assert_eq!(found.freshness, Freshness::Contradicted);
     }
     assert!(Anchor::parse("nothing of the kind").is_err());
+    // A line whose signature was damaged is no line that nobody signed.
+    assert!(Anchor::parse(&format!("{}!", line.trim_end_matches('='))).is_err());
+    assert_eq!(classes(&with(&[&format!("{bare} {}", "A".repeat(92))])), [Class::Signature]);
     let json = serde_json::to_value(with(&[&head])).unwrap();
     assert_eq!(
         (&json["holds"], &json["freshness"]["state"], &json["size"]),
         (&json!(true), &json!("anchored"), &json!(20))
     );
+}
+
+/// A rotation of a key that is given from outside, which broke off after the new key was in the log: the same call ends it,
+/// whichever of the two keys is given by then.
+#[tokio::test]
+async fn a_rotation_of_a_given_key_is_carried_to_its_end_by_saying_it_again() {
+    let pem = |seed: u8| open::signing_key_pem(&SigningKey::from_bytes(&[seed; 32])).unwrap();
+    let given = |seed: u8| Options { signing_key: Some(pem(seed)), ..options(u64::from(seed)) };
+    for by in [5, 7] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let ledger = Ledger::open(&data, given(5)).unwrap();
+        ledger.append_next(start(), vec![draft(1)]).await.unwrap();
+        ledger.rotate_to(&pem(7), start() + TimeDelta::hours(1)).await.unwrap();
+        drop(ledger);
+        // Without the last frame, which retires the old key.
+        let mut log = Log::read(&data);
+        log.batches.pop();
+        let half = dir.path().join("half");
+        log.write(&half);
+
+        let ledger = Ledger::open(&half, given(by)).unwrap();
+        assert_eq!(ledger.size(), 3, "the old key is not retired");
+        let done = ledger.rotate_to(&pem(7), start() + TimeDelta::hours(2)).await.unwrap();
+        assert_eq!(done.size, 4);
+        let again = ledger.rotate_to(&pem(5), start() + TimeDelta::hours(3)).await.unwrap_err().to_string();
+        assert!(again.ends_with("that key was retired and can't come back: make a new one"), "{again}");
+        drop(ledger);
+        assert!(report(&half).holds(), "{}", report(&half));
+        assert!(Ledger::open(&half, given(5)).is_err());
+        assert_eq!(Ledger::open(&half, given(7)).unwrap().size(), 4);
+    }
+}
+
+/// A thousand damaged lines are kept with their words. The proof of a fork is among what is told all the same.
+#[test]
+fn a_fork_does_not_vanish_behind_many_faults() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("log.jsonl");
+    std::fs::write(&path, "{}\n".repeat(3_000)).unwrap();
+    let anchor = |size: u64, root: char| {
+        let root = format!("{}=", root.to_string().repeat(43));
+        Anchor::parse(&format!("example.com/test {size} {root}")).unwrap()
+    };
+    let mut options = VerifyOptions::new(knows);
+    options.anchors = vec![anchor(5_000, 'A'), anchor(5_000, 'E')];
+    let found = verify::verify(&path, options).unwrap();
+    assert!(classes(&found).contains(&Class::Fork) && classes(&found).contains(&Class::Behind), "{found}");
+    assert_eq!(found.freshness, Freshness::Contradicted);
+    assert!(found.faults.count() > 3_000 && found.found().len() < 1_100, "{}", found.faults.count());
 }

@@ -40,13 +40,15 @@ async fn one_of_65537() {
     clean(65_537).await;
 }
 
+/// A start that was stopped before entry 0 leaves a journal without entries: no log yet, and the next start makes it one.
 #[test]
-fn an_empty_one() {
+fn one_that_was_only_begun() {
     let dir = tempfile::tempdir().unwrap();
     drop(journal::Journal::create(&dir.path().join("journal"), Sizes::default()).unwrap());
-    let report = report(dir.path());
-    assert!(report.holds() && report.size == 0, "{report}");
+    let found = report(dir.path());
+    assert!(!found.holds() && found.size == 0, "{found}");
     assert_eq!(Ledger::open(dir.path(), options(1)).unwrap().size(), 1);
+    assert!(report(dir.path()).holds());
 }
 
 /// Partial tiles go once the full ones stand there: who holds an older checkpoint then reads theirs in the full ones.

@@ -33,7 +33,7 @@ async fn a_start_goes_on_from_it() {
     let ledger = opened(dir.path(), &head);
     assert_eq!(ledger.snapshot(), Some((41, &b"folded"[..])));
     let mut told = 0;
-    ledger.check_history(2, &mut |progress| told = progress.entries).unwrap();
+    ledger.history_check().unwrap().run(2, &mut |progress| told = progress.entries).unwrap();
     assert!(told >= 41);
     let again = ledger.append_next(start(), vec![personal(1, subject(1), "x")]).await.unwrap_err();
     assert!(again.to_string().ends_with("was erased"), "what was before it is known: {again}");
@@ -82,7 +82,7 @@ async fn damage_before_it_is_found_in_the_background() {
     std::fs::write(&segment, bytes).unwrap();
     let ledger = Ledger::open(dir.path(), options(9)).unwrap();
     assert_eq!(ledger.head(), head);
-    let words = ledger.check_history(2, &mut |_| ()).unwrap_err().to_string();
+    let words = ledger.history_check().unwrap().run(2, &mut |_| ()).unwrap_err().to_string();
     assert!(words.starts_with("the ledger does not verify: entry 1"), "{words}");
     drop(ledger);
     let words = Ledger::open(dir.path(), options(9)).unwrap_err().to_string();
@@ -209,14 +209,9 @@ async fn a_journal_that_was_restored_from_an_older_copy_shows() {
     std::fs::rename(copy.path().join("journal"), dir.path().join("journal")).unwrap();
     let (last, bytes) = contents(dir.path()).pop().unwrap();
     let pieces = journal::pieces(&bytes, last).unwrap().1;
-    let left = pieces.iter().filter_map(|piece| match piece {
-        journal::Piece::Frame(raw) => raw.decode().map(|batch| batch.shape().size()),
-        journal::Piece::Broken(_) | journal::Piece::Gap { .. } => None,
-    });
-    let words = format!(
-        "the ledger has {} entries, but a head over {size} was signed (head): its tail is gone",
-        left.last().unwrap()
-    );
+    let Some(journal::Piece::Frame(raw)) = pieces.last() else { panic!("{pieces:?}") };
+    let left = raw.decode().unwrap().shape().size();
+    let words = format!("the ledger has {left} entries, but a head over {size} was signed (head): its tail is gone");
     refused(dir.path(), &words);
 }
 

@@ -17,6 +17,9 @@ pub struct Anchor {
     note: Option<SignedNote>,
 }
 
+/// What is longer than this is no word of a language.
+const WORD_MAX_BYTES: usize = 60;
+
 /// The text holds no anchor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there is no checkpoint in it, and no line of the form `origin size root signature`")]
@@ -36,11 +39,16 @@ impl Anchor {
             return Ok(Self { head, note: Some(note) });
         }
         let words: Vec<&str> = text.split([' ', '\n', '\t', '`']).filter(|word| !word.is_empty()).collect();
-        words
-            .windows(4)
-            .find_map(Self::of_words)
-            .or_else(|| words.windows(3).find_map(Self::of_words))
-            .ok_or(AnchorError)
+        let signed = words.windows(4).find_map(Self::of_words);
+        // What stands in the place of a signature and is none must not make the line one that nobody signed.
+        let damaged = |rest: &[&str]| rest.first().is_some_and(|word| word.len() > WORD_MAX_BYTES);
+        let unsigned = || {
+            (0..words.len()).find_map(|at| {
+                let (line, rest) = words.get(at..)?.split_at_checked(3)?;
+                Self::of_words(line).filter(|_| !damaged(rest))
+            })
+        };
+        signed.or_else(unsigned).ok_or(AnchorError)
     }
 
     fn of_words(words: &[&str]) -> Option<Self> {
@@ -75,7 +83,7 @@ impl Anchor {
 
 /// Compares all anchors with the log and with each other.
 pub(super) fn compare(anchors: &[Anchor], tip: &Tip, nodes: &AllNodes, faults: &mut Faults) -> Freshness {
-    let before = faults.kept.len();
+    let before = faults.count();
     let mut agrees: Option<u64> = None;
     for (n, anchor) in anchors.iter().enumerate() {
         let head = &anchor.head;
@@ -107,7 +115,7 @@ pub(super) fn compare(anchors: &[Anchor], tip: &Tip, nodes: &AllNodes, faults: &
         }
     }
     match agrees {
-        _ if faults.kept.len() > before => Freshness::Contradicted,
+        _ if faults.count() > before => Freshness::Contradicted,
         None => Freshness::Unproven,
         Some(size) => Freshness::Anchored { size, after: tip.size() - size },
     }

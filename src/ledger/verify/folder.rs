@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    AllNodes, DirFetch, Report, Subject, VerifyOptions, Walked,
+    AllNodes, DirFetch, Disclosures, Report, Subject, VerifyError, VerifyOptions, Walked,
     public::{self, Copy},
 };
 use crate::ledger::{
@@ -28,7 +28,7 @@ use crate::ledger::{
 /// Largest segment that is read: a full one, or one made for one large frame.
 const SEGMENT_MAX_BYTES: u64 = SEGMENT_BYTES + FRAME_MAX_BYTES as u64 + 4_096;
 
-pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Report {
+pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, VerifyError> {
     let layout = Layout::new(path);
     // While the service runs, the end of the journal may be being written: what is torn there says nothing. The heads
     // are read before the journal: read after it, those of a ledger that grew meanwhile would be over more than was seen.
@@ -41,10 +41,13 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Report {
         Ok(segments) => (segments, None),
         Err(error) => (Vec::new(), Some(Fault::of_log(Class::Io, format!("the journal can't be read: {error}")))),
     };
+    let traces = [layout.head(), layout.public(), layout.keys()];
+    if segments.is_empty() && unreadable.is_none() && !traces.iter().any(|path| path.exists()) {
+        return Err(VerifyError::NotALedger(path.display().to_string()));
+    }
     let total = segments.iter().filter_map(|(_, path)| path.metadata().ok()).map(|found| found.len()).sum();
     let mut walked = Walked::new(Subject::Folder, knows, threads, progress, total);
-    let mut people =
-        People { vault: Vault::at(&layout.keys()), missing: BTreeMap::new(), seen: BTreeSet::new(), threads };
+    let mut people = People::at(&layout, threads);
     walked.walk.faults.extend(unreadable);
     let last = segments.last().map(|(number, _)| *number);
     std::thread::scope(|scope| {
@@ -64,14 +67,14 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Report {
     let mut head_faults = Faults::default();
     let tip = walked.walk.tip.clone();
     let head = check_head(head_file, &tip, &walked.nodes, &mut head_faults, &mut walked.report.remarks);
-    people.conclude(&tip, &mut head_faults);
+    walked.report.disclosures = people.conclude(&tip, &mut head_faults);
     walked.walk.faults.extend(head_faults.kept);
     let (mut report, nodes, _) = walked.conclude(&anchors, key.as_ref());
     report.head = head;
     if let Some(copy) = copy {
         copy.compare(&tip, &nodes, threads, ran_before || running(), &mut report);
     }
-    report.finish()
+    Ok(report.finish())
 }
 
 /// The bytes of a segment, if it is no larger than one can be.
@@ -169,62 +172,101 @@ fn check_head(
 /// The disclosures and the keys of people.
 struct People {
     vault: Vault,
-    /// Whose key isn't there, and the first entry that needs it.
-    missing: BTreeMap<SubjectId, u64>,
-    seen: BTreeSet<SubjectId>,
+    /// Whose key isn't there, and the first and the last entry that need it.
+    missing: BTreeMap<SubjectId, Needs>,
+    opened: u64,
     threads: usize,
 }
 
-enum Finding {
-    Missing(SubjectId, u64),
-    There(SubjectId),
-    Wrong(Fault),
+/// What needs a key that isn't there.
+struct Needs {
+    first: u64,
+    last: u64,
+    count: u64,
+}
+
+/// What came of the disclosures of one entry.
+#[derive(Default)]
+struct Looked {
+    index: u64,
+    opened: u64,
+    missing: Vec<SubjectId>,
+    wrong: Vec<Fault>,
 }
 
 impl People {
+    fn at(layout: &Layout, threads: usize) -> Self {
+        Self { vault: Vault::at(&layout.keys()), missing: BTreeMap::new(), opened: 0, threads }
+    }
+
     fn wave(&mut self, batches: &[BatchRef<'_>], faults: &mut Faults) {
         let vault = &self.vault;
         let found = on_threads(self.threads, batches, |batch| {
-            batch.records.iter().flat_map(|record| disclosures(vault, record)).collect::<Vec<_>>()
+            batch.records.iter().filter_map(|record| disclosures(vault, record)).collect::<Vec<_>>()
         });
-        for finding in found.into_iter().flatten() {
-            match finding {
-                Finding::Missing(subject, index) => drop(self.missing.entry(subject).or_insert(index)),
-                Finding::There(subject) => drop(self.seen.insert(subject)),
-                Finding::Wrong(fault) => faults.add(fault),
+        for Looked { index, opened, missing, wrong } in found.into_iter().flatten() {
+            self.opened += opened;
+            for subject in missing {
+                let needs = self.missing.entry(subject).or_insert(Needs { first: index, last: index, count: 0 });
+                *needs = Needs { first: needs.first.min(index), last: needs.last.max(index), count: needs.count + 1 };
             }
+            faults.extend(wrong);
         }
     }
 
-    fn conclude(&self, tip: &Tip, faults: &mut Faults) {
-        for (subject, index) in self.missing.iter().filter(|(subject, _)| !tip.erased.contains_key(subject)) {
-            faults.add(Fault::at(
-                *index,
-                Class::Disclosure,
-                format!("the key of {subject} is gone, and nothing says that they were erased"),
-            ));
+    fn conclude(&self, tip: &Tip, faults: &mut Faults) -> Disclosures {
+        let mut found = Disclosures { opened: self.opened, ..Disclosures::default() };
+        for (subject, needs) in &self.missing {
+            let Some(erased) = tip.erased.get(subject) else {
+                found.without_key += needs.count;
+                let words = format!("the key of {subject} is gone, and nothing says that they were erased");
+                faults.add(Fault::at(needs.first, Class::Disclosure, words));
+                continue;
+            };
+            found.erased += needs.count;
+            // Nothing that is signed says whose a disclosure is. But nothing more is written of who was erased.
+            if needs.last > *erased {
+                let words =
+                    format!("a disclosure is said to be of {subject}, who was erased before, at entry {erased}");
+                faults.add(Fault::at(needs.last, Class::Disclosure, words));
+            }
         }
         let there = self.vault.subjects().unwrap_or_default();
         for subject in there.iter().filter(|subject| tip.erased.contains_key(subject)) {
             let index = tip.erased.get(subject).copied().unwrap_or_default();
             faults.add(Fault::at(index, Class::Erased, format!("{subject} was erased, and their key is there")));
         }
+        found
     }
 }
 
-fn disclosures(vault: &Vault, record: &RecordRef<'_>) -> Vec<Finding> {
+fn disclosures(vault: &Vault, record: &RecordRef<'_>) -> Option<Looked> {
     if record.sealed.is_empty() {
-        return Vec::new();
+        return None;
     }
-    let Ok(line) = Line::read(record.line) else { return Vec::new() };
-    let wrong = |words: String| Finding::Wrong(Fault::at(line.seq, Class::Disclosure, words));
-    let each = |(ordinal, (subject, sealed)): (u32, &(SubjectId, &[u8]))| match vault.get(*subject) {
-        Err(error) => wrong(format!("the key of {subject}: {error}")),
-        Ok(None) => Finding::Missing(*subject, line.seq),
-        Ok(Some(key)) if opened(&line, &key, ordinal, sealed).is_some() => Finding::There(*subject),
-        Ok(Some(_)) => {
-            wrong(format!("a disclosure of {subject} can't be opened with their key, or is not the one in the line"))
-        }
-    };
-    (0..).zip(&record.sealed).map(each).collect()
+    let line = Line::read(record.line).ok()?;
+    let mut looked = Looked { index: line.seq, ..Looked::default() };
+    let mut digests = BTreeSet::new();
+    for (ordinal, (subject, sealed)) in (0..).zip(&record.sealed) {
+        let words = match vault.get(*subject) {
+            Ok(None) => {
+                looked.missing.push(*subject);
+                continue;
+            }
+            Err(error) => format!("the key of {subject}: {error}"),
+            Ok(Some(key)) => match opened(&line, &key, ordinal, sealed) {
+                Some(open) if !digests.contains(&open.digest) => {
+                    digests.insert(open.digest);
+                    looked.opened += 1;
+                    continue;
+                }
+                Some(_) => "holds the same disclosure twice, so another one is gone".into(),
+                None => {
+                    format!("a disclosure of {subject} can't be opened with their key, or is not the one in the line")
+                }
+            },
+        };
+        looked.wrong.push(Fault::at(line.seq, Class::Disclosure, words));
+    }
+    Some(looked)
 }

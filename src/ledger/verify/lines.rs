@@ -15,10 +15,10 @@ use crate::ledger::{
 /// How many lines are checked together.
 const WAVE_LINES: usize = 8_192;
 
-/// Reads one line of at most the limit and a byte; the rest of a longer one is skipped. Nothing at the end.
-fn next_line(reader: &mut BufReader<File>) -> io::Result<Option<Vec<u8>>> {
+/// Reads one line of at most `most` bytes, and one more when it is longer; the rest of it is skipped. Nothing at the end.
+pub(super) fn next_line(reader: &mut BufReader<File>, most: usize) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
-    let limit = LINE_MAX_BYTES as u64 + 2;
+    let limit = most as u64 + 2;
     if reader.by_ref().take(limit).read_until(b'\n', &mut line)? == 0 {
         return Ok(None);
     }
@@ -39,7 +39,7 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> io::Result<Repo
     loop {
         let mut lines = Vec::new();
         while lines.len() < WAVE_LINES
-            && let Some(line) = next_line(&mut reader)?
+            && let Some(line) = next_line(&mut reader, LINE_MAX_BYTES)?
         {
             lines.push(line);
         }

@@ -5,6 +5,7 @@
 //! a memory elsewhere: an [`Anchor`]. Without one the report says that freshness is unproven.
 
 mod anchor;
+mod clear;
 mod folder;
 mod lines;
 mod public;
@@ -18,7 +19,7 @@ use std::{
 pub use self::{
     anchor::{Anchor, AnchorError},
     public::{DirFetch, Fetch},
-    report::{Freshness, Report, Subject},
+    report::{Disclosures, Freshness, Report, Subject},
 };
 use super::{
     check::{Knows, Tip, Walk},
@@ -29,6 +30,10 @@ use super::{
     proof::{PROOF_HEADER, PROOF_MAX_BYTES, Proof},
     tree::{Frontier, Nodes, peaks, stored_index},
 };
+pub(crate) use clear::FILE as CLEAR_FILE;
+
+/// How many faults are enough: a log with so many is not worth reading on.
+const FAULTS_STOP: u64 = 100_000;
 
 /// How a log is verified.
 pub struct VerifyOptions<'a> {
@@ -59,6 +64,12 @@ pub enum VerifyError {
     /// The path holds nothing that looks like a ledger.
     #[error("{0} is neither a ledger's folder, nor a public copy, an export, a list of entries or a proof")]
     NotALedger(String),
+    /// A journal stands beside the files of a copy: one of them would be verified in the place of the other.
+    #[error(
+        "{0} holds both a `journal/` and a `checkpoint`, and nothing that we write does: verify the one that belongs \
+         there, without the other"
+    )]
+    Both(String),
     /// A proof can only be checked with the key of its log.
     #[error("a proof is checked with the key of its log, and none was given")]
     NoKey,
@@ -73,13 +84,18 @@ pub enum VerifyError {
 /// [`VerifyError`], when there is nothing to verify at all; whatever is wrong with a log is in the report.
 pub fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, VerifyError> {
     let found = std::fs::metadata(path)?;
-    if found.is_dir() && path.join("journal").is_dir() {
-        return Ok(folder::verify(path, options));
+    let (journal, copy) = (path.join("journal").exists(), path.join("checkpoint").exists());
+    if journal && copy {
+        return Err(VerifyError::Both(path.display().to_string()));
     }
-    if found.is_dir() && path.join("checkpoint").is_file() {
+    if found.is_dir() && journal {
+        return folder::verify(path, options);
+    }
+    if found.is_dir() && copy {
         let fetch = DirFetch::new(path);
         let mut report = public::verify(&fetch, options);
         lines::compare(&path.join("log.jsonl"), &mut report);
+        clear::compare(path, &fetch, &mut report);
         return Ok(report.finish());
     }
     if found.is_file() {
@@ -175,6 +191,11 @@ impl<'a> Walked<'a> {
         if let Some(pinned) = pinned.filter(|pinned| first != Some(*pinned)) {
             let words = format!("the log does not begin with the pinned key {pinned}");
             self.walk.faults.add(Fault::at(0, Class::Key, words));
+        }
+        // A log has its entry 0 from its first moment on, and what could not be read is told of already.
+        if tip.size() == 0 && !self.walk.faults.kept.iter().any(|fault| fault.class == Class::Io) {
+            let words = "there is no entry 0: either nothing was ever written here, or all of it is gone";
+            self.walk.faults.add(Fault::of_log(Class::Kind, words));
         }
         self.report.freshness = anchor::compare(anchors, tip, &self.nodes, &mut self.walk.faults);
         self.report.origin = tip.opened.as_ref().map(|opened| opened.origin.clone());

@@ -24,7 +24,7 @@ const TILE_BYTES: usize = 256 * HASH_BYTES;
 const WAVE_BUNDLES: usize = 64;
 
 /// Largest bundle.
-const BUNDLE_MAX_BYTES: usize = 256 * (LINE_MAX_BYTES + 2);
+pub(super) const BUNDLE_MAX_BYTES: usize = 256 * (LINE_MAX_BYTES + 2);
 
 /// Where a public copy is fetched from.
 pub trait Fetch: Sync {
@@ -77,7 +77,7 @@ impl Fetch for DirFetch {
 }
 
 /// A tile, and how wide it is: as wide as asked, or full when the partial one is gone because the log has grown since.
-fn fetch_tile(fetch: &dyn Fetch, tile: Tile, limit: usize) -> Result<(Vec<u8>, u64), String> {
+pub(super) fn fetch_tile(fetch: &dyn Fetch, tile: Tile, limit: usize) -> Result<(Vec<u8>, u64), String> {
     for width in [tile.width, TILE_WIDTH] {
         let path = Tile { width, ..tile }.path();
         match fetch.fetch(&path, limit) {

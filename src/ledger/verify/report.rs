@@ -37,6 +37,17 @@ pub enum Freshness {
     Contradicted,
 }
 
+/// How many disclosures were looked at, and what came of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Disclosures {
+    /// Opened, or found in clear, and one that its entry has a digest of.
+    pub opened: u64,
+    /// Can't be opened, because their people were erased. That each is of whom it is said to be of is nowhere signed.
+    pub erased: u64,
+    /// Can't be opened, although nobody was erased: each is a fault.
+    pub without_key: u64,
+}
+
 /// The findings.
 #[derive(Debug, Clone)]
 pub struct Report {
@@ -56,6 +67,8 @@ pub struct Report {
     pub heads: u64,
     /// How many heads have a wrong root; only the first is among the faults, since each wrong entry makes all later ones wrong.
     pub roots_wrong: u64,
+    /// What came of the disclosures.
+    pub disclosures: Disclosures,
     /// Whether the log is whole as far as anybody outside knows.
     pub freshness: Freshness,
     /// The entry, when a proof was verified.
@@ -77,6 +90,7 @@ impl Report {
             head: None,
             heads: 0,
             roots_wrong: 0,
+            disclosures: Disclosures::default(),
             freshness: Freshness::Unproven,
             entry: None,
             remarks: Vec::new(),
@@ -106,7 +120,7 @@ impl Report {
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_struct("Report", 14)?;
+        let mut map = to.serialize_struct("Report", 15)?;
         map.serialize_field("holds", &self.holds())?;
         map.serialize_field("subject", &self.subject)?;
         map.serialize_field("origin", &self.origin)?;
@@ -116,6 +130,7 @@ impl Serialize for Report {
         map.serialize_field("head", &self.head)?;
         map.serialize_field("heads", &self.heads)?;
         map.serialize_field("roots_wrong", &self.roots_wrong)?;
+        map.serialize_field("disclosures", &self.disclosures)?;
         map.serialize_field("freshness", &self.freshness)?;
         map.serialize_field("entry", &self.entry)?;
         map.serialize_field("remarks", &self.remarks)?;
@@ -138,6 +153,11 @@ impl fmt::Display for Report {
         }
         for remark in &self.remarks {
             writeln!(f, "note: {remark}")?;
+        }
+        match self.disclosures.erased {
+            0 => {}
+            1 => writeln!(f, "note: 1 disclosure can't be opened: its person was erased")?,
+            many => writeln!(f, "note: {many} disclosures can't be opened: their people were erased")?,
         }
         let origin = self.origin.as_deref().unwrap_or("a log without a name");
         write!(f, "{origin}: {} entries, {} signed heads, root {}: ", self.size, self.heads, self.root)?;

@@ -90,7 +90,9 @@ async fn a_third_party_checks_the_very_click_and_finds_a_forged_one() {
     });
     let mut moved = forged(&|_| ());
     moved.body.insert("key".into(), "0".repeat(32).into());
-    let log = Disk { data: ledger.clone(), origin: "countersign.example.com/discord".into() }.open(now).unwrap();
+    let log = Disk { data: ledger.clone(), origin: "countersign.example.com/discord".into(), signing_key: None }
+        .open(now)
+        .unwrap();
     let size = log.size();
     log.append(size, entries.last().unwrap().time, vec![changed, words, moved]).await.unwrap();
     tokio::task::block_in_place(|| drop(log));

@@ -179,7 +179,11 @@ impl Scene {
     pub async fn starts(&mut self) {
         let holder = |name: &str| Holder { name: name.to_owned(), ssh_keys: Vec::new() };
         let setup = Setup {
-            ground: Arc::new(Disk { data: self.data.path().to_owned(), origin: "example.com/drift".into() }),
+            ground: Arc::new(Disk {
+                data: self.data.path().to_owned(),
+                origin: "example.com/drift".into(),
+                signing_key: None,
+            }),
             book: Rulebook::new(self.book()),
             widened: Arc::new(|_, _| Vec::new()),
             entropy: engine::entropy(),

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use countersign::{
     access::{Event, State},
-    engine::ground::{Entries, Ground, Log, Work},
+    engine::ground::{Entries, Ground, HistoryCheck, Log, Work},
     ledger::{
         AppendError, Committed, DRAFTS_MAX, Disclosed, Draft, Entry, Hash, Head, OpenError, ReadError, Refused,
         SubjectId, kinds, leaf_hash,
@@ -23,6 +23,7 @@ use countersign::{
 use serde_json::{Value, json};
 
 use super::{
+    checks,
     mutants::Mutant,
     world::{Inner, SECOND, Shared, Sort, World, epoch},
 };
@@ -38,6 +39,8 @@ pub struct DiskState {
     torn: Vec<Entry>,
     /// A state that was kept, and the number of entries it was made of.
     snapshot: Option<(u64, Vec<u8>)>,
+    /// Whether the process that runs began from a kept state, and the entries before it were not checked yet.
+    unchecked: bool,
     pub erased: BTreeSet<SubjectId>,
     /// So many times more it can't be opened.
     shut: u64,
@@ -287,6 +290,9 @@ impl Log for SimLog {
         if world.disk.size() != size {
             return Err(AppendError::Conflict { expected: size, actual: world.disk.size() });
         }
+        if world.disk.unchecked {
+            world.violated(checks::STATE, "a state is kept before the history under the last one was checked");
+        }
         if world.fate(200) {
             return Err(AppendError::Failed("the snapshot: no room".into()));
         }
@@ -296,17 +302,32 @@ impl Log for SimLog {
         Ok(())
     }
 
-    fn check_history(&self) -> Result<(), OpenError> {
-        Ok(())
+    fn history_check(&self) -> Option<HistoryCheck> {
+        self.restored.as_ref()?;
+        let world = Shared::clone(&self.world);
+        Some(Box::new(move || {
+            world.lock().disk.unchecked = false;
+            Ok(())
+        }))
     }
 }
 
 /// The ground of a simulated process.
-pub struct SimGround(pub Shared);
+pub struct SimGround {
+    world: Shared,
+    /// Whether the process has not opened the log yet.
+    first: AtomicBool,
+}
+
+impl SimGround {
+    pub fn new(world: &Shared) -> Self {
+        Self { world: Shared::clone(world), first: true.into() }
+    }
+}
 
 impl Ground for SimGround {
     fn open(&self, now: DateTime<Utc>) -> Result<Arc<dyn Log>, OpenError> {
-        let mut world = self.0.lock();
+        let mut world = self.world.lock();
         if world.disk.entries.is_empty() {
             let Value::Object(body) = json!({ "origin": "example.com/sim" }) else { unreachable!() };
             let draft = Draft { kind: kinds::LOG_OPENED.into(), body, disclosures: Vec::new() };
@@ -336,7 +357,10 @@ impl Ground for SimGround {
         if restored.is_some() {
             world.count("open from a snapshot");
         }
-        Ok(Arc::new(SimLog { world: Shared::clone(&self.0), restored, failed: false.into() }))
+        if self.first.swap(false, Ordering::Relaxed) {
+            world.disk.unchecked = restored.is_some();
+        }
+        Ok(Arc::new(SimLog { world: Shared::clone(&self.world), restored, failed: false.into() }))
     }
 
     fn verify(&self, _head: &str) -> (bool, Vec<String>) {
@@ -345,7 +369,7 @@ impl Ground for SimGround {
 
     fn run(&self, work: Work) {
         // The same thread, a turn later: its place among the others is chance's, but the same for the same seed.
-        let world = Shared::clone(&self.0);
+        let world = Shared::clone(&self.world);
         tokio::spawn(async move {
             world.lag(SECOND / 50).await;
             work();
@@ -353,6 +377,6 @@ impl Ground for SimGround {
     }
 
     fn holds(&self, state: &State) {
-        self.0.lock().compare(state);
+        self.world.lock().compare(state);
     }
 }

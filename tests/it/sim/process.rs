@@ -71,7 +71,7 @@ fn setup(world: &Shared) -> Setup {
     let bits = Shared::clone(world);
     let book = world.lock().first_book();
     Setup {
-        ground: Arc::new(SimGround(Shared::clone(world))),
+        ground: Arc::new(SimGround::new(world)),
         book: Rulebook::new(book),
         widened: Arc::new(widened),
         entropy: Arc::new(move || bits.lock().rng.bytes()),

@@ -88,14 +88,20 @@ pub fn settings(slack: &Standin) -> Settings {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_takes_longer_than_slack_waits_is_acknowledged_and_answered_when_it_is_there() {
+/// Slack, a service in a mood of its own, and the adapter between them, which listens.
+async fn moody() -> (Standin, Arc<Moody>, Arc<Slack>) {
     let slack = standin().await;
     let moody = Arc::new(Moody { gate: Semaphore::new(0) });
     let adapter = Slack::new(settings(&slack));
     let service: Arc<dyn Service> = Arc::clone(&moody) as _;
     adapter.listen(&service);
     slack.connected(2).await;
+    (slack, moody, adapter)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_takes_longer_than_slack_waits_is_acknowledged_and_answered_when_it_is_there() {
+    let (slack, moody, adapter) = moody().await;
     let slow = slack.types(ANA, CHANNEL, "mine wait");
     // Others are answered meanwhile, on the same connections.
     let others = async {
@@ -126,11 +132,7 @@ async fn what_takes_longer_than_slack_waits_is_acknowledged_and_answered_when_it
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_breaks_while_it_answers_is_told_and_ends_nothing() {
-    let slack = standin().await;
-    let service: Arc<dyn Service> = Arc::new(Moody { gate: Semaphore::new(0) });
-    let adapter = Slack::new(settings(&slack));
-    adapter.listen(&service);
-    slack.connected(2).await;
+    let (slack, _moody, adapter) = moody().await;
     for _ in 0..8 {
         let said = slack.says(ANA, CHANNEL, "show break it").await;
         assert!(said.contains("Something broke in Countersign"), "{said}");
@@ -156,12 +158,7 @@ async fn what_breaks_while_it_answers_is_told_and_ends_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn fifty_at_once_are_handled_side_by_side() {
-    let slack = standin().await;
-    let moody = Arc::new(Moody { gate: Semaphore::new(0) });
-    let adapter = Slack::new(settings(&slack));
-    let service: Arc<dyn Service> = Arc::clone(&moody) as _;
-    adapter.listen(&service);
-    slack.connected(2).await;
+    let (slack, moody, adapter) = moody().await;
     let tasks: Vec<_> = (0..50)
         .map(|n| {
             let slack = slack.clone();
@@ -186,12 +183,7 @@ fn said(slack: &Standin, text: &str) -> serde_json::Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn talk_is_acknowledged_when_it_is_recorded_and_not_before() {
-    let slack = standin().await;
-    let moody = Arc::new(Moody { gate: Semaphore::new(0) });
-    let adapter = Slack::new(settings(&slack));
-    let service: Arc<dyn Service> = Arc::clone(&moody) as _;
-    adapter.listen(&service);
-    slack.connected(2).await;
+    let (slack, moody, adapter) = moody().await;
     let payloads = ["fine", "not now", "break it", "wait for it"].map(|text| said(&slack, text));
     let tell = |at: usize| slack.try_to_tell(&payloads[at], None);
     let (fine, later, broken, slow) = tokio::join!(tell(0), tell(1), tell(2), tell(3));
