@@ -7,8 +7,10 @@ use crate::{access::Event, ledger::history};
 
 /// Write the proof that an entry is in the ledger
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The proof goes to stdout; whoever has the log's verifier key can check it alone.\n\n\
-Example: countersign prove 17 --ledger data > 17.tlog-proof && countersign verify 17.tlog-proof --key \"$KEY\"")]
+#[command(
+    after_help = "The proof goes to stdout; whoever has the log's verifier key that signed its head can check it alone.\n\n\
+Example: countersign prove 17 --ledger data > 17.tlog-proof && countersign verify 17.tlog-proof --key \"$KEY\""
+)]
 pub struct Args {
     /// The entry's index; a request's id is one
     index: u64,

@@ -36,7 +36,8 @@ pub struct Args {
     /// A head that was kept elsewhere: a checkpoint file, or the line that was posted in the chat; may be repeated
     #[arg(long, value_name = "FILE|LINE")]
     anchor: Vec<String>,
-    /// The log's first verifier key, if you have pinned it; needed for a proof
+    /// The log's first verifier key, if you have pinned it. For a proof it is needed, and is the log's key that signed its
+    /// head: after a rotation another one than the first; `verify` of the log or its public copy lists those that are live
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
     /// The public key of your Discord application, 64 hex digits: checks that Discord signed what came over HTTP. Needs

@@ -3,16 +3,18 @@
 //! Each line is read and hashed on its own, on all threads; then one pass in order compares chain, index, time and roots;
 //! then the signatures of the heads are checked, on all threads again.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     fault::{Class, Fault, Faults},
     frame::BatchRef,
     hash::{Hash, NO_PREV, leaf_hash},
     ids::{SubjectId, lower_hex},
+    keys::{KEYS_MAX, Keys, LogKey, NotRetired},
     kinds,
     line::{Line, LineFault},
-    note::{Checkpoint, SignedNote, VerifierKey},
+    note::{Checkpoint, NoteError, SignedNote, VerifierKey},
+    rotation::{Rotation, unvouched},
     time::Micros,
     tree::Frontier,
 };
@@ -39,7 +41,8 @@ enum Meaning {
     Misshapen(&'static str),
     Opened(Box<Opened>),
     Added(Box<VerifierKey>),
-    Retired(String),
+    /// Nothing when it names no key at all.
+    Retired(Option<Box<VerifierKey>>),
     Erased(SubjectId),
 }
 
@@ -91,7 +94,7 @@ fn meaning(line: &Line<'_>, knows: Knows) -> Meaning {
         }
         kinds::KEY_ADDED => VerifierKey::parse(text("key"))
             .map_or(Meaning::Misshapen(kinds::KEY_ADDED), |key| Meaning::Added(Box::new(key))),
-        kinds::KEY_RETIRED => Meaning::Retired(text("key").to_owned()),
+        kinds::KEY_RETIRED => Meaning::Retired(VerifierKey::parse(text("key")).ok().map(Box::new)),
         kinds::SUBJECT_ERASED => {
             text("subject").parse().map_or(Meaning::Misshapen(kinds::SUBJECT_ERASED), Meaning::Erased)
         }
@@ -99,15 +102,12 @@ fn meaning(line: &Line<'_>, knows: Knows) -> Meaning {
     }
 }
 
-/// A key that the log brought in.
+/// A key that came in and for which no head has vouched yet: it may sign nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogKey {
-    /// The key.
-    pub key: VerifierKey,
-    /// Index of the entry that added it.
-    pub added: u64,
-    /// Index of the entry that retired it.
-    pub retired: Option<u64>,
+struct Pending {
+    key: LogKey,
+    /// The head that is to vouch for it, when it is not the next one.
+    head: Option<Rotation>,
 }
 
 /// All that is known of a log after some of its entries.
@@ -121,14 +121,16 @@ pub struct Tip {
     pub time: Micros,
     /// What entry 0 said.
     pub opened: Option<Opened>,
-    /// The keys so far, the first one first.
-    pub keys: Vec<LogKey>,
+    /// The keys so far that may sign or once might, the first one first.
+    pub keys: Keys,
     /// Who was erased, and at which index.
     pub erased: BTreeMap<SubjectId, u64>,
     /// The `seq` that the next entry should have: after a fault, one more than the last that was read.
     next_seq: u64,
-    /// Index of a `key.added` that no head has confirmed yet.
-    unconfirmed: Option<u64>,
+    /// The keys that wait for a head. After each commit there are none.
+    pending: Vec<Pending>,
+    /// How many keys came in, those for which nobody vouched counted.
+    brought: usize,
 }
 
 impl Default for Tip {
@@ -138,27 +140,28 @@ impl Default for Tip {
             prev: NO_PREV,
             time: Micros(i64::MIN),
             opened: None,
-            keys: Vec::new(),
+            keys: Keys::default(),
             erased: BTreeMap::new(),
             next_seq: 0,
-            unconfirmed: None,
+            pending: Vec::new(),
+            brought: 0,
         }
     }
 }
 
 impl Tip {
-    /// The tip of a log that was checked up to there before.
+    /// The tip of a log that was checked up to there before, where a commit ends: no key waits for its head.
     #[must_use]
     pub fn at(
         tree: Frontier,
         prev: Hash,
         time: Micros,
         opened: Opened,
-        keys: Vec<LogKey>,
+        keys: Keys,
         erased: BTreeMap<SubjectId, u64>,
     ) -> Self {
-        let next_seq = tree.size();
-        Self { tree, prev, time, opened: Some(opened), keys, erased, next_seq, unconfirmed: None }
+        let (next_seq, brought) = (tree.size(), keys.count());
+        Self { tree, prev, time, opened: Some(opened), keys, erased, next_seq, pending: Vec::new(), brought }
     }
 
     /// Number of entries.
@@ -169,7 +172,19 @@ impl Tip {
 
     /// The keys that may sign now.
     pub fn live(&self) -> impl Iterator<Item = &VerifierKey> {
-        self.keys.iter().filter(|key| key.retired.is_none()).map(|key| &key.key)
+        self.keys.live()
+    }
+
+    /// Whether a key waits for the head that takes it in.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Whether one more key may come in.
+    #[must_use]
+    pub fn has_room_for_a_key(&self) -> bool {
+        self.brought < KEYS_MAX
     }
 
     /// Takes the next entry, whatever is wrong with it. The nodes that it completes are added to `nodes`.
@@ -220,12 +235,13 @@ impl Tip {
             Meaning::Misshapen(kind) => Some((Class::Kind, format!("a `{kind}` can't have this body"))),
             Meaning::Opened(_) if index > 0 => Some((Class::Kind, "the log is opened twice".into())),
             Meaning::Opened(opened) => {
-                self.keys.push(LogKey { key: opened.key.clone(), added: index, retired: None });
+                self.keys.add(LogKey { key: Arc::new(opened.key.clone()), added: index, retired: None });
+                self.brought += 1;
                 self.opened = Some((**opened).clone());
                 None
             }
             Meaning::Added(key) => self.add_key(index, key),
-            Meaning::Retired(text) => self.retire_key(index, text),
+            Meaning::Retired(key) => self.retire_key(index, key.as_deref()),
             Meaning::Erased(subject) => {
                 self.erased.entry(*subject).or_insert(index);
                 None
@@ -237,23 +253,30 @@ impl Tip {
         if self.opened.as_ref().is_none_or(|opened| opened.origin != key.name()) {
             return Some((Class::Origin, "adds a key of another log".into()));
         }
-        if self.keys.iter().any(|known| known.key == *key) {
+        if !self.has_room_for_a_key() {
+            return Some((Class::Key, format!("adds one key more than the {KEYS_MAX} that a log may have")));
+        }
+        if self.keys.has(key) || self.pending.iter().any(|pending| *pending.key.key == *key) {
             return Some((Class::Key, "adds a key that was already there".into()));
         }
-        self.keys.push(LogKey { key: key.clone(), added: index, retired: None });
-        self.unconfirmed = Some(index);
+        let key = LogKey { key: Arc::new(key.clone()), added: index, retired: None };
+        self.pending.push(Pending { key, head: None });
+        self.brought += 1;
         None
     }
 
-    fn retire_key(&mut self, index: u64, text: &str) -> Option<(Class, String)> {
-        let others = self.live().filter(|key| key.to_string() != text).count();
-        match self.keys.iter_mut().find(|known| known.retired.is_none() && known.key.to_string() == text) {
-            None => Some((Class::Key, "retires a key that is not live".into())),
-            Some(_) if others == 0 => Some((Class::Key, "retires the last key".into())),
-            Some(known) => {
-                known.retired = Some(index);
-                None
-            }
+    fn retire_key(&mut self, index: u64, key: Option<&VerifierKey>) -> Option<(Class, String)> {
+        match key.ok_or(NotRetired::NotLive).and_then(|key| self.keys.retire(key, index)) {
+            Ok(()) => None,
+            Err(NotRetired::NotLive) => Some((Class::Key, "retires a key that is not live".into())),
+            Err(NotRetired::Last) => Some((Class::Key, "retires the last key".into())),
+        }
+    }
+
+    /// Takes in all keys that wait.
+    fn take_in(&mut self) {
+        for pending in std::mem::take(&mut self.pending) {
+            self.keys.add(pending.key);
         }
     }
 
@@ -264,32 +287,45 @@ impl Tip {
             let read = Line::read(line).ok();
             read.and_then(|line| self.mean(*index, &meaning(&line, knows)));
         }
+        // Every live signer of this program has signed the head, the one that came in too.
+        self.take_in();
         self.next_seq = tree.size();
-        (self.tree, self.prev, self.time, self.unconfirmed) = (tree, prev, time, None);
+        (self.tree, self.prev, self.time) = (tree, prev, time);
     }
 
-    /// Compares a head with the entries so far. What remains, its signatures, is handed back as a [`HeadCheck`].
+    /// Compares a head with the entries so far, and takes in the keys that it vouches for. What remains, its signatures, is
+    /// handed back as a [`HeadCheck`].
     ///
     /// # Errors
-    /// The fault, when the head is not one of this log at this size.
+    /// The fault, when the head is not one of this log at this size, or does not vouch for a key that came in. Such a key is
+    /// not taken in: what it signs later counts for nothing.
     pub fn head(&mut self, note: &str) -> Result<HeadCheck, Fault> {
-        let index = self.size().saturating_sub(1);
-        let added = self.unconfirmed.take();
-        let malformed =
-            |error: super::note::NoteError| Fault::at(index, Class::Signature, format!("its head: {error}"));
+        let (index, size) = (self.size().saturating_sub(1), self.size());
+        let pending = std::mem::take(&mut self.pending);
+        let malformed = |error: NoteError| Fault::at(index, Class::Signature, format!("its head: {error}"));
         let note = SignedNote::parse(note).map_err(malformed)?;
         let head = Checkpoint::parse(&note.text).map_err(malformed)?;
         if self.opened.as_ref().is_some_and(|opened| opened.origin != head.origin) {
             return Err(Fault::at(index, Class::Origin, format!("its head is of another log, `{}`", head.origin)));
         }
-        if head.size != self.size() {
-            let words = format!("its head is signed for {} entries where there are {}", head.size, self.size());
+        if head.size != size {
+            let words = format!("its head is signed for {} entries where there are {size}", head.size);
             return Err(Fault::at(index, Class::Root, words));
         }
         if head.root != self.tree.root() {
             return Err(Fault::at(index, Class::Root, "the signed root is not that of the entries"));
         }
-        Ok(HeadCheck { index, note, keys: self.keys.clone(), added })
+        if !pending.is_empty() {
+            let new = pending.iter().map(|pending| &pending.key);
+            if !self.keys.vouch(&note, size, new).map_err(malformed)? {
+                let words = "its head brings in a key and is not signed by both an older live key and the new one";
+                return Err(Fault::at(index, Class::Key, words));
+            }
+        }
+        // Only now: keys that come together can't vouch for each other.
+        self.pending = pending;
+        self.take_in();
+        Ok(HeadCheck { index, size, note, keys: self.keys.clone() })
     }
 }
 
@@ -297,34 +333,29 @@ impl Tip {
 #[derive(Debug, Clone)]
 pub struct HeadCheck {
     index: u64,
+    size: u64,
     note: SignedNote,
-    keys: Vec<LogKey>,
-    added: Option<u64>,
+    pub(super) keys: Keys,
 }
 
 impl HeadCheck {
     /// What is wrong with the signatures.
     #[must_use]
     pub fn fault(&self) -> Option<Fault> {
-        let (mut live, mut older, mut newer) = (false, false, false);
-        for known in &self.keys {
-            match self.note.check([&known.key]) {
-                Err(error) => return Some(Fault::at(self.index, Class::Signature, format!("its head: {error}"))),
-                Ok(0) => {}
-                Ok(_) if known.retired.is_some() => {}
-                Ok(_) => {
-                    live = true;
-                    newer |= self.added == Some(known.added);
-                    older |= self.added.is_some_and(|added| known.added < added);
-                }
-            }
+        match self.keys.signed(&self.note, self.size) {
+            Ok(true) => None,
+            Ok(false) => Some(Fault::at(self.index, Class::Key, "no live key signed its head")),
+            Err(error) => Some(Fault::at(self.index, Class::Signature, format!("its head: {error}"))),
         }
-        if !live {
-            return Some(Fault::at(self.index, Class::Key, "no live key signed its head"));
-        }
-        let words = "its head brings in a key and is not signed by both an older live key and the new one";
-        (self.added.is_some() && !(older && newer)).then(|| Fault::at(self.index, Class::Key, words))
     }
+}
+
+/// How keys that come in are vouched for where lines stand under no head of their own.
+pub enum Vouched<'a> {
+    /// Not at all: no signature is checked against what the lines say.
+    Unseen,
+    /// By the heads in `rotation/`: hands out the one for the key of the entry at an index, or says why it can't be used.
+    Beside(&'a dyn Fn(u64) -> Result<Rotation, (Class, String)>),
 }
 
 /// Runs `each` over all items, on as many threads, and keeps the order.
@@ -395,11 +426,59 @@ impl Walk {
     }
 
     /// Takes the next lines, which stand under no head of their own.
-    pub fn lines<L: AsRef<[u8]> + Sync>(&mut self, lines: &[L]) {
+    pub fn lines<L: AsRef<[u8]> + Sync>(&mut self, lines: &[L], vouched: &Vouched<'_>) {
         let knows = self.knows;
         self.nodes.clear();
         for seen in on_threads(self.threads, lines, |line| see(line.as_ref(), knows)) {
             self.tip.take(&seen, &mut self.faults, &mut self.nodes);
+            if self.tip.waits() {
+                self.heads_beside(vouched);
+            }
+        }
+    }
+
+    /// Looks for the head of a key that has just come in, and compares those that are over the entries so far.
+    fn heads_beside(&mut self, vouched: &Vouched<'_>) {
+        let Vouched::Beside(find) = vouched else { return self.tip.take_in() };
+        let size = self.tip.size();
+        if self.tip.pending.iter().all(|pending| pending.head.as_ref().is_some_and(|head| head.size() > size)) {
+            return;
+        }
+        let root = self.tip.tree.root();
+        let mut taken = Vec::new();
+        for mut pending in std::mem::take(&mut self.tip.pending) {
+            let index = pending.key.added;
+            if pending.head.is_none() {
+                match find(index) {
+                    Ok(head) => pending.head = Some(head),
+                    Err((class, why)) => {
+                        self.faults.add(unvouched(index, class, &why));
+                        continue;
+                    }
+                }
+                self.heads += 1;
+            }
+            match &pending.head {
+                // One that is over fewer entries than these is of no use, and is told so at once.
+                Some(head) if head.size() <= size => match head.vouches(&self.tip.keys, &pending.key, Some(root)) {
+                    Ok(()) => taken.push(pending.key),
+                    Err(why) => self.faults.add(unvouched(index, Class::Key, &why)),
+                },
+                Some(_) | None => self.tip.pending.push(pending),
+            }
+        }
+        for key in taken {
+            self.tip.keys.add(key);
+        }
+    }
+
+    /// Says that there are no more lines: whose head is over more of them stays out.
+    pub fn no_more_lines(&mut self) {
+        for pending in std::mem::take(&mut self.tip.pending) {
+            let Some(head) = &pending.head else { continue };
+            if let Err(why) = head.vouches(&self.tip.keys, &pending.key, None) {
+                self.faults.add(unvouched(pending.key.added, Class::Key, &why));
+            }
         }
     }
 

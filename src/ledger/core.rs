@@ -18,6 +18,7 @@ use super::{
     frame::{Builder, Sealed},
     hash::{Hash, leaf_hash},
     ids::SubjectId,
+    keys::KEYS_MAX,
     kinds,
     line::{self, LINE_MAX_BYTES, Parts},
     note::{Checkpoint, Signer, sign},
@@ -154,10 +155,16 @@ impl<S: Store> Core<S> {
         let origin = self.tip.opened.as_ref().map(|opened| opened.origin.clone()).unwrap_or_default();
         let signer = Signer::new(&origin, key);
         let body = json!({"key": signer.verifier().to_string()});
-        if self.tip.keys.iter().any(|known| known.retired.is_some() && known.key == *signer.verifier()) {
+        let known = self.tip.keys.iter().any(|known| *known.key == *signer.verifier());
+        let is_live = self.tip.live().any(|live| live == signer.verifier());
+        if known && !is_live {
             return Err(AppendError::Failed("that key was retired and can't come back: make a new one".into()));
         }
-        let is_live = self.tip.live().any(|live| live == signer.verifier());
+        if !is_live && !self.tip.has_room_for_a_key() {
+            let why =
+                format!("it has had the {KEYS_MAX} keys that a log may have; begin a new ledger in another folder");
+            return Err(AppendError::Failed(why));
+        }
         // As the newest, which is the one that stays.
         self.signers.retain(|known| known.verifier() != signer.verifier());
         self.signers.push(signer);

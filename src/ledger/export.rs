@@ -16,7 +16,7 @@ use super::{
     frame::BatchRef,
     history::{self, HistoryError},
     journal,
-    publish::put_tile,
+    publish::{put_rotation, put_tile},
     tiles::{TILE_HEIGHT, TILE_WIDTH, bundle, tiles_between},
     tree::Nodes as _,
     vault::Vault,
@@ -53,6 +53,8 @@ struct Export<'a> {
     bundle: Vec<Vec<u8>>,
     nodes: AllNodes,
     head: String,
+    /// The heads that took keys in, by the entries that brought them.
+    rotations: Vec<(u64, String)>,
     done: Exported,
 }
 
@@ -80,17 +82,23 @@ pub fn export(dir: &Path, to: &Path, with_disclosures: bool, knows: Knows) -> Re
         bundle: Vec::new(),
         nodes: AllNodes::default(),
         head: String::new(),
+        rotations: Vec::new(),
         done: Exported { entries: 0, disclosures: 0 },
     };
-    history::walk(&layout, dir, knows, |batches, complete| {
-        export.nodes.0.extend_from_slice(complete);
-        batches.iter().try_for_each(|batch| export.take(batch)).map_err(ExportError::from)
+    history::walk(&layout, dir, knows, |batches, walk| {
+        export.nodes.0.extend_from_slice(&walk.nodes);
+        let first = batches.first().map_or(u64::MAX, |batch| batch.first);
+        let rotations: Vec<u64> = walk.tip.keys.rotations().filter(|index| *index >= first).collect();
+        batches.iter().try_for_each(|batch| export.take(batch, &rotations)).map_err(ExportError::from)
     })?;
     export.finish()
 }
 
 impl Export<'_> {
-    fn take(&mut self, batch: &BatchRef<'_>) -> io::Result<()> {
+    fn take(&mut self, batch: &BatchRef<'_>, rotations: &[u64]) -> io::Result<()> {
+        let inside = batch.first..batch.first + batch.records.len() as u64;
+        let brought = rotations.iter().filter(|index| inside.contains(index));
+        self.rotations.extend(brought.map(|index| (*index, batch.head.to_owned())));
         for (seq, record) in (batch.first..).zip(&batch.records) {
             self.lines.write_all(record.line)?;
             self.lines.write_all(b"\n")?;
@@ -136,6 +144,9 @@ impl Export<'_> {
         self.lines.flush()?;
         if let Some((clear, _)) = &mut self.disclosures {
             clear.flush()?;
+        }
+        for (index, head) in &self.rotations {
+            put_rotation(self.to, *index, head)?;
         }
         std::fs::write(self.to.join("checkpoint"), &self.head)?;
         Ok(self.done)

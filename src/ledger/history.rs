@@ -70,12 +70,12 @@ pub enum HistoryError {
 }
 
 /// Walks the journal in order, checking the chain, and at its end compares it with the heads that lie beside it. `visit` is
-/// handed each batch and the tree's nodes that are complete since the batches before.
+/// handed some batches and what is known after them, with the tree's nodes that are complete since the batches before.
 pub(super) fn walk<E: From<HistoryError>>(
     layout: &Layout,
     dir: &Path,
     knows: Knows,
-    mut visit: impl FnMut(&[BatchRef<'_>], &[super::Hash]) -> Result<(), E>,
+    mut visit: impl FnMut(&[BatchRef<'_>], &Walk) -> Result<(), E>,
 ) -> Result<(), E> {
     let segments = journal::segments(&layout.journal()).map_err(HistoryError::from)?;
     if segments.is_empty() {
@@ -100,7 +100,7 @@ pub(super) fn walk<E: From<HistoryError>>(
             for batch in wave {
                 beside.take(batch);
             }
-            visit(wave, &walk.nodes)?;
+            visit(wave, &walk)?;
         }
     }
     // A journal without entry 0 was only begun.
@@ -158,8 +158,8 @@ pub fn prove(dir: &Path, index: u64, knows: Knows) -> Result<String, HistoryErro
     let mut nodes = AllNodes::default();
     let mut line = None;
     let (mut size, mut head) = (0, String::new());
-    walk::<HistoryError>(&Layout::new(dir), dir, knows, |batches, complete| {
-        nodes.0.extend_from_slice(complete);
+    walk::<HistoryError>(&Layout::new(dir), dir, knows, |batches, walk| {
+        nodes.0.extend_from_slice(&walk.nodes);
         for batch in batches {
             for (seq, record) in (batch.first..).zip(&batch.records) {
                 size = seq + 1;

@@ -12,6 +12,7 @@
 //! | `frame`, `journal`, `index`, `nodes`, `disk` | the journal that is the truth; what is derived from it | Storage |
 //! | `store`, `memory`, `core` | the commit protocol over any store | Storage |
 //! | `open`, `replay`, `snapshot`, `check`, `fault` | the start, and the one check of a log | Storage, Verifying |
+//! | `keys`, `rotation` | which keys may sign a head, and who vouched for each | Tree, head, signature |
 //! | `writer`, `derive`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
 //! | [`verify`], [`history`], [`export`] | what outsiders use | Verifying |
 //! | `files` | reading what somebody else may have put there | |
@@ -36,6 +37,7 @@ pub mod history;
 mod ids;
 mod index;
 mod journal;
+mod keys;
 pub mod kinds;
 mod line;
 #[cfg(test)]
@@ -47,6 +49,7 @@ pub mod proof;
 mod publish;
 mod reader;
 mod replay;
+mod rotation;
 mod snapshot;
 mod store;
 mod tiles;
@@ -140,6 +143,8 @@ impl Ledger {
         let index = core.store.index.clone();
         let publisher =
             Publisher::start(opening.layout.clone(), index.clone(), core.store.nodes.clone(), derived.clone())?;
+        // All of them: a version before this one wrote none.
+        publisher.rotations(core.tip.keys.rotations());
         publisher.head(head.size, Arc::clone(&head.note));
         let shared = Arc::new(Shared {
             layout: opening.layout.clone(),
@@ -226,7 +231,8 @@ impl Ledger {
     /// by the next start. `secret` must be 32 fresh random bytes. Blocks on the disk for the key files.
     ///
     /// # Errors
-    /// [`AppendError`]; `Failed` also when the key files can't be written, or when the key came from outside the folder.
+    /// [`AppendError`]; `Failed` also when the key files can't be written, when the key came from outside the folder, or when the
+    /// log has had its 1,024 keys: after those the ledger goes on as it was.
     pub async fn rotate_key(&self, secret: Zeroizing<[u8; 32]>, time: DateTime<Utc>) -> Result<Committed, AppendError> {
         let failed = |error: &dyn std::fmt::Display| AppendError::Failed(format!("the signing key: {error}"));
         if self.key_given || !self.layout.signing_key().exists() {

@@ -167,7 +167,7 @@ impl SignedNote {
     /// [`NoteError::BadSignature`] when the key's line holds something that can't be an Ed25519 signature, or when the
     /// key signs twice.
     pub fn signature_of(&self, key: &VerifierKey) -> Result<Option<[u8; 64]>, NoteError> {
-        let mut of_key = self.signatures.iter().filter(|line| line.name == key.name && line.id == key.id);
+        let mut of_key = self.signatures.iter().filter(|line| line.id == key.id && line.name == key.name);
         let bad = || NoteError::BadSignature(key.to_string());
         match (of_key.next(), of_key.next()) {
             (None, _) => Ok(None),

@@ -408,7 +408,7 @@ fn remembered(store: &DiskStore, layout: &Layout, tip: &Tip) -> Result<(), OpenE
 pub(super) fn trusted(note: &str, tip: &Tip) -> Option<Checkpoint> {
     let note = SignedNote::parse(note).ok()?;
     let head = Checkpoint::parse(&note.text).ok()?;
-    let signed = tip.keys.iter().any(|known| note.check([&known.key]).is_ok_and(|good| good > 0));
+    let signed = tip.keys.iter().any(|known| note.check([&*known.key]).is_ok_and(|good| good > 0));
     (signed || tip.size() == 0).then_some(head)
 }
 

@@ -42,9 +42,12 @@ pub enum ProofError {
     /// The head's signature.
     #[error("its head: {0}")]
     Note(#[from] NoteError),
-    /// None of the keys signed the head.
-    #[error("its head is not signed by the key of the log")]
-    NotSigned,
+    /// None of the keys signed the head; the words are the ids of those that did.
+    #[error(
+        "its head is signed by {0}, and not by the key that was given: after a rotation another key signs; verify the log or its \
+         public copy with the first key, which lists its live keys, and give the one that signed this head"
+    )]
+    NotSigned(String),
     /// The entry is not under the head.
     #[error("entry {0} is not in the log of this head")]
     NotIncluded(u64),
@@ -92,6 +95,13 @@ impl Proof {
         Ok(Self { extra, index, path, note, head })
     }
 
+    /// The ids of the keys that signed the head, as verifier keys hold them.
+    fn signers(&self) -> String {
+        let own = self.note.signatures.iter().filter(|line| line.name == self.head.origin);
+        let ids: Vec<String> = own.map(|line| format!("the key `{}`", hex::encode(line.id))).collect();
+        if ids.is_empty() { "no key of its log".into() } else { ids.join(" and ") }
+    }
+
     /// Whether the proof shows that `line` is the entry, under a head that one of the keys signed.
     ///
     /// # Errors
@@ -99,7 +109,7 @@ impl Proof {
     pub fn check(&self, line: &[u8], keys: &[VerifierKey]) -> Result<(), ProofError> {
         let named = keys.iter().filter(|key| key.name() == self.head.origin);
         if self.note.check(named)? == 0 {
-            return Err(ProofError::NotSigned);
+            return Err(ProofError::NotSigned(self.signers()));
         }
         if tree::included(&leaf_hash(line), self.index, self.head.size, &self.path, &self.head.root) {
             Ok(())

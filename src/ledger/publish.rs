@@ -3,6 +3,7 @@
 //! Heads that come while one is being published are skipped over: only the newest matters.
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     io::{self, Write as _},
     path::{Path, PathBuf},
@@ -16,8 +17,10 @@ use super::{
     disk::Layout,
     hash::Hash,
     index::{Index, caught},
+    journal::sync_dir,
     nodes::NodeFile,
     note::{Checkpoint, SignedNote},
+    rotation::{ROTATION_DIR, rotation_path},
     tiles::{TILE_HEIGHT, TILE_WIDTH, Tile, bundle, tiles_between},
     tree::Nodes as _,
 };
@@ -34,6 +37,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug, Default)]
 struct Due {
     head: Option<(u64, Arc<str>)>,
+    /// The entries that brought keys in whose heads are still to be written.
+    rotations: BTreeSet<u64>,
     published: u64,
     fault: Option<String>,
     resting: bool,
@@ -74,6 +79,7 @@ impl Publisher {
                     if !mended {
                         copy.mend(published, size)?;
                     }
+                    copy.rotations(&work, size)?;
                     copy.publish(published, size, &head)
                 });
                 mended |= done.is_ok();
@@ -100,6 +106,12 @@ impl Publisher {
         if !due.resting {
             self.shared.changed.notify_one();
         }
+    }
+
+    /// Says which entries brought keys in, before a head is handed over that covers them: who verifies the public copy needs
+    /// the heads that took them in. Those that are there already are left as they are.
+    pub fn rotations(&self, entries: impl IntoIterator<Item = u64>) {
+        self.shared.due.lock().unwrap_or_else(PoisonError::into_inner).rotations.extend(entries);
     }
 
     /// What it shares.
@@ -209,6 +221,19 @@ impl Copy {
         Ok(())
     }
 
+    /// Writes the heads that took the keys of the first `size` entries in, durably, as far as they are not there.
+    fn rotations(&self, work: &Published, size: u64) -> io::Result<()> {
+        let due = || work.due.lock().unwrap_or_else(PoisonError::into_inner);
+        let wanted: Vec<u64> = due().rotations.range(..size).copied().collect();
+        for index in wanted {
+            let head = self.index.head_from(index.saturating_add(1)).map_err(io::Error::other)?;
+            let head = head.ok_or_else(|| io::Error::other("the index lacks a head"))?;
+            put_rotation(&self.layout.public(), index, &head)?;
+            due().rotations.remove(&index);
+        }
+        Ok(())
+    }
+
     fn bytes(&self, tile: Tile) -> io::Result<Vec<u8>> {
         match tile.level {
             Some(level) => Ok(self.hashes(level, tile)?.as_flattened().to_vec()),
@@ -242,6 +267,22 @@ fn partial_tiles(public: &Path, tile: &Tile) -> io::Result<Vec<(PathBuf, Option<
         (path, width)
     };
     files.map(|file| Ok(width(file?.path()))).collect()
+}
+
+/// Writes the head that took in the key of the entry at `index`, durably, unless it is there.
+///
+/// # Errors
+/// What the disk says.
+pub(crate) fn put_rotation(public: &Path, index: u64, head: &str) -> io::Result<()> {
+    let path = public.join(rotation_path(index));
+    if std::fs::read(&path).is_ok_and(|there| there == head.as_bytes()) {
+        return Ok(());
+    }
+    let dir = public.join(ROTATION_DIR);
+    std::fs::create_dir_all(&dir)?;
+    replace(&path, head.as_bytes(), true)?;
+    sync_dir(&dir)?;
+    sync_dir(public)
 }
 
 /// Writes one tile. Once it is full, the partial ones of its place are not needed any more.

@@ -13,9 +13,10 @@ use std::{io, path::Path};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    check::{LogKey, Opened, Tip},
+    check::{Opened, Tip},
     hash::{Hash, sha256},
     ids::lower_hex,
+    keys::{Keys, LogKey},
     note::{Checkpoint, SignedNote, Signer, VerifierKey},
     store::Place,
     time::Micros,
@@ -61,8 +62,11 @@ fn signed_text(bytes: &[u8]) -> String {
 /// The bytes of a snapshot.
 ///
 /// # Errors
-/// When the header can't be written, which does not happen.
+/// When a key waits for the head that takes it in, which is never so between commits: that it waits would be forgotten.
 pub fn encode(tip: &Tip, place: Place, head: &str, state: &[u8], signer: &Signer) -> io::Result<Vec<u8>> {
+    if tip.waits() {
+        return Err(io::Error::other("a key waits for its head"));
+    }
     let header = Header {
         head: head.to_owned(),
         place,
@@ -90,15 +94,19 @@ pub fn decode(bytes: &[u8], signers: &[Signer], nodes: &impl Nodes<Error = io::E
     let header: Header = serde_json::from_slice(header).ok()?;
     let note = SignedNote::parse(&header.head).ok()?;
     let head = Checkpoint::parse(&note.text).ok()?;
-    let keys: Vec<LogKey> = header.keys.iter().map(log_key).collect::<Option<_>>()?;
-    let known = keys.iter().any(|known| known.key == *verifier && known.retired.is_none());
+    let keys: Keys = header.keys.iter().map(log_key).collect::<Option<Vec<LogKey>>>()?.into();
+    let known = keys.live().any(|key| key == verifier);
     let tree = Frontier::from_peaks(head.size, tree::peaks(nodes, head.size).ok()?)?;
     let prev: Hash = lower_hex(&header.prev)?;
     let last = nodes.node(0, head.size.checked_sub(1)?).ok()?;
     if !known || note.check([verifier]) != Ok(1) || tree.root() != head.root || last != prev {
         return None;
     }
-    let opened = Opened { origin: head.origin, key: keys.first()?.key.clone(), log_id: lower_hex(&header.log_id)? };
+    let opened = Opened {
+        origin: head.origin,
+        key: keys.iter().next()?.key.as_ref().clone(),
+        log_id: lower_hex(&header.log_id)?,
+    };
     let erased =
         header.erased.iter().map(|(subject, index)| Some((subject.parse().ok()?, *index))).collect::<Option<_>>()?;
     let tip = Tip::at(tree, prev, Micros(header.time_micros), opened, keys, erased);
@@ -106,7 +114,7 @@ pub fn decode(bytes: &[u8], signers: &[Signer], nodes: &impl Nodes<Error = io::E
 }
 
 fn log_key((key, added, retired): &(String, u64, Option<u64>)) -> Option<LogKey> {
-    Some(LogKey { key: VerifierKey::parse(key).ok()?, added: *added, retired: *retired })
+    Some(LogKey { key: VerifierKey::parse(key).ok()?.into(), added: *added, retired: *retired })
 }
 
 /// Replaces the snapshot in a file, durably.

@@ -152,6 +152,7 @@ impl<S: Store + 'static> Writer<S> {
                     Command::Snapshot { size, state, answer } => drop(answer.send(self.snapshot(size, &state))),
                     Command::Rotate(key, time, answer) => {
                         let rotated = self.core.rotate(*key, time);
+                        self.publisher.rotations(self.core.tip.keys.rotations());
                         let head = self.announce(rotated.as_ref().ok());
                         // Who has gone away does not need the answer.
                         drop(answer.send(rotated));

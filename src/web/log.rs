@@ -15,8 +15,8 @@ use axum::{
 
 /// A checkpoint changes with every batch.
 const CACHE_CHECKPOINT: &str = "no-cache";
-/// A tile never changes.
-const CACHE_TILE: &str = "public, max-age=31536000, immutable";
+/// A tile never changes, nor does the head that took a key in.
+const CACHE_FOR_EVER: &str = "public, max-age=31536000, immutable";
 
 /// Where the public copy lies.
 #[derive(Debug, Clone)]
@@ -26,11 +26,23 @@ pub struct PublicLog {
 }
 
 pub fn router(log: PublicLog) -> Router {
-    Router::new().route("/checkpoint", get(checkpoint)).route("/tile/{*path}", get(tile)).with_state(log)
+    Router::new()
+        .route("/checkpoint", get(checkpoint))
+        .route("/tile/{*path}", get(tile))
+        .route("/rotation/{index}", get(rotation))
+        .with_state(log)
 }
 
 async fn checkpoint(State(log): State<PublicLog>) -> Response {
     file(&log.dir.join("checkpoint"), "text/plain; charset=utf-8", CACHE_CHECKPOINT).await
+}
+
+async fn rotation(State(log): State<PublicLog>, Path(index): Path<String>) -> Response {
+    // Only an index as it is written: digits without a zero before them.
+    if index.parse::<u64>().map(|index| index.to_string()) != Ok(index.clone()) {
+        return missing();
+    }
+    file(&log.dir.join("rotation").join(index), "text/plain; charset=utf-8", CACHE_FOR_EVER).await
 }
 
 async fn tile(State(log): State<PublicLog>, Path(path): Path<String>) -> Response {
@@ -42,7 +54,7 @@ async fn tile(State(log): State<PublicLog>, Path(path): Path<String>) -> Respons
     if !plain {
         return missing();
     }
-    file(&log.dir.join("tile").join(path), "application/octet-stream", CACHE_TILE).await
+    file(&log.dir.join("tile").join(path), "application/octet-stream", CACHE_FOR_EVER).await
 }
 
 fn is_tile_step(step: &str) -> bool {

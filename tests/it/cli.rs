@@ -5,7 +5,10 @@ use std::path::Path;
 use insta::assert_snapshot as is;
 use serde_json::Value;
 
-use crate::support::demo::{self, Demo, countersign};
+use crate::support::{
+    demo::{self, Demo, countersign},
+    process::until,
+};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/bot-config");
 
@@ -260,6 +263,55 @@ async fn a_served_log_is_verified_by_its_url() {
     demo.stop();
     let (code, said, errors) = countersign(&["verify", &url]);
     assert_eq!(code, 1, "nobody is there any more: {said}{errors}");
+}
+
+#[tokio::test]
+async fn a_rotated_log_is_followed_from_its_first_key() {
+    let dir = demo::folder();
+    let demo = Demo::start(dir.path());
+    demo.says("ana", "prod-host 5m a reason").await;
+    let (ledger, config) = (demo.ledger(), dir.path().join("bot-config"));
+    demo.stop();
+    let (code, said, errors) = countersign(&["rotate-key", "--config", &config.to_string_lossy()]);
+    assert_eq!(code, 0, "{said}{errors}");
+    let entries = demo::entries(&ledger);
+    let key = |entry: &Value| entry["body"]["key"].as_str().unwrap().to_owned();
+    let added = entries.iter().find(|entry| entry["kind"] == "key.added").unwrap();
+    let (first, second, index) = (key(&entries[0]), key(added), added["seq"].as_u64().unwrap());
+
+    // Its copy over HTTP, an export and the folder, all from the first key on.
+    let demo = Demo::start(dir.path());
+    let (url, out) = (format!("{}/log/", demo.url), dir.path().join("out").to_string_lossy().into_owned());
+    let ledger = ledger.to_string_lossy();
+    let size = demo.entries().len();
+    let checkpoint = demo.ledger().join("public/checkpoint");
+    until("the public copy has it all", || {
+        std::fs::read_to_string(&checkpoint).unwrap().contains(&format!("\n{size}\n"))
+    });
+    assert_eq!(countersign(&["export", &ledger, "--to", &out]).0, 0);
+    for path in [&*url, &out, &ledger] {
+        let (code, said, errors) = countersign(&["verify", path, "--key", &first, "--json"]);
+        let report: Value = serde_json::from_str(&said).unwrap();
+        assert_eq!((code, &report["keys"]), (0, &serde_json::json!([second])), "{said}{errors}");
+    }
+    let head = demo.get(&format!("/log/rotation/{index}")).await;
+    assert_eq!(head, std::fs::read_to_string(Path::new(&out).join(format!("rotation/{index}"))).unwrap());
+
+    // A proof is signed by the second key, and says so to who has the first.
+    let (_, proof, _) = countersign(&["prove", "1", "--ledger", &ledger]);
+    let path = dir.path().join("1.tlog-proof").to_string_lossy().into_owned();
+    std::fs::write(&path, proof).unwrap();
+    let (code, said, errors) = countersign(&["verify", &path, "--key", &second]);
+    assert_eq!(code, 0, "{said}{errors}");
+    let (code, said, _) = countersign(&["verify", &path, "--key", &first]);
+    let id = second.split('+').nth(1).unwrap();
+    assert!(code == 1 && said.contains(&format!("signed by the key `{id}`")), "{said}");
+
+    // Without the word of the first key, the second is a stranger's.
+    std::fs::remove_file(demo.ledger().join(format!("public/rotation/{index}"))).unwrap();
+    let (code, said, _) = countersign(&["verify", &url, "--key", &first]);
+    assert!(code == 1 && said.contains(&format!("entry {index}: brings in a key, and")), "{said}");
+    demo.stop();
 }
 
 #[tokio::test]

@@ -43,10 +43,20 @@ async fn the_public_log_is_served_with_the_right_cache_headers() {
         assert_eq!(header(&tile, "x-content-type-options"), Some("nosniff"));
         assert!(!tile.contains("private reason") && !tile.contains("\"ana\""), "nothing personal");
     }
+    // The head that took a key in never changes either. This log has none; any text shows how it is served.
+    let rotation = demo.ledger().join("public/rotation");
+    std::fs::create_dir(&rotation).unwrap();
+    std::fs::write(rotation.join("17"), "a head\n").unwrap();
+    let head = raw(&demo, "/log/rotation/17");
+    assert!(head.starts_with("HTTP/1.1 200") && head.ends_with("a head\n"), "{head}");
+    assert_eq!(header(&head, "cache-control"), Some("public, max-age=31536000, immutable"));
+    assert_eq!(header(&head, "content-type"), Some("text/plain; charset=utf-8"));
     // What is not there yet must not be remembered as missing.
-    let missing = raw(&demo, "/log/tile/0/001");
-    assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
-    assert_eq!(header(&missing, "cache-control"), Some("no-cache"));
+    for path in ["/log/tile/0/001", "/log/rotation/18"] {
+        let missing = raw(&demo, path);
+        assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
+        assert_eq!(header(&missing, "cache-control"), Some("no-cache"));
+    }
     for nowhere in
         ["/log/tile/0".to_owned(), format!("/log/tile/0/000.p/{size}/1"), format!("/log/tile/{}", "1".repeat(300))]
     {
@@ -74,6 +84,13 @@ fn nothing_but_the_public_copy_can_be_fetched() {
         "/log/tile//etc/passwd",
         "/log/tile/0/../../../head",
         "/log/signing-key.pem",
+        "/log/rotation/",
+        "/log/rotation/17",
+        "/log/rotation/017",
+        "/log/rotation/../checkpoint",
+        "/log/rotation/%2e%2e",
+        "/log/rotation/..%2f..%2fsigning-key.pem",
+        "/log/rotation/17.part",
         "/log/tile/0/000%00",
         "/providers/prod-host/ca_key",
         "/providers/prod-api/jwt_key.pem",

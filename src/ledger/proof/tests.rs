@@ -42,7 +42,10 @@ fn what_it_does_not_prove() {
     let proof = Proof::parse(&text).unwrap();
     assert_eq!(proof.check(b"one", std::slice::from_ref(&key)), Err(ProofError::NotIncluded(1)));
     let other = Signer::new("example.com/log", SigningKey::from_bytes(&[2; 32]));
-    assert_eq!(proof.check(b"two", &[other.verifier().clone()]), Err(ProofError::NotSigned));
+    assert_eq!(
+        proof.check(b"two", &[other.verifier().clone()]),
+        Err(ProofError::NotSigned(format!("the key `{}`", hex::encode(key.id()))))
+    );
     for (from, to) in [
         ("index 1", "index 01"),
         ("index 1", "index x"),

@@ -59,6 +59,8 @@ struct Scene {
     stolen: Signer,
     /// What is done to the folder after it was written.
     after: Vec<Deed>,
+    /// Whether the public copy is all that the verifiers are shown: beside its journal a forged one has no chance.
+    copy_alone: bool,
 }
 
 impl Scene {
@@ -233,6 +235,47 @@ const ATTACKS: &[Attack] = &[
         let from = scene.log.size() as u64 / 2;
         scene.log.resign(from, &[&stranger]);
     }),
+    ("a stranger brings in a key, and signs", By::Anybody, &[Class::Key], |scene| {
+        let key = stranger(66);
+        scene.log.append(&[brings(&key)], &[&key]);
+        scene.log.append(&[happened()], &[&key]);
+    }),
+    ("a stranger brings in two keys that vouch for each other, and signs", By::Anybody, &[Class::Key], |scene| {
+        let (one, two) = (stranger(66), stranger(67));
+        let keep = scene.rng.random_range(1..scene.log.batches.len());
+        scene.log.batches.truncate(keep);
+        scene.log.append(&[brings(&one), brings(&two)], &[&one, &two]);
+        scene.log.append(&[retires(&scene.stolen)], &[&one]);
+        scene.log.append(&[happened()], &[&one]);
+    }),
+    ("a stranger brings in keys beside the first entry, and writes another log", By::Anybody, &[Class::Key], |scene| {
+        let (one, two) = (stranger(66), stranger(67));
+        scene.log.batches.truncate(1);
+        for (kind, body) in [brings(&one), brings(&two)] {
+            scene.log.insert(0, kind, &body);
+        }
+        scene.log.rechain(1);
+        scene.log.resign(0, &[&one, &two]);
+        (0..scene.rng.random_range(1..50)).for_each(|_| scene.log.append(&[happened()], &[&one]));
+    }),
+    ("a stranger brings in a key in the public copy, and signs", By::Anybody, &[Class::Key], |scene| {
+        let key = stranger(66);
+        let keep = scene.rng.random_range(1..scene.log.batches.len());
+        scene.log.batches.truncate(keep);
+        scene.log.append(&[brings(&key), retires(&scene.stolen), happened()], &[&key]);
+        scene.copy_alone = true;
+    }),
+    ("the head that took a key in is taken from the public copy", By::Ours, &[Class::Key], |scene| {
+        let rotated = rotate(scene);
+        scene.after(move |dir| std::fs::remove_file(dir.join(rotated)).unwrap());
+        scene.copy_alone = true;
+    }),
+    ("the head that took a key in is edited in the public copy", By::Ours, &[Class::Key], |scene| {
+        let rotated = rotate(scene);
+        let at = scene.rng.random_range(0..300);
+        scene.after(move |dir| flip_file(&dir.join(rotated), at));
+        scene.copy_alone = true;
+    }),
     ("a disclosure is sealed anew with other words", By::Ours, &[Class::Disclosure], |scene| {
         let at = 5 * scene.rng.random_range(1..50);
         let (mut rng, from) = (StdRng::seed_from_u64(scene.rng.next_u64()), scene.log.from.clone());
@@ -253,6 +296,30 @@ const ATTACKS: &[Attack] = &[
     ("a disclosure is passed off as one of somebody who was erased before", By::Ours, &[Class::Disclosure], passed_off),
     ("one of two disclosures is sealed anew over the other", By::Ours, &[Class::Disclosure], sealed_over),
 ];
+
+fn stranger(seed: u8) -> Signer {
+    Signer::new("example.com/test", SigningKey::from_bytes(&[seed; 32]))
+}
+
+fn brings(key: &Signer) -> (&'static str, serde_json::Value) {
+    (kinds::KEY_ADDED, json!({"key": key.verifier().to_string()}))
+}
+
+fn retires(key: &Signer) -> (&'static str, serde_json::Value) {
+    (kinds::KEY_RETIRED, json!({"key": key.verifier().to_string()}))
+}
+
+fn happened() -> (&'static str, serde_json::Value) {
+    ("test.happened", json!({"n": 1}))
+}
+
+/// Brings a second key in, as the service does, and says where its head is. Both stay, so that all verifiers know one that signs.
+fn rotate(scene: &mut Scene) -> String {
+    let (new, at) = (stranger(7), scene.log.size());
+    scene.log.append(&[brings(&new)], &[&scene.stolen, &new]);
+    scene.log.append(&[happened()], &[&scene.stolen, &new]);
+    format!("public/rotation/{at}")
+}
 
 fn passed_off(scene: &mut Scene) {
     let at = 5 * scene.rng.random_range(1..50);
@@ -338,15 +405,17 @@ async fn the_detection_matrix() {
         for place in 0..PLACES {
             let rng = StdRng::seed_from_u64((n * 1_000 + place) as u64);
             let stolen = Signer::new("example.com/test", secret.clone());
-            let mut scene = Scene { log: log.clone(), rng, stolen, after: Vec::new() };
+            let mut scene = Scene { log: log.clone(), rng, stolen, after: Vec::new(), copy_alone: false };
             act(&mut scene);
             let at = tempfile::tempdir().unwrap();
             scene.log.write(at.path());
+            let copy_alone = scene.copy_alone;
             scene.after.into_iter().for_each(|act| act(at.path()));
-            let alone = report(at.path());
+            let shown = if copy_alone { at.path().join("public") } else { at.path().to_owned() };
+            let alone = report(&shown);
             let mut options = VerifyOptions::new(knows);
             options.anchors = vec![Anchor::parse(&anchor).unwrap()];
-            let anchored = verify::verify(at.path(), options).unwrap();
+            let anchored = verify::verify(&shown, options).unwrap();
             let found: BTreeSet<Class> = anchored.found().iter().map(|fault| fault.class).collect();
             assert!(classes.iter().any(|class| found.contains(class)), "{name}, place {place}: {anchored}");
             tally.alone += usize::from(!alone.holds());

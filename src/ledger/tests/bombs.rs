@@ -1,8 +1,18 @@
 //! Input that is made to hang a verifier or to eat its memory: each ends, with a finding.
 
-use std::{fs::File, io::Write as _};
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-use super::*;
+use super::{lab::Log, *};
+use crate::ledger::{
+    check::{Tip, see},
+    fault::Faults,
+    keys::KEYS_MAX,
+    verify::{DirFetch, Fetch},
+};
 
 /// A copy of a small ledger, to be spoilt.
 async fn copy() -> tempfile::TempDir {
@@ -96,6 +106,114 @@ async fn a_journal_of_rubbish() {
     std::fs::write(&segment, bytes).unwrap();
     let classes = found(dir.path());
     assert!(classes.contains(&Class::Torn) || classes.contains(&Class::Frame), "{classes:?}");
+}
+
+fn strangers(from: usize, count: usize) -> Vec<Signer> {
+    let key = |n: usize| SigningKey::from_bytes(&hash::sha256(&n.to_be_bytes()));
+    (from..from + count).map(|n| Signer::new("example.com/test", key(n))).collect()
+}
+
+fn brought(keys: &[Signer]) -> Vec<(&'static str, serde_json::Value)> {
+    keys.iter().map(|key| (kinds::KEY_ADDED, json!({"key": key.verifier().to_string()}))).collect()
+}
+
+/// A small log and its key.
+async fn keyed(dir: &Path) -> (Log, Signer) {
+    drop(filled(dir, 20).await);
+    let pem = std::fs::read_to_string(dir.join("signing-key.pem")).unwrap();
+    let key = <SigningKey as ed25519_dalek::pkcs8::DecodePrivateKey>::from_pkcs8_pem(&pem).unwrap();
+    (Log::read(dir), Signer::new("example.com/test", key))
+}
+
+/// A public copy that counts how often it is asked for heads that vouch for keys, and may have none to give.
+struct Asked {
+    copy: DirFetch,
+    times: AtomicUsize,
+    unreadable: bool,
+}
+
+impl Fetch for Asked {
+    fn fetch(&self, path: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
+        if path.starts_with("rotation/") {
+            self.times.fetch_add(1, Ordering::Relaxed);
+            if self.unreadable {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+        }
+        self.copy.fetch(path, limit)
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_keys() {
+    let (dir, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut log, first) = keyed(dir.path()).await;
+    let more = 100;
+    let keys = strangers(0, KEYS_MAX + more);
+    log.append(&brought(&keys), &[&first]);
+    log.write(to.path());
+    let over = |found: &verify::Report| {
+        found.found().iter().filter(|fault| fault.words.starts_with("adds one key more than the 1024")).count()
+    };
+    // One of them is in entry 0.
+    let folder = report(to.path());
+    assert_eq!((over(&folder), folder.faults.more), (more + 1, 0), "{folder}");
+    assert_eq!(folder.keys, [first.verifier().to_string()], "the head took none of them in");
+    for (unreadable, times) in [(false, KEYS_MAX - 1), (true, 1)] {
+        let copy = Asked { copy: DirFetch::new(&to.path().join("public")), times: AtomicUsize::new(0), unreadable };
+        let public = verify::verify_public(&copy, VerifyOptions::new(knows));
+        assert_eq!((&public.keys, copy.times.into_inner()), (&folder.keys, times), "a server that hangs is asked once");
+    }
+    let lines = report(&to.path().join("public/log.jsonl"));
+    assert_eq!(over(&lines), more + 1);
+}
+
+#[tokio::test]
+async fn heads_share_the_keys_that_they_are_checked_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut log, first) = keyed(dir.path()).await;
+    let one = &strangers(0, 1)[0];
+    log.append(&brought(std::slice::from_ref(one)), &[&first, one]);
+    log.append(&[("test.happened", json!({"n": 1}))], &[&first]);
+    let mut tip = Tip::default();
+    let mut shared = Vec::new();
+    for batch in &log.batches {
+        for record in &batch.records {
+            let (mut faults, mut nodes) = (Faults::default(), Vec::new());
+            tip.take(&see(&record.line, knows), &mut faults, &mut nodes);
+        }
+        let check = tip.head(&batch.head).unwrap();
+        shared.push(check);
+    }
+    let at: Vec<*const _> = shared.iter().map(|check| std::ptr::from_ref(check.keys.iter().next().unwrap())).collect();
+    let changed = at.windows(2).filter(|two| two[0] != two[1]).count();
+    assert!(at.len() > 5 && changed == 1, "a copy is made when a key comes in, and at no other time: {at:?}");
+}
+
+#[tokio::test]
+async fn a_log_that_has_had_all_its_keys_gets_no_more() {
+    let (dir, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut log, first) = keyed(dir.path()).await;
+    // A head has room for so many signatures.
+    for keys in strangers(0, KEYS_MAX - 1).chunks(63) {
+        let signers: Vec<&Signer> = [&first].into_iter().chain(keys).collect();
+        log.append(&brought(keys), &signers);
+    }
+    log.write(to.path());
+    std::fs::copy(dir.path().join("signing-key.pem"), to.path().join("signing-key.pem")).unwrap();
+    let ledger = Ledger::open(to.path(), options(9)).unwrap();
+    let size = ledger.size();
+    let refused = ledger.rotate_key(Zeroizing::new([7; 32]), start() + TimeDelta::hours(1)).await.unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "the ledger can't be written: it has had the 1024 keys that a log may have; begin a new ledger in another folder"
+    );
+    assert_eq!(ledger.append_next(start() + TimeDelta::hours(1), vec![draft(1)]).await.unwrap().first, size);
+    drop(ledger);
+    drop(Ledger::open(to.path(), options(9)).unwrap());
+    assert!(!to.path().join("signing-key.next.pem").exists());
+    let found = report(to.path());
+    assert!(found.holds() && found.keys.len() == KEYS_MAX, "{found}");
 }
 
 #[test]

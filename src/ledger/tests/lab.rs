@@ -9,7 +9,7 @@ use crate::ledger::{
     journal::{Journal, Piece, pieces, segment_name},
     line::{Line, Parts, build},
     note::sign,
-    publish::put_tile,
+    publish::{put_rotation, put_tile},
     tiles::{TILE_HEIGHT, TILE_WIDTH, bundle, tiles_between},
     tree::{Frontier, Nodes as _},
     verify::AllNodes,
@@ -92,6 +92,38 @@ impl Log {
         }
     }
 
+    /// Appends a batch of entries of such kinds and bodies, well chained, under a head that these keys sign.
+    pub fn append(&mut self, entries: &[(&str, serde_json::Value)], signers: &[&Signer]) {
+        let size = self.size();
+        self.batches.push(Batch { first: size as u64, records: Vec::new(), head: String::new() });
+        for (kind, body) in entries {
+            let batch = self.batches.len() - 1;
+            self.insert(batch, kind, body);
+        }
+        self.rechain(size);
+        self.resign(size as u64 + 1, signers);
+    }
+
+    /// Adds an entry at the end of a batch, not chained.
+    pub fn insert(&mut self, batch: usize, kind: &str, body: &serde_json::Value) {
+        let before = self.batches[..=batch].iter().rev().find_map(|batch| batch.records.last()).unwrap();
+        let time = Line::read(&before.line).unwrap().time.text().unwrap();
+        let body = body.to_string().into_bytes();
+        let line = build(Parts { digests: &[], body: &body, kind, prev: &hash::NO_PREV, seq: 0, time: &time });
+        self.batches[batch].records.push(Record { line, sealed: Vec::new() });
+        for later in &mut self.batches[batch + 1..] {
+            later.first += 1;
+        }
+    }
+
+    /// The heads of the batches that bring a key in, by the index of the entry that does.
+    pub fn rotations(&self) -> Vec<(u64, String)> {
+        let heads =
+            self.batches.iter().flat_map(|batch| (batch.first..).zip(&batch.records).map(|one| (one, &batch.head)));
+        let brings = |line: &[u8]| Line::read(line).is_ok_and(|line| line.kind == kinds::KEY_ADDED);
+        heads.filter(|((_, record), _)| brings(&record.line)).map(|((seq, _), head)| (seq, head.clone())).collect()
+    }
+
     /// Signs the heads of all batches from one size on with these keys: what only a thief of the key can.
     pub fn resign(&mut self, from: u64, signers: &[&Signer]) {
         let mut tree = Frontier::default();
@@ -126,6 +158,9 @@ impl Log {
         let lines: Vec<&[u8]> =
             self.batches.iter().flat_map(|batch| &batch.records).map(|record| &*record.line).collect();
         write_public(&dir.join("public"), &lines, &head);
+        for (index, head) in self.rotations() {
+            put_rotation(&dir.join("public"), index, &head).unwrap();
+        }
         self.write_clear(&dir.join("public/disclosures.jsonl"));
     }
 

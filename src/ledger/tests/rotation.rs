@@ -3,18 +3,18 @@
 use super::{lab::Log, *};
 use crate::ledger::verify::{Anchor, Freshness};
 
-fn signer(seed: u8) -> Signer {
+pub fn signer(seed: u8) -> Signer {
     Signer::new("example.com/test", SigningKey::from_bytes(&[seed; 32]))
 }
 
-fn classes(report: &verify::Report) -> Vec<Class> {
+pub fn classes(report: &verify::Report) -> Vec<Class> {
     let mut found: Vec<Class> = report.found().iter().map(|fault| fault.class).collect();
     found.dedup();
     found
 }
 
 /// A log of 30 entries whose key was rotated after 10 to the one of seed 7, and the old signer.
-async fn rotated(dir: &Path) -> (Log, Signer) {
+pub async fn rotated(dir: &Path) -> (Log, Signer) {
     let data = dir.join("clean");
     let ledger = filled(&data, 10).await;
     let pem = std::fs::read_to_string(data.join("signing-key.pem")).unwrap();
@@ -79,6 +79,111 @@ async fn a_stranger_cannot_bring_their_key_in() {
     assert!(classes(&written(&log)).contains(&Class::Key));
 }
 
+pub fn brings(key: &Signer) -> (&'static str, serde_json::Value) {
+    (kinds::KEY_ADDED, json!({"key": key.verifier().to_string()}))
+}
+
+pub fn retires(key: &Signer) -> (&'static str, serde_json::Value) {
+    (kinds::KEY_RETIRED, json!({"key": key.verifier().to_string()}))
+}
+
+/// `verify` with the first key pinned finds faults of keys, and the start refuses.
+fn refused(log: &Log, first: &Signer) {
+    let dir = tempfile::tempdir().unwrap();
+    log.write(dir.path());
+    let mut options = VerifyOptions::new(knows);
+    options.key = Some(first.verifier().clone());
+    let found = verify::verify(dir.path(), options).unwrap();
+    assert!(classes(&found).contains(&Class::Key), "{found}");
+    std::fs::copy(log.from.join("signing-key.pem"), dir.path().join("signing-key.pem")).unwrap();
+    let error = Ledger::open(dir.path(), super::options(9)).unwrap_err();
+    assert!(matches!(error, OpenError::Broken { .. }), "{error}");
+}
+
+/// A log of ten entries and its only key.
+pub async fn plain(dir: &Path) -> (Log, Signer) {
+    let data = dir.join("plain");
+    drop(filled(&data, 10).await);
+    let pem = std::fs::read_to_string(data.join("signing-key.pem")).unwrap();
+    let key = <SigningKey as ed25519_dalek::pkcs8::DecodePrivateKey>::from_pkcs8_pem(&pem).unwrap();
+    (Log::read(&data), Signer::new("example.com/test", key))
+}
+
+#[tokio::test]
+async fn two_strangers_cannot_vouch_for_each_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, first) = plain(dir.path()).await;
+    let (one, two) = (signer(66), signer(67));
+    let mut forged = log.clone();
+    forged.append(&[brings(&one), brings(&two)], &[&one, &two]);
+    refused(&forged, &first);
+    // From there on one of them alone, who retires the first key.
+    forged.append(&[retires(&first)], &[&one]);
+    forged.append(&[("test.happened", json!({"n": 1}))], &[&one]);
+    refused(&forged, &first);
+    // Of two keys that come in together, the log's own must vouch for both, and both must sign.
+    for signers in [&[&first, &one][..], &[&first, &two], &[&one, &two]] {
+        let mut forged = log.clone();
+        forged.append(&[brings(&one), brings(&two)], signers);
+        refused(&forged, &first);
+    }
+    let mut sound = log.clone();
+    sound.append(&[brings(&one), brings(&two)], &[&first, &one, &two]);
+    sound.append(&[("test.happened", json!({"n": 1}))], &[&two]);
+    assert!(written(&sound).holds(), "{}", written(&sound));
+}
+
+#[tokio::test]
+async fn strangers_beside_the_first_entry_do_not_own_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, first) = plain(dir.path()).await;
+    let (one, two) = (signer(66), signer(67));
+    for strangers in [&[&one][..], &[&one, &two]] {
+        let mut forged = log.clone();
+        assert_eq!(forged.batches[0].records.len(), 1);
+        for stranger in strangers {
+            let (kind, body) = brings(stranger);
+            forged.insert(0, kind, &body);
+        }
+        forged.rechain(1);
+        forged.resign(0, strangers);
+        refused(&forged, &first);
+        // With the first key's word for them, it is a sound beginning.
+        let all: Vec<&Signer> = [&first].into_iter().chain(strangers.iter().copied()).collect();
+        forged.resign(0, &all);
+        let report = written(&forged);
+        assert!(!classes(&report).contains(&Class::Key), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_vouched_for_by_one_that_is_live_under_the_same_head() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, first) = plain(dir.path()).await;
+    let (one, two) = (signer(66), signer(67));
+    // The older key goes in the batch in which the new one comes, in both orders.
+    for entries in [[brings(&one), retires(&first)], [retires(&first), brings(&one)]] {
+        let mut forged = log.clone();
+        forged.append(&entries, &[&first, &one]);
+        refused(&forged, &first);
+    }
+    // A key that comes and goes under one head.
+    for signers in [&[&first][..], &[&first, &one]] {
+        let mut forged = log.clone();
+        forged.append(&[brings(&one), retires(&one)], signers);
+        refused(&forged, &first);
+    }
+    // Of two older ones the one that stays vouches, and not the one that goes.
+    let mut log = log;
+    log.append(&[brings(&one)], &[&first, &one]);
+    let batch = [brings(&two), retires(&one)];
+    let (mut sound, mut forged) = (log.clone(), log);
+    sound.append(&batch, &[&first, &two]);
+    assert!(written(&sound).holds(), "{}", written(&sound));
+    forged.append(&batch, &[&one, &two]);
+    refused(&forged, &first);
+}
+
 #[tokio::test]
 async fn a_pinned_key_must_be_the_first() {
     let dir = tempfile::tempdir().unwrap();
@@ -87,6 +192,44 @@ async fn a_pinned_key_must_be_the_first() {
     let mut options = VerifyOptions::new(knows);
     options.key = Some(signer(66).verifier().clone());
     assert_eq!(classes(&verify::verify(&data, options).unwrap()), [Class::Key]);
+}
+
+#[tokio::test]
+async fn an_anchor_is_signed_by_a_key_that_was_live_at_its_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, old) = rotated(dir.path()).await;
+    let with = |size: u64, by: &Signer| {
+        let head = Checkpoint { origin: "example.com/test".into(), size, root: [3; 32] };
+        let mut options = VerifyOptions::new(knows);
+        options.anchors = vec![Anchor::parse(&note::sign(&head, [by])).unwrap()];
+        classes(&verify::verify(&log.from, options).unwrap())
+    };
+    // The old key signed heads over at most eleven entries, the new one over at least as many.
+    assert_eq!(with(9, &old), [Class::Fork]);
+    assert_eq!(with(11, &signer(7)), [Class::Fork]);
+    assert_eq!(with(25, &old), [Class::Signature], "a thief of the old key can't cry fork");
+    assert_eq!(with(40, &old), [Class::Signature]);
+    assert_eq!(with(9, &signer(7)), [Class::Signature]);
+    assert_eq!(with(40, &signer(7)), [Class::Behind]);
+}
+
+#[tokio::test]
+async fn a_snapshot_is_only_made_between_commits() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, old) = rotated(dir.path()).await;
+    let mut tip = check::Tip::default();
+    let (mut faults, mut nodes) = (fault::Faults::default(), Vec::new());
+    for batch in &log.batches {
+        for record in &batch.records {
+            tip.take(&check::see(&record.line, knows), &mut faults, &mut nodes);
+        }
+        // After the line of a new key, and before the head that takes it in.
+        let waits = batch.first == 10;
+        assert_eq!(snapshot::encode(&tip, store::Place::default(), &batch.head, b"", &old).is_err(), waits);
+        tip.head(&batch.head).unwrap();
+        snapshot::encode(&tip, store::Place::default(), &batch.head, b"", &old).unwrap();
+    }
+    assert!(faults.is_empty());
 }
 
 #[tokio::test]

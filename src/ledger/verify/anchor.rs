@@ -6,7 +6,7 @@ use super::{AllNodes, report::Freshness};
 use crate::ledger::{
     check::Tip,
     fault::{Class, Fault, Faults},
-    note::{Checkpoint, NOTE_MAX_BYTES, SignatureLine, SignedNote, decode_hash, is_origin},
+    note::{Checkpoint, NOTE_MAX_BYTES, SignatureLine, SignedNote, VerifierKey, decode_hash, is_origin},
 };
 
 /// A head that was kept elsewhere: a checkpoint file, or the one line that is posted in a chat.
@@ -121,6 +121,50 @@ pub(super) fn compare(anchors: &[Anchor], tip: &Tip, nodes: &AllNodes, faults: &
     }
 }
 
+/// Compares all anchors with the one head of a proof, and with each other. Only those of its size say something about it.
+pub(super) fn compare_head(
+    anchors: &[Anchor],
+    head: &Checkpoint,
+    key: &VerifierKey,
+    faults: &mut Faults,
+    remarks: &mut Vec<String>,
+) -> Freshness {
+    let (mut contradicted, mut agrees) = (false, false);
+    let mut fault = |class, words: String| {
+        contradicted = true;
+        faults.add(Fault::of_log(class, words));
+    };
+    for (n, anchor) in anchors.iter().enumerate() {
+        let Checkpoint { origin, size, root } = &anchor.head;
+        if *origin != head.origin {
+            fault(Class::Origin, format!("the anchor is of another log, `{origin}`"));
+            continue;
+        }
+        if let Some(Err(error)) = anchor.note.as_ref().map(|note| note.check([key])) {
+            fault(Class::Signature, format!("the anchor: {error}"));
+            continue;
+        }
+        if anchors.iter().take(n).any(|other| other.head.size == *size && other.head.root != *root) {
+            fault(Class::Fork, format!("two anchors of {size} entries have different roots: the log was forked"));
+        } else if *size != head.size {
+            remarks.push(format!(
+                "an anchor is over {size} entries and the head of the proof over {}: a proof alone can't be compared with it",
+                head.size
+            ));
+        } else if *root == head.root {
+            agrees = true;
+        } else {
+            let words = format!("an anchor over {size} entries has another root: the history was rewritten or forked");
+            fault(Class::Fork, words);
+        }
+    }
+    match (contradicted, agrees) {
+        (true, _) => Freshness::Contradicted,
+        (false, true) => Freshness::Anchored { size: head.size, after: 0 },
+        (false, false) => Freshness::Unproven,
+    }
+}
+
 /// What makes an anchor one of another log.
 fn stranger(anchor: &Anchor, tip: &Tip) -> Option<Fault> {
     if tip.opened.as_ref().is_some_and(|opened| opened.origin != anchor.head.origin) {
@@ -128,9 +172,12 @@ fn stranger(anchor: &Anchor, tip: &Tip) -> Option<Fault> {
         return Some(Fault::of_log(Class::Origin, words));
     }
     let note = anchor.note.as_ref()?;
-    match note.check(tip.keys.iter().map(|known| &known.key)) {
-        Ok(0) => Some(Fault::of_log(Class::Signature, "the anchor is not signed by a key of this log")),
-        Ok(_) => None,
+    match tip.keys.signed(note, anchor.head.size) {
+        Ok(false) => {
+            let words = "the anchor is not signed by a key of this log that was live at its size";
+            Some(Fault::of_log(Class::Signature, words))
+        }
+        Ok(true) => None,
         Err(error) => Some(Fault::of_log(Class::Signature, format!("the anchor: {error}"))),
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use super::{Report, Subject, VerifyOptions, Walked};
 use crate::ledger::{
+    check::Vouched,
     fault::{Class, Fault},
     line::LINE_MAX_BYTES,
 };
@@ -46,10 +47,14 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> io::Result<Repo
         if lines.is_empty() {
             break;
         }
-        walked.walk.lines(&lines);
+        walked.walk.lines(&lines, &Vouched::Unseen);
         walked.keep(lines.iter().map(|line| line.len() as u64 + 1).sum());
     }
-    let (mut report, _, _) = walked.conclude(&anchors, key.as_ref());
+    let (mut report, _, tip) = walked.conclude(&anchors, key.as_ref());
+    if tip.keys.count() > 1 {
+        let remark = "who vouched for the keys that came after the first one is not in the lines; verify the folder that they are from";
+        report.remarks.push(remark.into());
+    }
     report.remarks.push("lines alone carry no signed head: only chain, index and time were checked".into());
     Ok(report)
 }

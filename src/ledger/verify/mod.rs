@@ -27,7 +27,7 @@ use super::{
     hash::Hash,
     note::VerifierKey,
     open::{OnProgress, Progress},
-    proof::{PROOF_HEADER, PROOF_MAX_BYTES, Proof},
+    proof::{PROOF_HEADER, PROOF_MAX_BYTES, Proof, ProofError},
     tree::{Frontier, Nodes, peaks, stored_index},
 };
 pub(crate) use clear::FILE as CLEAR_FILE;
@@ -41,7 +41,7 @@ pub struct VerifyOptions<'a> {
     pub knows: Knows,
     /// Heads that were kept elsewhere.
     pub anchors: Vec<Anchor>,
-    /// The first key of the log, if the verifier has pinned it.
+    /// The first key of the log, if the verifier has pinned it; for a proof, the key that signed its head.
     pub key: Option<VerifierKey>,
     /// Told now and then.
     pub progress: OnProgress<'a>,
@@ -70,8 +70,8 @@ pub enum VerifyError {
          there, without the other"
     )]
     Both(String),
-    /// A proof can only be checked with the key of its log.
-    #[error("a proof is checked with the key of its log, and none was given")]
+    /// A proof can only be checked with the key that signed its head.
+    #[error("a proof is checked with the key of its log that signed its head, and none was given")]
     NoKey,
     /// It can't be read.
     #[error("it can't be read: {0}")]
@@ -102,7 +102,7 @@ pub fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, VerifyE
         let mut start = Vec::new();
         std::fs::File::open(path)?.take(PROOF_MAX_BYTES as u64 + 1).read_to_end(&mut start)?;
         if start.starts_with(PROOF_HEADER.as_bytes()) {
-            return prove(&start, &options);
+            return verify_proof(&start, &options);
         }
         if start.first() == Some(&b'{') {
             return Ok(lines::verify(path, options)?.finish());
@@ -118,7 +118,7 @@ pub fn verify_public(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
 }
 
 /// Verifies a proof whose `extra` is the entry's line.
-fn prove(text: &[u8], options: &VerifyOptions<'_>) -> Result<Report, VerifyError> {
+fn verify_proof(text: &[u8], options: &VerifyOptions<'_>) -> Result<Report, VerifyError> {
     let key = options.key.as_ref().ok_or(VerifyError::NoKey)?;
     let mut report = Report::of(Subject::Proof);
     let text = std::str::from_utf8(text).unwrap_or_default();
@@ -127,11 +127,19 @@ fn prove(text: &[u8], options: &VerifyOptions<'_>) -> Result<Report, VerifyError
         report.size = proof.head.size;
         report.root = hex::encode(proof.head.root);
         report.origin = Some(proof.head.origin.clone());
+        report.heads = 1;
         report.entry = std::str::from_utf8(&line).ok().map(str::to_owned);
-        proof.check(&line, std::slice::from_ref(key))
+        let checked = proof.check(&line, std::slice::from_ref(key));
+        // Of a head that nobody is seen to have signed, an anchor says nothing.
+        if matches!(checked, Ok(()) | Err(ProofError::NotIncluded(_))) {
+            report.freshness =
+                anchor::compare_head(&options.anchors, &proof.head, key, &mut report.faults, &mut report.remarks);
+        }
+        checked
     });
     if let Err(error) = checked {
-        report.faults.add(Fault::of_log(Class::Signature, error.to_string()));
+        let class = if matches!(error, ProofError::NotSigned(_)) { Class::Key } else { Class::Signature };
+        report.faults.add(Fault::of_log(class, error.to_string()));
     }
     Ok(report.finish())
 }
@@ -200,6 +208,9 @@ impl<'a> Walked<'a> {
         self.report.freshness = anchor::compare(anchors, tip, &self.nodes, &mut self.walk.faults);
         self.report.origin = tip.opened.as_ref().map(|opened| opened.origin.clone());
         self.report.log_id = tip.opened.as_ref().map(|opened| hex::encode(opened.log_id));
+        // Of lines alone nobody can say who vouched for the keys in them.
+        let keys = tip.live().filter(|_| self.report.subject != Subject::Lines);
+        self.report.keys = keys.map(ToString::to_string).collect();
         self.report.size = tip.size();
         self.report.root = hex::encode(tip.tree.root());
         self.report.heads = self.walk.heads;

@@ -1,6 +1,7 @@
 //! Verifying a public copy: the checkpoint, the bundles of entries, and every tile.
 
 use std::{
+    cell::Cell,
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -8,11 +9,12 @@ use std::{
 
 use super::{AllNodes, Report, Subject, VerifyOptions, Walked};
 use crate::ledger::{
-    check::{Tip, on_threads},
+    check::{Tip, Vouched, on_threads},
     fault::{Class, Fault, Faults},
     hash::{HASH_BYTES, leaf_hash},
     line::LINE_MAX_BYTES,
     note::{Checkpoint, NOTE_MAX_BYTES, SignedNote},
+    rotation::{Rotation, rotation_path, unvouched},
     tiles::{TILE_HEIGHT, TILE_WIDTH, Tile, entries, hashes, tiles_between},
     tree::Nodes as _,
 };
@@ -90,6 +92,15 @@ pub(super) fn fetch_tile(fetch: &dyn Fetch, tile: Tile, limit: usize) -> Result<
     Err(format!("{} is missing", tile.path()))
 }
 
+/// The head that took in the key of the entry at `index`.
+fn fetch_rotation(fetch: &dyn Fetch, index: u64) -> Result<Rotation, (Class, String)> {
+    match fetch.fetch(&rotation_path(index), NOTE_MAX_BYTES) {
+        Ok(Some(bytes)) => Rotation::parse(&bytes).map_err(|why| (Class::Key, why)),
+        Ok(None) => Err((Class::Key, "is missing".into())),
+        Err(error) => Err((Class::Io, format!("can't be read: {error}"))),
+    }
+}
+
 /// So many of what a tile holds.
 fn cut<T>(mut held: Vec<T>, tile: &Tile) -> Vec<T> {
     held.truncate(usize::try_from(tile.width).unwrap_or(usize::MAX));
@@ -111,17 +122,15 @@ pub(super) fn head_fault(text: &str, tip: &Tip, nodes: &AllNodes, place: &str) -
         return Some(Fault::of_log(Class::Origin, format!("{place} is of another log, `{}`", head.origin)));
     }
     // The keys that were live at that size: one that came later, or went before, must not have signed it.
-    let live =
-        |added: u64, retired: Option<u64>| added < head.size && retired.is_none_or(|retired| retired >= head.size);
-    let mut signed = false;
-    for known in &tip.keys {
-        match note.check([&known.key]) {
-            Err(error) => return malformed(&error),
-            Ok(good) => signed |= good > 0 && live(known.added, known.retired),
+    match tip.keys.signed(&note, head.size) {
+        Ok(true) => {}
+        Ok(false) => {
+            return Some(Fault::of_log(
+                Class::Key,
+                format!("{place} is not signed by a key that was live at its size"),
+            ));
         }
-    }
-    if !signed {
-        return Some(Fault::of_log(Class::Key, format!("{place} is not signed by a key that was live at its size")));
+        Err(error) => return malformed(&error),
     }
     match nodes.root(head.size) {
         None => {
@@ -143,6 +152,17 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
     };
     let size = SignedNote::parse(&text).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
     let mut walked = Walked::new(Subject::Public, knows, threads, progress, 0);
+    // Who does not answer for one of them is not waited for a thousand times.
+    let silent = Cell::new(false);
+    let find = |index| {
+        if silent.get() {
+            return Err((Class::Io, "was not asked for, since one before it can't be read".into()));
+        }
+        let found = fetch_rotation(fetch, index);
+        silent.set(matches!(found, Err((Class::Io, _))));
+        found
+    };
+    let beside = Vouched::Beside(&find);
     let count = size.div_ceil(TILE_WIDTH);
     let tile = |n: u64| Tile { level: None, n, width: (size - n * TILE_WIDTH).min(TILE_WIDTH) };
     let (mut n, mut whole) = (0, true);
@@ -168,11 +188,12 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
                 }
             }
         }
-        walked.walk.lines(&lines);
+        walked.walk.lines(&lines, &beside);
         walked.keep(bytes);
     }
+    walked.walk.no_more_lines();
     let tip = walked.walk.tip.clone();
-    walked.walk.heads = 1;
+    walked.walk.heads += u64::from(!text.is_empty());
     let fault = head_fault(&text, &tip, &walked.nodes, "the checkpoint");
     let holds = fault.is_none();
     walked.walk.faults.extend(fault);
@@ -202,6 +223,15 @@ impl Copy {
         let text = &self.checkpoint;
         report.faults.extend(head_fault(text, tip, nodes, "the public checkpoint"));
         let size = SignedNote::parse(text).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
+        let beside = tip.keys.iter().filter(|known| (1..size).contains(&known.added));
+        for known in beside {
+            let vouches = |head: Rotation| {
+                head.vouches(&tip.keys, known, nodes.root(head.size())).map_err(|why| (Class::Key, why))
+            };
+            if let Err((class, why)) = fetch_rotation(&self.fetch, known.added).and_then(vouches) {
+                report.faults.add(unvouched(known.added, class, &why));
+            }
+        }
         if size < tip.size() {
             report.remarks.push(format!("the public copy has the first {size} entries"));
         }

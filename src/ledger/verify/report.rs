@@ -63,6 +63,8 @@ pub struct Report {
     pub root: String,
     /// The newest signed head that holds.
     pub head: Option<String>,
+    /// The keys that may sign after the last entry; of lines and of a proof, none.
+    pub keys: Vec<String>,
     /// How many signed heads were checked.
     pub heads: u64,
     /// How many heads have a wrong root; only the first is among the faults, since each wrong entry makes all later ones wrong.
@@ -88,6 +90,7 @@ impl Report {
             size: 0,
             root: String::new(),
             head: None,
+            keys: Vec::new(),
             heads: 0,
             roots_wrong: 0,
             disclosures: Disclosures::default(),
@@ -120,7 +123,7 @@ impl Report {
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_struct("Report", 15)?;
+        let mut map = to.serialize_struct("Report", 16)?;
         map.serialize_field("holds", &self.holds())?;
         map.serialize_field("subject", &self.subject)?;
         map.serialize_field("origin", &self.origin)?;
@@ -128,6 +131,7 @@ impl Serialize for Report {
         map.serialize_field("size", &self.size)?;
         map.serialize_field("root", &self.root)?;
         map.serialize_field("head", &self.head)?;
+        map.serialize_field("keys", &self.keys)?;
         map.serialize_field("heads", &self.heads)?;
         map.serialize_field("roots_wrong", &self.roots_wrong)?;
         map.serialize_field("disclosures", &self.disclosures)?;
@@ -158,6 +162,9 @@ impl fmt::Display for Report {
             0 => {}
             1 => writeln!(f, "note: 1 disclosure can't be opened: its person was erased")?,
             many => writeln!(f, "note: {many} disclosures can't be opened: their people were erased")?,
+        }
+        for key in &self.keys {
+            writeln!(f, "live key: {key}")?;
         }
         let origin = self.origin.as_deref().unwrap_or("a log without a name");
         write!(f, "{origin}: {} entries, {} signed heads, root {}: ", self.size, self.heads, self.root)?;
