@@ -157,7 +157,8 @@ fn told<T>(step: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     caught(step).unwrap_or_else(|()| Err(io::Error::other("its thread panicked")))
 }
 
-/// Replaces a file at once; waits for the disk only when it is to be durable.
+/// Replaces a file at once. What is not durable may be empty after a power cut, as the new name can be on the disk before the
+/// bytes are.
 fn replace(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
     let part = path.with_extension("part");
     let mut file = File::create(&part)?;
@@ -185,14 +186,14 @@ impl Copy {
 
     /// Writes what is new, and says how many tiles that were.
     fn publish(&self, old: u64, new: u64, head: &str) -> io::Result<u32> {
-        replace(&self.layout.head(), head.as_bytes(), false)?;
+        replace(&self.layout.head(), head.as_bytes(), true)?;
         let (public, mut tiles) = (self.layout.public(), 0);
         for tile in tiles_between(old, new) {
             put_tile(&public, tile, &self.bytes(tile)?)?;
             tiles += 1;
         }
         std::fs::create_dir_all(&public)?;
-        replace(&public.join("checkpoint"), head.as_bytes(), false)?;
+        replace(&public.join("checkpoint"), head.as_bytes(), true)?;
         Ok(tiles)
     }
 

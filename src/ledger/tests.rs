@@ -17,6 +17,7 @@ mod recovery;
 mod rotation;
 mod sizes;
 mod snapshots;
+mod unread;
 mod vouched;
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -52,4 +52,5 @@ mod story;
 mod support;
 mod sweep;
 mod sweep_databases;
+mod verify_url;
 mod web;
