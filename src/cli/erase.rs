@@ -64,6 +64,8 @@ pub fn main(args: &Args) -> Outcome {
     if !args.yes && !agreed(&args.person)? {
         return Err(Stop::Finding("nothing was erased".into()));
     }
+    // First: once the person is erased, a second run would find nothing of them and not come so far.
+    Shelf::of(&config.server.ledger_path).clear()?;
     for subject in subjects {
         let mut body = serde_json::Map::new();
         body.insert("subject".into(), subject.to_string().into());
@@ -71,9 +73,18 @@ pub fn main(args: &Args) -> Outcome {
         let done = block_on(async {
             ledger.append_next(clock.now(), vec![draft]).await.map_err(|error| Stop::Finding(error.to_string()))
         })?;
+        let key = config.server.ledger_path.join("keys").join(subject.to_string());
+        if done.key_left.is_some() || key.exists() {
+            let why = done.key_left.as_deref().unwrap_or("it is still there");
+            return Err(Stop::Finding(format!(
+                "entry {} says so, but the key {} could not be destroyed: {why}; the next start of the service does it, or \
+                 run this again",
+                done.first,
+                key.display()
+            )));
+        }
         println!("entry {}: erased", done.first);
     }
-    Shelf::of(&config.server.ledger_path).clear()?;
     println!("Backups of the ledger's `keys/` that are older than now still open it: destroy them.");
     Ok(())
 }

@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     io,
     path::{Path, PathBuf},
 };
@@ -16,7 +17,7 @@ use zeroize::Zeroizing;
 use crate::{
     access::Files,
     config::{self, Config},
-    ledger::write_secret,
+    ledger::{wipe_secret, write_secret},
 };
 
 /// So many configs are kept, the newest.
@@ -78,17 +79,18 @@ impl Shelf {
         config::load(dir.path()).ok().filter(|config| config.files == *files)
     }
 
-    /// Forgets all: the copies may name somebody who was erased. With the key gone, copies in backups can't be read either.
+    /// Forgets all, durably: the copies may name somebody who was erased. With the key gone, copies in backups can't be
+    /// read either.
     ///
     /// # Errors
     /// Why they can't be removed.
     pub fn clear(&self) -> io::Result<()> {
-        let gone = |done: io::Result<()>| match done {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            Ok(()) | Err(_) => Ok(()),
-        };
-        gone(std::fs::remove_file(&self.key))?;
-        gone(std::fs::remove_dir_all(&self.dir))
+        wipe_secret(&self.key)?;
+        match std::fs::remove_dir_all(&self.dir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        self.dir.parent().map_or(Ok(()), |ledger| File::open(ledger)?.sync_all())
     }
 
     fn key(&self) -> Option<Zeroizing<[u8; 32]>> {

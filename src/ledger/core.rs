@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{
     canon,
     check::{Knows, Tip},
-    disclosure::{self, SubjectKey},
+    disclosure::{self, Disclosure, SubjectKey},
     draft::{AppendError, Committed, ENCODED_MAX_BYTES, JOB_MAX_BYTES, Ready, Refused},
     frame::{Builder, Sealed},
     hash::{Hash, leaf_hash},
@@ -42,7 +42,35 @@ impl Job {
         let values = |draft: &Ready| draft.disclosures.iter().map(|one| one.value.len()).sum::<usize>();
         self.drafts.iter().map(|draft| draft.body.len() + values(draft)).sum()
     }
+
+    /// More than it takes in a frame: one that would take more than a job may is refused before it is in.
+    pub fn frame_max_bytes(&self) -> usize {
+        let disclosures = self.drafts.iter().map(|draft| draft.disclosures.len()).sum::<usize>();
+        let around = self.drafts.len() * LINE_AROUND_BYTES + disclosures * DISCLOSURE_AROUND_BYTES;
+        self.drafts.iter().map(Ready::frame_max_bytes).sum::<usize>().min(JOB_MAX_BYTES + around)
+    }
 }
+
+/// The members of a line beside body, kind and digests, and the lengths around it in a frame, at most.
+const LINE_AROUND_BYTES: usize = 320;
+
+/// What a disclosure has in line and frame beside its own bytes: digest, subject, length, nonce and tag, salt and quotes.
+const DISCLOSURE_AROUND_BYTES: usize = 256;
+
+/// How long a byte of text can become: escaped, and then in base64.
+const BYTE_ENCODED_BYTES: usize = 8;
+
+impl Ready {
+    /// More than it takes in a frame.
+    fn frame_max_bytes(&self) -> usize {
+        let text = |one: &Disclosure| BYTE_ENCODED_BYTES * (one.value.len() + one.name.len());
+        let sealed = |one| DISCLOSURE_AROUND_BYTES + text(one).min(ENCODED_MAX_BYTES);
+        LINE_AROUND_BYTES + self.kind.len() + self.body.len() + self.disclosures.iter().map(sealed).sum::<usize>()
+    }
+}
+
+/// What a frame holds beside its entries, at most: a head with its signatures, and their lengths.
+pub(crate) const HEADS_MAX_BYTES: usize = 4_096;
 
 /// How much room is kept for the next frame.
 const ROOM_MAX_BYTES: usize = 1024 * 1024;
@@ -74,11 +102,19 @@ struct Stage {
     erased: BTreeSet<SubjectId>,
 }
 
+/// What a commit has left.
+struct Written {
+    root: Hash,
+    head: Arc<str>,
+    /// Why a key could not be destroyed.
+    key_left: Option<Arc<str>>,
+}
+
 impl Stage {
     fn after(tip: &Tip, jobs: &[Job], used: Vec<u8>) -> Self {
         let entries = jobs.iter().map(|job| job.drafts.len()).sum();
         // A line is the body and some words around it; the head comes after the last.
-        let room = jobs.iter().map(Job::bytes).sum::<usize>() + entries * 320 + 512;
+        let room = jobs.iter().map(Job::bytes).sum::<usize>() + entries * LINE_AROUND_BYTES + HEADS_MAX_BYTES;
         Self {
             size: tip.size(),
             prev: tip.prev,
@@ -180,7 +216,7 @@ impl<S: Store> Core<S> {
         }
         let (before, size, leaves) = (self.tip.size(), stage.size, std::mem::take(&mut stage.leaves));
         match self.write(stage, &leaves) {
-            Ok((root, head)) => {
+            Ok(Written { root, head, key_left }) => {
                 let committed = |(first, count): (u64, usize)| {
                     let skip = usize::try_from(first - before).unwrap_or_default();
                     Committed {
@@ -189,6 +225,7 @@ impl<S: Store> Core<S> {
                         root,
                         leaves: leaves.iter().skip(skip).take(count).copied().collect(),
                         head: Arc::clone(&head),
+                        key_left: key_left.clone(),
                     }
                 };
                 places.into_iter().map(|place| place.map(committed)).collect()
@@ -291,7 +328,7 @@ impl<S: Store> Core<S> {
         }))
     }
 
-    fn write(&mut self, stage: Stage, leaves: &[Hash]) -> Result<(Hash, Arc<str>), StoreError> {
+    fn write(&mut self, stage: Stage, leaves: &[Hash]) -> Result<Written, StoreError> {
         let keys: Vec<_> = stage.keys.iter().map(|(subject, key)| (*subject, key.clone())).collect();
         if !keys.is_empty() {
             self.store.put_keys(&keys)?;
@@ -309,12 +346,14 @@ impl<S: Store> Core<S> {
         self.store.append(self.tip.size(), commit)?;
         self.room = if frame.capacity() > ROOM_MAX_BYTES { Vec::new() } else { frame };
         self.tip.advance(tree, stage.prev, stage.time, &stage.own, self.knows);
+        let mut key_left = None;
         for subject in &stage.erased {
             // The record stands; the next start destroys the key if it can't be done now.
             if let Err(error) = self.store.destroy_key(*subject) {
                 self.failed = Some(error.to_string());
+                key_left = Some(error.to_string().into());
             }
         }
-        Ok((head.root, note))
+        Ok(Written { root: head.root, head: note, key_left })
     }
 }

@@ -13,7 +13,7 @@ use std::{
 
 use super::{
     hash::Hash,
-    index::{Index, Indexed},
+    index::{Index, Indexed, caught},
     nodes::NodeFile,
     tree::stored_count,
 };
@@ -107,13 +107,18 @@ impl Deriver {
     /// # Errors
     /// When there can be no thread.
     pub fn start(size: u64, index: Index, nodes: NodeFile) -> io::Result<Self> {
+        Self::start_with(size, move |work| derive(work, &index, &nodes))
+    }
+
+    fn start_with(size: u64, derive: impl Fn(&[Work]) -> Result<(), String> + Send + 'static) -> io::Result<Self> {
         let state = Mutex::new(State { size, ..State::default() });
         let meeting = Arc::new(Meeting { state, ..Meeting::default() });
         let derived = Derived { meeting: Arc::clone(&meeting) };
         let thread = std::thread::Builder::new().name("ledger-derive".into()).spawn(move || {
             be_nice();
             while let Some(work) = next(&meeting) {
-                let done = derive(&work, &index, &nodes);
+                // Whoever waits would wait for ever for a thread that is gone.
+                let done = caught(|| derive(&work)).unwrap_or_else(|()| Err("its thread panicked".into()));
                 let failed = done.is_err();
                 let mut state = meeting.state();
                 match done {
@@ -203,5 +208,21 @@ impl Drop for Deriver {
         // Who still waits would wait for ever.
         meeting.state().fault = Some("the ledger is closed".into());
         meeting.done.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{frame::Shape, store::Place};
+
+    #[test]
+    fn whoever_waits_for_a_thread_that_panics_is_told() {
+        let deriver = Deriver::start_with(0, |_| panic!("over some work")).unwrap();
+        let shape = Shape { first: 0, ends: vec![1], subjects: vec![] };
+        let indexed = Indexed { place: Place::default(), shape, last: [0; 32], head: "head".into() };
+        deriver.take(indexed.clone(), vec![]).unwrap();
+        assert_eq!(deriver.derived().wait(1), Err("its thread panicked".into()));
+        assert_eq!(deriver.take(indexed, vec![]), Err("its thread panicked".into()));
     }
 }

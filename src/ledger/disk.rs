@@ -13,7 +13,7 @@ use super::{
     hash::{Hash, leaf_hash},
     ids::SubjectId,
     index::{Index, IndexError, Indexed},
-    journal::{self, End, Journal, Sizes},
+    journal::{self, End, Journal, Sizes, free_bytes},
     nodes::NodeFile,
     replay::{Damage, Replay, Wave},
     store::{Commit, Place, Store, StoreError},
@@ -90,6 +90,12 @@ impl Layout {
         self.root.join("signing-key.next.pem")
     }
 
+    /// The signing key that a rotation has taken out, until it is wiped.
+    #[must_use]
+    pub fn old_signing_key(&self) -> PathBuf {
+        self.root.join("signing-key.old.pem")
+    }
+
     /// What the service had folded at its last snapshot.
     #[must_use]
     pub fn snapshot(&self) -> PathBuf {
@@ -117,11 +123,6 @@ impl Layout {
 
 /// Below this much free space the reserve is given up, in bytes.
 const LOW_SPACE_BYTES: u64 = 16 * 1024 * 1024;
-
-fn free_bytes(dir: &Path) -> io::Result<u64> {
-    let found = rustix::fs::statvfs(dir)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
-}
 
 /// Gives the reserve up when the disk is nearly full.
 ///
@@ -165,6 +166,7 @@ pub struct DiskStore {
     size: u64,
     /// The last segment and where it ends, once it is known.
     end: Option<(u64, End)>,
+    frugal: bool,
     /// The index.
     pub index: Index,
     /// The node file.
@@ -212,6 +214,7 @@ impl DiskStore {
             pending: None,
             size: 0,
             end: None,
+            frugal: false,
             index,
             nodes,
             vault,
@@ -262,14 +265,28 @@ impl DiskStore {
     pub fn resume(&mut self) -> Result<(), StoreError> {
         let dir = self.layout.journal();
         let resumed = || match self.end {
+            None if self.size > 0 => Err(io::Error::new(io::ErrorKind::NotFound, "its segments are gone")),
             None => Journal::create(&dir, self.sizes),
-            Some((number, end)) => Journal::resume(&dir, self.sizes, number, end),
+            Some((number, end)) => {
+                let last = self.last_frame(number, end)?;
+                Journal::resume(&dir, self.sizes, number, End { last, ..end })
+            }
         };
         let journal = resumed().or_else(|error| self.spare(error).and_then(|()| resumed()));
         self.journal = Some(journal.map_err(failed("the journal"))?);
         let deriver = Deriver::start(self.size, self.index.clone(), self.nodes.clone());
         self.deriver = Some(deriver.map_err(failed("the index"))?);
         Ok(())
+    }
+
+    /// Where the last frame of a segment begins that ends so. A replay that started behind it has not seen it.
+    fn last_frame(&self, number: u64, end: End) -> io::Result<Option<usize>> {
+        if end.last.is_some() {
+            return Ok(end.last);
+        }
+        let place = self.index.place(self.size).map_err(io::Error::other)?;
+        let offset = place.filter(|place| place.segment == number).map(|place| usize::try_from(place.offset));
+        offset.transpose().map_err(io::Error::other)
     }
 
     /// Gives the reserve up when the disk is full; any other error stays what it is.
@@ -283,13 +300,28 @@ impl DiskStore {
 
     fn write(&mut self, frame: &[u8], first: u64) -> Result<Place, StoreError> {
         let not_open = || StoreError::Failed("the journal is not open".into());
+        if self.frugal && self.layout.reserve().exists() {
+            self.frugal(false);
+        }
         match self.journal.as_mut().ok_or_else(not_open)?.append(frame, first) {
             Ok(place) => Ok(place),
             // Segments are preallocated: a full disk is only met while one is made, before anything of the frame is written.
-            Err(error) => {
-                self.spare(error).map_err(failed("the journal"))?;
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => {
+                // A segment as large as the usual ones would take all of the reserve, and leave the index nothing.
+                self.frugal(true);
+                // Without a reserve, a small segment may still find room.
+                drop(self.spare(error));
                 self.journal.as_mut().ok_or_else(not_open)?.append(frame, first).map_err(failed("the journal"))
             }
+            Err(error) => Err(failed("the journal")(error)),
+        }
+    }
+
+    /// Says whether the reserve is gone, so that what is left of it must last.
+    pub fn frugal(&mut self, frugal: bool) {
+        self.frugal = frugal;
+        if let Some(journal) = &mut self.journal {
+            journal.be_frugal(frugal);
         }
     }
 

@@ -49,6 +49,8 @@ pub struct Committed {
     pub leaves: Vec<Hash>,
     /// The signed head at that size.
     pub head: Arc<str>,
+    /// Why the key of somebody whom this batch erases is still there: the record stands, and the next start destroys it.
+    pub key_left: Option<Arc<str>>,
 }
 
 /// Why nothing was appended.

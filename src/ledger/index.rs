@@ -25,7 +25,7 @@ use std::{
 };
 
 use super::{
-    frame::{ENTRIES_AT, FRAME_MAX_BYTES, Record, Shape, decode_entries},
+    frame::{ENTRIES_AT, FRAME_HEADER_BYTES, FRAME_MAX_BYTES, Record, Shape, decode_entries},
     hash::{HASH_BYTES, Hash},
     ids::SubjectId,
     journal::segment_name,
@@ -184,6 +184,8 @@ impl Commit {
 #[derive(Debug, Clone)]
 pub struct Index {
     db: sled::Db,
+    /// The file that tells the next start to build it again.
+    mark: PathBuf,
     segments: Arc<Segments>,
 }
 
@@ -195,14 +197,28 @@ fn key(letter: u8, parts: &[&[u8]]) -> Vec<u8> {
     key
 }
 
-fn insert(db: &sled::Db, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
-    guarded(|| db.insert(key, value)).map(drop)
+/// What sled gives of a range. Damage may show at any step, also as a panic; then there is no further one.
+struct Scan<I> {
+    index: Index,
+    found: Option<I>,
+}
+
+impl<K, I: Iterator<Item = sled::Result<(K, K)>>> Iterator for Scan<I> {
+    type Item = Result<(K, K), IndexError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let found = self.found.as_mut()?;
+        let next = self.index.guarded(|| found.next().transpose()).transpose();
+        if !matches!(next, Some(Ok(_))) {
+            self.found = None;
+        }
+        next
+    }
 }
 
 /// The entries of a range, read from the journal commit by commit.
 struct Records {
-    segments: Arc<Segments>,
-    commits: sled::Iter,
+    commits: Scan<sled::Iter>,
     ready: VecDeque<(u64, Record)>,
     from: u64,
     to: u64,
@@ -213,12 +229,13 @@ impl Records {
     fn read(&mut self) -> Result<Option<()>, IndexError> {
         let Some(found) = self.commits.next().filter(|_| self.from < self.to) else { return Ok(None) };
         let (key, value) = found?;
+        let index = &self.commits.index;
         let size = number(key.get(1..).unwrap_or_default())?;
-        let commit = Commit::read(size, &value).ok_or_else(|| torn("a commit"))?;
+        let commit = Commit::read(size, &value).ok_or_else(|| index.torn("a commit"))?;
         let (first, start, end) = commit.span(self.from, self.to);
         let length = usize::try_from(end.saturating_sub(start)).unwrap_or_default();
-        let bytes = self.segments.read(commit.at(start), length)?;
-        let records = decode_entries(&bytes).ok_or_else(|| torn("a frame"))?;
+        let bytes = index.segments.read(commit.at(start), length)?;
+        let records = decode_entries(&bytes).ok_or_else(|| index.torn("a frame"))?;
         let wanted = (first..).zip(records).filter(|(seq, _)| (self.from..self.to).contains(seq));
         self.ready.extend(wanted.map(|(seq, record)| (seq, record.to_record())));
         self.from = size;
@@ -261,11 +278,43 @@ impl Index {
         })?;
         match guarded(|| db.get(b"v"))? {
             Some(version) if *version == [VERSION] => {}
-            None if guarded(|| db.iter().next().transpose())?.is_none() => insert(&db, b"v", &[VERSION])?,
+            None if guarded(|| db.iter().next().transpose())?.is_none() => {
+                guarded(|| db.insert(b"v", &[VERSION]))?;
+            }
             Some(_) | None => return Err(IndexError("it has another layout".into())),
         }
         let segments = Segments { dir: journal.to_owned(), open: Mutex::default() };
-        Ok(Self { db, segments: Arc::new(segments) })
+        Ok(Self { db, mark: path.with_extension("damaged"), segments: Arc::new(segments) })
+    }
+
+    /// Runs a call into sled. When it finds damage, or panics over it, the next start builds the index again.
+    fn guarded<T>(&self, call: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
+        match caught(call) {
+            Ok(Ok(found)) => Ok(found),
+            Ok(Err(error @ sled::Error::Corruption { .. })) => {
+                self.mark();
+                Err(error.into())
+            }
+            Ok(Err(error)) => Err(error.into()),
+            Err(()) => {
+                self.mark();
+                Err(IndexError(PANICKED.into()))
+            }
+        }
+    }
+
+    fn torn(&self, what: &str) -> IndexError {
+        self.mark();
+        torn(what)
+    }
+
+    fn mark(&self) {
+        // Without the mark the next reading finds the same.
+        drop(File::create(&self.mark));
+    }
+
+    fn insert(&self, key: &[u8], value: &[u8]) -> Result<(), IndexError> {
+        self.guarded(|| self.db.insert(key, value)).map(drop)
     }
 
     /// Size and last leaf of what is indexed; nothing when it is empty.
@@ -274,6 +323,28 @@ impl Index {
     /// What sled says.
     pub fn extent(&self) -> Result<Option<(u64, Hash)>, IndexError> {
         Ok(self.newest()?.map(|(size, leaf, _)| (size, leaf)))
+    }
+
+    /// Where the frame begins of the commit that made the log so long, if it is indexed.
+    ///
+    /// # Errors
+    /// What sled says.
+    pub fn place(&self, size: u64) -> Result<Option<Place>, IndexError> {
+        let Some(value) = self.guarded(|| self.db.get(key(b'c', &[&size.to_be_bytes()])))? else { return Ok(None) };
+        let Place { segment, offset } = Commit::read(size, &value).ok_or_else(|| torn("a commit"))?.entries_at;
+        Ok(Some(Place { segment, offset: offset.saturating_sub(ENTRIES_AT as u64) }))
+    }
+
+    /// The bytes of the journal from where the frame begins of the commit that made the log so long, up to a place; nothing
+    /// when it is not indexed, or no frame can stand there.
+    ///
+    /// # Errors
+    /// What sled says, and reading the journal.
+    pub fn frame(&self, size: u64, until: Place) -> Result<Option<Vec<u8>>, IndexError> {
+        let Some(place) = self.place(size)?.filter(|place| place.segment == until.segment) else { return Ok(None) };
+        let length = until.offset.checked_sub(place.offset).and_then(|length| usize::try_from(length).ok());
+        let length = length.filter(|length| *length <= FRAME_HEADER_BYTES + FRAME_MAX_BYTES);
+        length.map(|length| self.segments.read(place, length)).transpose()
     }
 
     /// Adds commits that follow what is indexed.
@@ -285,29 +356,30 @@ impl Index {
         for commit in commits {
             let size = commit.shape.size().to_be_bytes();
             for (seq, subject) in &commit.shape.subjects {
-                insert(&self.db, &key(b'u', &[&subject.0, &seq.to_be_bytes()]), &[])?;
+                self.insert(&key(b'u', &[&subject.0, &seq.to_be_bytes()]), &[])?;
             }
-            insert(&self.db, &key(b'c', &[&size]), &Commit::value(commit)?)?;
+            self.insert(&key(b'c', &[&size]), &Commit::value(commit)?)?;
             newest = Some([&size[..], &commit.last, commit.head.as_bytes()].concat());
         }
-        newest.map_or(Ok(()), |newest| insert(&self.db, b"n", &newest))
+        newest.map_or(Ok(()), |newest| self.insert(b"n", &newest))
     }
 
-    fn commits(&self, from: u64) -> sled::Iter {
+    fn commits(&self, from: u64) -> Scan<sled::Iter> {
         let (from, to) = (key(b'c', &[&from.to_be_bytes()]), key(b'c', &[&[u8::MAX; 9]]));
-        self.db.range::<Vec<u8>, _>(from..to)
+        Scan { index: self.clone(), found: Some(self.db.range::<Vec<u8>, _>(from..to)) }
     }
 
     /// The records of a range, in order. What is missing is simply not there.
     pub fn records(&self, from: u64, to: u64) -> impl Iterator<Item = Result<(u64, Record), IndexError>> + use<> {
         let commits = self.commits(from.saturating_add(1));
-        Records { segments: Arc::clone(&self.segments), commits, ready: VecDeque::new(), from, to }
+        Records { commits, ready: VecDeque::new(), from, to }
     }
 
     /// The indexes of the entries that hold disclosures of a person.
     pub fn of_subject(&self, subject: SubjectId) -> impl Iterator<Item = Result<u64, IndexError>> + use<> {
         let (from, to) = (key(b'u', &[&subject.0]), key(b'u', &[&subject.0, &[u8::MAX; 9]]));
-        self.db.range(from..to).map(|found| number(found?.0.get(17..).unwrap_or_default()))
+        let found = Scan { index: self.clone(), found: Some(self.db.range(from..to)) };
+        found.map(|found| number(found?.0.get(17..).unwrap_or_default()))
     }
 
     /// The smallest signed head over at least `size` entries.
@@ -332,7 +404,7 @@ impl Index {
     }
 
     fn newest(&self) -> Result<Option<(u64, Hash, Vec<u8>)>, IndexError> {
-        let Some(value) = guarded(|| self.db.get(b"n"))? else { return Ok(None) };
+        let Some(value) = self.guarded(|| self.db.get(b"n"))? else { return Ok(None) };
         let parts = value.split_first_chunk::<8>().and_then(|(size, rest)| {
             let (leaf, note) = rest.split_first_chunk::<HASH_BYTES>()?;
             Some((u64::from_be_bytes(*size), *leaf, note.to_vec()))
@@ -359,12 +431,17 @@ pub(super) fn let_go(path: &Path) -> bool {
     freed.recv_timeout(LOCK_MAX).is_ok_and(|locked| locked.is_ok())
 }
 
-/// Runs a call into sled; a panic of its is one more way to be damaged.
+/// What is said of a panic of sled's: one more way to be damaged.
+const PANICKED: &str = "sled panicked over it";
+
+/// Runs a call into sled while the index is opened.
 fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> Result<T, IndexError> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => Ok(result?),
-        Err(_) => Err(IndexError("sled panicked over it".into())),
-    }
+    Ok(caught(call).map_err(|()| IndexError(PANICKED.into()))??)
+}
+
+/// Runs what may panic, and says no more than that it did.
+pub(super) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, ()> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(drop)
 }
 
 #[cfg(test)]

@@ -15,6 +15,11 @@ use std::{
     time::Duration,
 };
 
+use rustix::{
+    fs::{CWD, FallocateFlags, RenameFlags, fallocate, renameat_with},
+    io::{Errno, retry_on_intr},
+};
+
 use super::{
     frame::{FRAME_HEADER_BYTES, FRAME_MAX_BYTES, Raw},
     store::Place,
@@ -37,8 +42,9 @@ const ZEROS_BYTES: usize = 128 * 1024;
 /// How long the next segment rests after each such write: it shares the disk with those who wait for theirs.
 const ZEROS_PAUSE: Duration = Duration::from_millis(1);
 
-/// How many bytes of checksums the search for the next good frame may cost in one segment.
-const SEARCH_MAX_BYTES: usize = 512 * 1024 * 1024;
+/// How many bytes of checksums that do not hold are computed over one segment, and one frame more: a file full of false
+/// beginnings would else take for ever. What is left of it then counts as damaged.
+const CHECKS_FAILED_MAX_BYTES: usize = 512 * 1024 * 1024;
 
 /// The name under which the next segment lies ready.
 const NEXT: &str = "next.part";
@@ -92,7 +98,7 @@ pub enum Piece<'a> {
     Frame(Raw<'a>),
     /// A frame whose checksum does not hold, with another one right after it.
     Broken(Raw<'a>),
-    /// Bytes that are no frame, with one after them.
+    /// Bytes that are no frame, with one after them; or the rest of a segment so damaged that it was given up.
     Gap {
         /// How many bytes.
         bytes: usize,
@@ -102,6 +108,8 @@ pub enum Piece<'a> {
 /// How a segment ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct End {
+    /// Where the last good frame begins; nothing when there is none.
+    pub last: Option<usize>,
     /// Where the last good frame ends.
     pub at: usize,
     /// Where the last byte ends that is not zero: beyond `at` when something was begun and not finished.
@@ -142,55 +150,101 @@ pub fn pieces(bytes: &[u8], number: u64) -> Option<(u64, Vec<Piece<'_>>, End)> {
 /// The pieces of the bytes that stand at an offset of a segment, and how it ends.
 #[must_use]
 pub fn pieces_from(bytes: &[u8], offset: usize) -> (Vec<Piece<'_>>, End) {
-    let (mut found, mut at, mut budget) = (Vec::new(), 0, SEARCH_MAX_BYTES);
+    pieces_within(bytes, offset, &mut Budget(CHECKS_FAILED_MAX_BYTES))
+}
+
+fn pieces_within<'a>(bytes: &'a [u8], offset: usize, budget: &mut Budget) -> (Vec<Piece<'a>>, End) {
+    let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let (mut found, mut at, mut last) = (Vec::new(), 0, None);
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
         match Raw::at(rest) {
-            Some(raw) if raw.intact() => {
+            Some(raw) if budget.intact(&raw) => {
+                last = Some(offset + at);
                 at += raw.frame_bytes();
                 found.push(Piece::Frame(raw));
                 continue;
             }
-            Some(raw) if intact_at(rest, raw.frame_bytes()) => {
+            Some(raw) if budget.intact_at(rest, raw.frame_bytes()) => {
                 at += raw.frame_bytes();
                 found.push(Piece::Broken(raw));
                 continue;
             }
             Some(_) | None => {}
         }
-        let until = at + rest.iter().rposition(|b| *b != 0).map_or(0, |last| last + 1);
-        let begun = rest.get(..until - at).unwrap_or_default();
-        match search(begun, rest, &mut budget) {
-            Some(bytes) => {
-                at += bytes;
-                found.push(Piece::Gap { bytes });
-            }
-            None => return (found, End { at: offset + at, until: offset + until }),
+        let until = used.max(at);
+        let begun = until - at;
+        if let Some(bytes) = (1..begun).find(|skip| budget.intact_at(rest, *skip)) {
+            at += bytes;
+            found.push(Piece::Gap { bytes });
+        } else if budget.0 == 0 && begun > 0 {
+            // What was not searched may hold good frames: it is no torn end that may be cut off.
+            found.push(Piece::Gap { bytes: begun });
+            return (found, End { last, at: offset + until, until: offset + until });
+        } else {
+            return (found, End { last, at: offset + at, until: offset + until });
         }
     }
 }
 
-/// Where the next good frame begins after a damaged place. The budget keeps a file full of false beginnings from taking for ever.
-fn search(begun: &[u8], rest: &[u8], budget: &mut usize) -> Option<usize> {
-    (1..begun.len()).find(|skip| {
-        rest.get(*skip..).and_then(Raw::at).is_some_and(|raw| {
-            let affordable = budget.checked_sub(raw.frame_bytes());
-            *budget = affordable.unwrap_or_default();
-            affordable.is_some() && raw.intact()
-        })
-    })
+/// How many bytes of failed checksums are left. A good frame costs nothing, so that only damage is given up on, and never
+/// the first of it.
+struct Budget(usize);
+
+impl Budget {
+    fn intact(&mut self, raw: &Raw<'_>) -> bool {
+        if self.0 == 0 {
+            return false;
+        }
+        let intact = raw.intact();
+        if !intact {
+            self.0 = self.0.saturating_sub(raw.frame_bytes());
+        }
+        intact
+    }
+
+    fn intact_at(&mut self, bytes: &[u8], at: usize) -> bool {
+        bytes.get(at..).and_then(Raw::at).is_some_and(|raw| self.intact(&raw))
+    }
 }
 
-fn intact_at(bytes: &[u8], at: usize) -> bool {
-    bytes.get(at..).and_then(Raw::at).is_some_and(|raw| raw.intact())
+/// Writes the last frame again where it stands, and syncs it. It may have been read from the cache alone: a process was
+/// killed before its sync, or the sync failed, after which the kernel takes the pages for written and the next sync says
+/// nothing of them. Only the last one can be like that: a frame is not begun, and a segment not left, before the sync of the
+/// frame before it has succeeded.
+fn settle_last(file: &File, end: End) -> io::Result<()> {
+    let Some(last) = end.last else { return Ok(()) };
+    let mut bytes = vec![0; end.at.saturating_sub(last)];
+    file.read_exact_at(&mut bytes, last as u64)?;
+    if !Raw::at(&bytes).is_some_and(|raw| raw.frame_bytes() == bytes.len() && raw.intact()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the last frame was read before and can't be now"));
+    }
+    file.write_all_at(&bytes, last as u64)?;
+    file.sync_data()
 }
 
 /// Reserves a file's blocks, where the file system can.
 pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
-    match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
-        Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+    reserved(file, bytes).map(drop)
+}
+
+/// Reserves a file's blocks; says whether the file system can.
+fn reserved(file: &File, bytes: u64) -> io::Result<bool> {
+    // A large file takes its time, and a signal may come.
+    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, bytes)) {
+        Ok(()) => Ok(true),
+        Err(Errno::OPNOTSUPP) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// How many bytes are free on the disk of a folder.
+///
+/// # Errors
+/// What the disk says.
+pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
+    let found = rustix::fs::statvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// Makes a file of that many zeros whose blocks are all there, durable but for its name. `rest` is called after each write,
@@ -213,10 +267,16 @@ fn zeroed(path: &Path, bytes: u64, mut rest: impl FnMut(&File) -> io::Result<()>
 /// Makes a file of that length whose blocks are all there: at once where the file system can, else with zeros.
 fn allocated(path: &Path, bytes: u64) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::OPNOTSUPP) => zeroed(path, bytes, |_| Ok(())),
-        Err(error) => Err(error.into()),
+    if reserved(&file, bytes)? { Ok(file) } else { zeroed(path, bytes, |_| Ok(())) }
+}
+
+/// Renames a file, never over another one.
+fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // Not every file system and kernel can do it in one step; the folder is locked, so nobody comes in between.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) if !to.try_exists()? => std::fs::rename(from, to),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => Err(Errno::EXIST.into()),
+        done => Ok(done?),
     }
 }
 
@@ -253,6 +313,8 @@ pub struct Journal {
     at: u64,
     capacity: u64,
     next: Option<Next>,
+    /// Whether there is little room, which others need too: segments are then small.
+    frugal: bool,
 }
 
 /// The next segment, being prepared.
@@ -267,9 +329,14 @@ impl Journal {
     /// Makes the first segment of a journal.
     ///
     /// # Errors
-    /// What the disk says.
+    /// What the disk says; also when there are segments already.
     pub fn create(dir: &Path, sizes: Sizes) -> io::Result<Self> {
         std::fs::create_dir_all(dir)?;
+        // The folder's own name must be as durable as what will be in it.
+        dir.parent().map_or(Ok(()), sync_dir)?;
+        if !segments(dir)?.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there are segments already"));
+        }
         prepare(&dir.join(NEXT), sizes.first, |_| Ok(()))?;
         let file = Self::segment(dir, 0, 0, sizes.first)?;
         Ok(Self {
@@ -280,11 +347,12 @@ impl Journal {
             at: SEGMENT_HEADER_BYTES as u64,
             capacity: sizes.first,
             next: None,
+            frugal: false,
         })
     }
 
     /// Opens the last segment of a journal to write on at `end.at`, and cuts off what was begun after it. Segments whose making
-    /// was begun are removed.
+    /// was begun are removed. When this returns, all that was read up to there is on the disk.
     ///
     /// # Errors
     /// What the disk says.
@@ -304,7 +372,10 @@ impl Journal {
             allocate(&file, capacity)?;
             file.sync_all()?;
         }
-        Ok(Self { dir: dir.to_owned(), sizes, file, number, at, capacity, next: None })
+        settle_last(&file, end)?;
+        // The segment's name may be as new as its last frame.
+        sync_dir(dir)?;
+        Ok(Self { dir: dir.to_owned(), sizes, file, number, at, capacity, next: None, frugal: false })
     }
 
     fn segment(dir: &Path, number: u64, first: u64, bytes: u64) -> io::Result<File> {
@@ -320,7 +391,7 @@ impl Journal {
         };
         file.write_all_at(&header(number, first), 0)?;
         file.sync_all()?;
-        std::fs::rename(&now, dir.join(segment_name(number)))?;
+        rename_new(&now, &dir.join(segment_name(number)))?;
         sync_dir(dir)?;
         Ok(file)
     }
@@ -338,7 +409,7 @@ impl Journal {
         self.file.write_all_at(frame, self.at)?;
         self.file.sync_data()?;
         self.at += length;
-        if self.next.is_none() && self.at > self.capacity / 2 {
+        if self.next.is_none() && !self.frugal && self.at > self.capacity / 2 {
             // Without it, the next is made when it is needed.
             self.next = Next::prepare(self.dir.join(NEXT), self.sizes.others).ok();
         }
@@ -351,15 +422,37 @@ impl Journal {
         Place { segment: self.number, offset: self.at }
     }
 
+    /// Says whether there is little room: then a segment takes half of it, or what its first frame needs, and the next is
+    /// not prepared.
+    pub fn be_frugal(&mut self, frugal: bool) {
+        self.frugal = frugal;
+        if frugal {
+            self.settle();
+        }
+    }
+
     fn roll(&mut self, first: u64, length: u64) -> io::Result<()> {
         self.file.set_len(self.at)?;
         self.file.sync_all()?;
         if self.next.as_ref().is_some_and(|next| next.thread.is_finished()) {
             self.settle();
         }
-        let capacity = self.sizes.others.max(SEGMENT_HEADER_BYTES as u64 + length);
-        self.file = Self::segment(&self.dir, self.number + 1, first, capacity)?;
-        self.number += 1;
+        let need = SEGMENT_HEADER_BYTES as u64 + length;
+        let usual = self.sizes.others.max(need);
+        // One that lies ready takes no more room.
+        let ready = std::fs::metadata(self.dir.join(NEXT)).is_ok_and(|next| next.len() == usual);
+        // Half of what there is, for the journal; the other half for what is derived from it.
+        let half = if self.frugal && !ready { free_bytes(&self.dir)? / 2 } else { usual };
+        let (mut capacity, next) = (half.clamp(need, usual), self.number + 1);
+        let made = Self::segment(&self.dir, next, first, capacity).or_else(|error| {
+            if error.kind() != io::ErrorKind::StorageFull || !self.frugal {
+                return Err(error);
+            }
+            capacity = need;
+            Self::segment(&self.dir, next, first, capacity)
+        });
+        self.file = made?;
+        self.number = next;
         self.capacity = capacity;
         self.at = SEGMENT_HEADER_BYTES as u64;
         Ok(())

@@ -88,7 +88,7 @@ pub use self::{
     open::{OnProgress, OpenError, Options, Progress, in_use},
     reader::{Entry, Head, ReadError, Reader},
     tree::{consistent, included},
-    vault::write_secret,
+    vault::{wipe_secret, write_secret},
     writer::{BATCH_MAX_BYTES, BATCH_MAX_JOBS, QUEUE_MAX_JOBS},
 };
 use self::{
@@ -238,6 +238,11 @@ impl Ledger {
         let failed = |error: &dyn std::fmt::Display| AppendError::Failed(format!("the signing key: {error}"));
         if self.key_given || !self.layout.signing_key().exists() {
             return Err(AppendError::Failed("the signing key is not kept in the folder of the ledger".into()));
+        }
+        if self.layout.next_signing_key().exists() {
+            return Err(AppendError::Failed(
+                "a rotation is under way: open the ledger again to bring it to its end".into(),
+            ));
         }
         let key = SigningKey::from_bytes(&secret);
         let pem = open::signing_key_pem(&key).map_err(|error| failed(&error))?;

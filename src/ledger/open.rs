@@ -4,6 +4,8 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
+    sync::mpsc,
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -21,8 +23,9 @@ use super::{
     draft::AppendError,
     fault::{Class, Fault},
     files,
-    hash::Hash,
-    journal::Sizes,
+    frame::Raw,
+    hash::{Hash, leaf_hash},
+    journal::{Sizes, sync_dir},
     note::{Checkpoint, NOTE_MAX_BYTES, SignedNote, Signer, is_origin},
     replay::Replay,
     snapshot::{self, Snapshot},
@@ -86,7 +89,9 @@ impl Options {
     }
 }
 
-/// Why a ledger can't be opened. Nothing was changed, except that what is derived from the journal may have been rebuilt.
+/// Why a ledger can't be opened. No entry was changed or lost. What may have been done: what is derived from the journal is
+/// rebuilt, the reserve is given up on a full disk, a frame that nobody was told of is cut off, a rotation that was
+/// interrupted is carried on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
     /// Not a name that heads can carry.
@@ -197,10 +202,13 @@ pub(crate) fn read_key(pem: &str) -> Result<SigningKey, OpenError> {
     SigningKey::from_pkcs8_pem(pem).map_err(|_| OpenError::KeyUnreadable)
 }
 
+/// The key in a file; nothing when there is none, or when it is wiped and only not removed yet.
 fn read_key_file(path: &Path) -> Result<Option<SigningKey>, OpenError> {
-    match std::fs::read_to_string(path) {
-        Ok(pem) => read_key(&Zeroizing::new(pem)).map(Some),
+    match std::fs::read_to_string(path).map(Zeroizing::new) {
+        Ok(pem) if !pem.is_empty() && pem.bytes().all(|byte| byte == 0) => Ok(None),
+        Ok(pem) => read_key(&pem).map(Some),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(OpenError::KeyUnreadable),
         Err(error) => Err(error.into()),
     }
 }
@@ -229,17 +237,28 @@ const SNAPSHOT_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 #[must_use]
 pub fn in_use(dir: &Path) -> bool {
     let Ok(file) = File::open(Layout::new(dir).lock()) else { return false };
-    matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock))
+    // Shared, so that nobody who looks is taken for somebody who uses it.
+    matches!(file.try_lock_shared(), Err(std::fs::TryLockError::WouldBlock))
 }
+
+/// How often the lock of a folder is tried, and how long each time is waited in between: about a second in all. Who only
+/// looks whether it is taken has it for a moment.
+const LOCK_TRIES: usize = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// Takes the lock of a folder.
 fn lock(layout: &Layout) -> Result<File, OpenError> {
     let file = File::options().create(true).truncate(false).write(true).open(layout.lock())?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(OpenError::InUse(layout.root().to_owned())),
-        Err(std::fs::TryLockError::Error(error)) => Err(error.into()),
+    let (_open, pause) = mpsc::channel::<()>();
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::Error(error)) => return Err(error.into()),
+            // Nobody sends: it is a rest.
+            Err(std::fs::TryLockError::WouldBlock) => drop(pause.recv_timeout(LOCK_PAUSE)),
+        }
     }
+    Err(OpenError::InUse(layout.root().to_owned()))
 }
 
 pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenError> {
@@ -253,11 +272,13 @@ pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenErro
     let mut store = DiskStore::open(layout.clone(), options.segments)?;
     let candidates = candidates(&layout, &options)?;
     let mut snapshot = usable_snapshot(&store, &layout, &candidates);
-    let (mut tip, mut agreed) = walk(&mut store, &mut options, snapshot.as_ref())?;
-    if snapshot.is_some() && !agreed {
+    let mut walked = walk(&mut store, &mut options, snapshot.as_ref());
+    if snapshot.is_some() && !matches!(walked, Ok((_, true))) {
+        // What is wrong is said by the walk over everything.
         snapshot = None;
-        (tip, agreed) = walk(&mut store, &mut options, None)?;
+        walked = walk(&mut store, &mut options, None);
     }
+    let (mut tip, agreed) = walked?;
     remembered(&store, &layout, &tip)?;
     if !agreed {
         store = store.reset_index()?;
@@ -270,6 +291,7 @@ pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenErro
     store.resume()?;
     // Without a reserve the ledger still runs: it is the first thing to go on a full disk, and the last to come back.
     drop(keep_reserve(&layout, options.reserve_bytes));
+    store.frugal(options.reserve_bytes > 0 && !layout.reserve().exists());
     let now = Micros::from_utc(options.now);
     let mut core = Core::new(store, tip, signers, options.knows, options.rng);
     if core.tip.size() == 0 {
@@ -285,12 +307,17 @@ pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenErro
     Ok(Opening { core, layout, lock, knows: options.knows, restored })
 }
 
-/// The snapshot, if there is one that fits what is there.
+/// The snapshot, if there is one that fits what is there: the journal must still have the last frame before it.
 fn usable_snapshot(store: &DiskStore, layout: &Layout, candidates: &[Signer]) -> Option<Snapshot> {
     let bytes = files::read(&layout.snapshot(), SNAPSHOT_MAX_BYTES).ok()?;
     let snapshot = snapshot::decode(&bytes, candidates, &store.nodes)?;
     let (indexed, _) = store.index.extent().ok()??;
-    (indexed >= snapshot.tip.size()).then_some(snapshot)
+    let frame = store.index.frame(snapshot.tip.size(), snapshot.place).ok()??;
+    let raw = Raw::at(&frame).filter(|raw| raw.frame_bytes() == frame.len() && raw.intact())?;
+    let last =
+        raw.decode().filter(|batch| batch.shape().size() == snapshot.tip.size() && batch.head == snapshot.head)?;
+    let prev = leaf_hash(last.records.last()?.line);
+    (indexed >= snapshot.tip.size() && prev == snapshot.tip.prev).then_some(snapshot)
 }
 
 /// Checks the history before the snapshot from which a ledger was opened, while it is in use.
@@ -435,22 +462,45 @@ fn signers(
 
 /// Carries a rotation to its end that was begun before the last stop.
 fn finish_rotation(core: &mut Core<DiskStore>, layout: &Layout, now: Micros) -> Result<(), OpenError> {
-    let Some(next) = read_key_file(&layout.next_signing_key())? else { return Ok(()) };
     let origin = core.tip.opened.as_ref().map(|opened| opened.origin.clone()).unwrap_or_default();
-    let next = Signer::new(&origin, next);
-    if !core.tip.live().any(|key| key == next.verifier()) {
-        // It never came into the log: the rotation did not begin.
-        return Ok(vault::wipe(&layout.next_signing_key())?);
+    let live = |core: &Core<DiskStore>, key| {
+        let signer = Signer::new(&origin, key);
+        core.tip.live().any(|key| key == signer.verifier())
+    };
+    if let Some(next) = read_key_file(&layout.next_signing_key())?
+        && live(core, next)
+    {
+        if core.tip.live().count() > 1 {
+            core.finish_rotation(now)?;
+        }
+        return Ok(promote(layout)?);
     }
-    if core.tip.live().count() > 1 {
-        core.finish_rotation(now)?;
+    // It never came into the log: the rotation did not begin.
+    vault::wipe(&layout.next_signing_key())?;
+    let old = read_key_file(&layout.old_signing_key());
+    // Whatever lies there under that name, a key that may still sign stays.
+    if !old.ok().flatten().is_some_and(|old| live(core, old)) {
+        vault::wipe(&layout.old_signing_key())?;
     }
-    promote(layout)
+    Ok(sync_dir(layout.root())?)
 }
 
-/// Puts the next signing key in the place of the old one, which is wiped.
-pub(crate) fn promote(layout: &Layout) -> Result<(), OpenError> {
-    vault::wipe(&layout.signing_key())?;
-    std::fs::rename(layout.next_signing_key(), layout.signing_key())?;
-    Ok(super::journal::sync_dir(layout.root())?)
+/// How the next signing key takes the place of the old one, which is wiped. After each step the start finds a key that may
+/// sign, and goes on.
+pub(crate) const PROMOTION: [fn(&Layout) -> io::Result<()>; 6] = [
+    |layout| vault::wipe(&layout.old_signing_key()),
+    |layout| match std::fs::rename(layout.signing_key(), layout.old_signing_key()) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    },
+    |layout| std::fs::rename(layout.next_signing_key(), layout.signing_key()),
+    // Before the old secret goes, the names are where they belong.
+    |layout| sync_dir(layout.root()),
+    |layout| vault::wipe(&layout.old_signing_key()),
+    |layout| sync_dir(layout.root()),
+];
+
+/// Puts the next signing key in the place of the old one.
+pub(crate) fn promote(layout: &Layout) -> io::Result<()> {
+    PROMOTION.iter().try_for_each(|step| step(layout))
 }

@@ -16,7 +16,7 @@ use super::{
     derive::{Derived, be_nice},
     disk::Layout,
     hash::Hash,
-    index::Index,
+    index::{Index, caught},
     journal::sync_dir,
     nodes::NodeFile,
     note::{Checkpoint, SignedNote},
@@ -74,10 +74,14 @@ impl Publisher {
             let mut mended = false;
             let mut pause = Duration::ZERO;
             while let Some((size, head)) = work.next(pause) {
-                let there = derived.wait(size).map_err(io::Error::other);
-                let mend = there.and_then(|()| if mended { Ok(()) } else { copy.mend(published, size) });
-                let mend = mend.and_then(|()| copy.rotations(&work, size));
-                let done = mend.and_then(|()| copy.publish(published, size, &head));
+                let done = told(|| {
+                    derived.wait(size).map_err(io::Error::other)?;
+                    if !mended {
+                        copy.mend(published, size)?;
+                    }
+                    copy.rotations(&work, size)?;
+                    copy.publish(published, size, &head)
+                });
                 mended |= done.is_ok();
                 let tiles = done.as_ref().copied().unwrap_or_default();
                 pause = PAUSE_MAX.min(PAUSE + PAUSE_A_TILE.saturating_mul(tiles));
@@ -146,6 +150,11 @@ impl Published {
             .unwrap_or_else(PoisonError::into_inner);
         due.head.take()
     }
+}
+
+/// Runs a step of the thread, of which a panic is told like any other fault: the thread goes on with the next head.
+fn told<T>(step: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    caught(step).unwrap_or_else(|()| Err(io::Error::other("its thread panicked")))
 }
 
 /// Replaces a file at once. What is not durable may be empty after a power cut, as the new name can be on the disk before the
@@ -295,4 +304,16 @@ pub(crate) fn put_tile(public: &Path, tile: Tile, bytes: &[u8]) -> io::Result<()
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_fault_that_is_told() {
+        assert_eq!(told(|| Ok(1)).unwrap(), 1);
+        let fault = told::<u32>(|| panic!("over a tile")).unwrap_err();
+        assert_eq!(fault.to_string(), "its thread panicked");
+    }
 }

@@ -96,6 +96,10 @@ impl Replay {
             let Some(end) = self.segment(*number, path, at, wave)? else { return Ok(()) };
             last = Some((*number, end));
         }
+        if from.offset > 0 && last.is_none() {
+            self.damaged(format!("segment {} is missing", from.segment));
+            return Ok(());
+        }
         self.end = last;
         Ok(())
     }
@@ -106,6 +110,10 @@ impl Replay {
         file.by_ref().take(SEGMENT_HEADER_BYTES as u64).read_to_end(&mut head)?;
         if journal::first_of(&head, number).is_none() {
             self.damaged(format!("segment {number} has a damaged header"));
+            return Ok(None);
+        }
+        if file.metadata()?.len() < from {
+            self.damaged(format!("segment {number} is cut off"));
             return Ok(None);
         }
         file.seek(io::SeekFrom::Start(from))?;

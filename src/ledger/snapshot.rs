@@ -47,6 +47,8 @@ struct Header {
 pub struct Snapshot {
     /// The log up to there.
     pub tip: Tip,
+    /// The signed head over it.
+    pub head: String,
     /// Where the journal goes on.
     pub place: Place,
     /// What the service had folded.
@@ -112,7 +114,7 @@ pub fn decode(bytes: &[u8], signers: &[Signer], nodes: &impl Nodes<Error = io::E
     let erased =
         header.erased.iter().map(|(subject, index)| Some((subject.parse().ok()?, *index))).collect::<Option<_>>()?;
     let tip = Tip::at(tree, prev, Micros(header.time_micros), opened, keys, erased);
-    Some(Snapshot { tip, place: header.place, state: state.to_vec() })
+    Some(Snapshot { tip, head: header.head, place: header.place, state: state.to_vec() })
 }
 
 fn log_key((key, added, retired): &(String, u64, Option<u64>)) -> Option<LogKey> {

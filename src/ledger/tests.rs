@@ -226,6 +226,23 @@ async fn an_erased_person_is_unreadable_and_the_log_still_holds() {
 }
 
 #[tokio::test]
+async fn a_key_that_cannot_be_destroyed_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path(), options(1)).unwrap();
+    let done = ledger.append(1, start(), vec![personal(1, subject(1), "one")]).await.unwrap();
+    assert_eq!(done.key_left, None);
+    // No file can be overwritten where a folder is.
+    let key = dir.path().join("keys").join(subject(1).to_string());
+    std::fs::remove_file(&key).unwrap();
+    std::fs::create_dir(&key).unwrap();
+    let done = ledger.append(2, start(), vec![erased(subject(1))]).await.unwrap();
+    assert!(done.key_left.is_some_and(|why| why.contains("a sealing key")), "{key:?} is still there");
+    drop(ledger);
+    std::fs::remove_dir(&key).unwrap();
+    assert_eq!(Ledger::open(dir.path(), options(2)).unwrap().size(), 3, "the record stands");
+}
+
+#[tokio::test]
 async fn a_lost_key_is_a_fault_where_nobody_was_erased() {
     let dir = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(dir.path(), options(1)).unwrap();

@@ -142,6 +142,15 @@ pub fn wipe(path: &Path) -> io::Result<()> {
     std::fs::remove_file(path)
 }
 
+/// Overwrites a secret file with zeros and removes it, if it is there, and makes that durable.
+///
+/// # Errors
+/// What the disk says.
+pub fn wipe_secret(path: &Path) -> io::Result<()> {
+    wipe(path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
 /// Writes a secret file whole, mode 0600, and makes it durable with its name.
 ///
 /// # Errors

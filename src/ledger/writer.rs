@@ -11,8 +11,9 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    core::{Core, Job},
+    core::{Core, HEADS_MAX_BYTES, Job},
     draft::{AppendError, Committed},
+    frame::FRAME_MAX_BYTES,
     publish::Publisher,
     reader::{Head, Shared},
     snapshot,
@@ -26,7 +27,7 @@ pub const QUEUE_MAX_JOBS: usize = 1_024;
 /// How many calls go into one batch.
 pub const BATCH_MAX_JOBS: usize = 256;
 
-/// At how many bytes of bodies and disclosures a batch is closed.
+/// At how many bytes of bodies and disclosures a batch is closed; before that, when the next call might not fit into the frame.
 pub const BATCH_MAX_BYTES: usize = 512 * 1024;
 
 /// How often the writer looks for the next call before it lies down, some tens of microseconds in all. A caller that waits for
@@ -45,11 +46,14 @@ const LOOK_SPINS: usize = 15;
 
 type Done = Result<Committed, AppendError>;
 
+/// Where an append is answered.
+type Answer = oneshot::Sender<(Done, Job)>;
+
 /// What the writer can be asked.
 pub(crate) enum Command {
     /// Append entries. The job is given back with the answer: to free what another thread has allocated costs several times
     /// as much.
-    Append(Job, oneshot::Sender<(Done, Job)>),
+    Append(Job, Answer),
     /// Make a snapshot of the state at a size.
     Snapshot { size: u64, state: Vec<u8>, answer: oneshot::Sender<Result<Vec<u8>, AppendError>> },
     /// Bring in the key that lies in the folder as the next one.
@@ -63,7 +67,7 @@ pub(crate) struct Writer<S> {
 }
 
 /// The calls that wait, oldest first.
-struct Waiting {
+pub(super) struct Waiting {
     commands: mpsc::Receiver<Command>,
     taken: VecDeque<Command>,
     /// What was just received.
@@ -73,12 +77,12 @@ struct Waiting {
 }
 
 impl Waiting {
-    fn new(commands: mpsc::Receiver<Command>) -> Self {
+    pub(super) fn new(commands: mpsc::Receiver<Command>) -> Self {
         Self { commands, taken: VecDeque::new(), arrived: Vec::new(), last: 0 }
     }
 
     /// The oldest; nothing when there will be none any more. Waits for one, and for those that arrive right behind it.
-    fn next(&mut self) -> Option<Command> {
+    pub(super) fn next(&mut self) -> Option<Command> {
         let (mut patience, mut before) = (LOOKS, 0);
         loop {
             self.take_more();
@@ -109,11 +113,27 @@ impl Waiting {
         }
     }
 
-    /// The oldest, if it is an append.
-    fn next_append(&mut self) -> Option<(Job, oneshot::Sender<(Done, Job)>)> {
+    /// A call and those behind it that go into one batch with it.
+    pub(super) fn together(&mut self, job: Job, answer: Answer) -> (Vec<Job>, Vec<Answer>) {
+        let mut room = FRAME_MAX_BYTES.saturating_sub(HEADS_MAX_BYTES + job.frame_max_bytes());
+        let (mut bytes, mut jobs, mut answers) = (job.bytes(), vec![job], vec![answer]);
+        while bytes < BATCH_MAX_BYTES
+            && let Some((job, answer)) = self.next_append(room)
+        {
+            bytes += job.bytes();
+            room = room.saturating_sub(job.frame_max_bytes());
+            jobs.push(job);
+            answers.push(answer);
+        }
+        self.last = jobs.len();
+        (jobs, answers)
+    }
+
+    /// The oldest, if it is an append that fits into so much of a frame.
+    fn next_append(&mut self, room: usize) -> Option<(Job, Answer)> {
         match self.taken.pop_front()? {
-            Command::Append(job, answer) => Some((job, answer)),
-            other @ (Command::Rotate(..) | Command::Snapshot { .. }) => {
+            Command::Append(job, answer) if job.frame_max_bytes() <= room => Some((job, answer)),
+            other @ (Command::Append(..) | Command::Rotate(..) | Command::Snapshot { .. }) => {
                 self.taken.push_front(other);
                 None
             }
@@ -144,16 +164,8 @@ impl<S: Store + 'static> Writer<S> {
     }
 
     /// Commits this call and what is waiting behind it.
-    fn batch(&mut self, job: Job, answer: oneshot::Sender<(Done, Job)>, waiting: &mut Waiting) {
-        let (mut bytes, mut jobs, mut answers) = (job.bytes(), vec![job], vec![answer]);
-        while bytes < BATCH_MAX_BYTES
-            && let Some((job, answer)) = waiting.next_append()
-        {
-            bytes += job.bytes();
-            jobs.push(job);
-            answers.push(answer);
-        }
-        waiting.last = jobs.len();
+    fn batch(&mut self, job: Job, answer: Answer, waiting: &mut Waiting) {
+        let (jobs, answers) = waiting.together(job, answer);
         let results = self.core.commit(&jobs);
         let head = self.announce(results.iter().rev().find_map(|result| result.as_ref().ok()));
         for ((answer, result), job) in answers.into_iter().zip(results).zip(jobs) {

@@ -125,3 +125,23 @@ fn another_layout_is_refused() {
     };
     assert_eq!(words, "the index: it has another layout");
 }
+
+#[test]
+fn a_panic_while_iterating_is_damage_like_any_other() {
+    let both = Both::new();
+    let (index, mark) = (both.index(), both.dir.path().join("sled.damaged"));
+    let found = |step: fn() -> Option<sled::Result<(u8, u8)>>| Scan {
+        index: index.clone(),
+        found: Some(std::iter::from_fn(step)),
+    };
+    let mut broken = found(|| Some(Err(sled::Error::Io(io::ErrorKind::StorageFull.into()))));
+    assert!(broken.next().unwrap().is_err() && broken.next().is_none());
+    assert!(!mark.exists(), "a disk's error is no damage");
+    for step in [|| panic!("a page of sled's"), || Some(Err(sled::Error::Corruption { at: None, bt: () }))] {
+        let mut damaged = found(step);
+        assert!(damaged.next().unwrap().is_err());
+        assert!(damaged.next().is_none(), "it goes on after damage");
+        assert!(mark.exists(), "the next start is not told");
+        std::fs::remove_file(&mark).unwrap();
+    }
+}

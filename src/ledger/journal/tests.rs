@@ -149,5 +149,69 @@ fn a_file_of_false_beginnings_ends() {
     fake.extend_from_slice(&[1; 4]);
     bytes.extend(fake.repeat(1024 * 1024));
     let (_, found, end) = pieces(&bytes, 0).unwrap();
-    assert!(found.is_empty() && end.torn());
+    assert!(matches!(found[..], [Piece::Gap { .. }]) && !end.torn());
+}
+
+#[test]
+fn no_segment_is_made_over_another() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Journal::create(dir.path(), SIZES).unwrap());
+    let before = std::fs::read(dir.path().join(segment_name(0))).unwrap();
+    let again = Journal::create(dir.path(), SIZES).unwrap_err();
+    assert_eq!(again.kind(), io::ErrorKind::AlreadyExists, "{again}");
+    let mut journal = Journal::resume(dir.path(), SIZES, 0, pieces(&before, 0).unwrap().2).unwrap();
+    std::fs::write(dir.path().join(segment_name(1)), b"history").unwrap();
+    let rolled = journal.append(&frame(0, 5_000), 0).unwrap_err();
+    assert_eq!(rolled.kind(), io::ErrorKind::AlreadyExists, "{rolled}");
+    assert_eq!(std::fs::read(dir.path().join(segment_name(1))).unwrap(), b"history");
+    assert_eq!(std::fs::read(dir.path().join(segment_name(0))).unwrap()[..4], before[..4]);
+}
+
+/// A frame that promises so many bytes and has a wrong checksum.
+fn false_beginning(bytes: u32) -> Vec<u8> {
+    [&b"CSF1"[..], &bytes.to_le_bytes(), &[1; 4]].concat()
+}
+
+/// The smallest thing with a right checksum.
+fn smallest() -> Vec<u8> {
+    let crc = crc32c::crc32c(&[0; 4]).to_le_bytes();
+    [&b"CSF1"[..], &[0; 4], &crc].concat()
+}
+
+#[test]
+fn false_beginnings_between_good_frames_end() {
+    let mut bytes = header(0, 0).to_vec();
+    // Where such a frame would end, none begins.
+    bytes.extend([false_beginning((15 << 20) + 5), smallest()].concat().repeat((48 << 20) / 24));
+    let (_, found, end) = pieces(&bytes, 0).unwrap();
+    assert!(found.len() > 2 && !end.torn(), "what could not be searched is no torn end: {}", found.len());
+    assert!(matches!(found[found.len() - 1], Piece::Gap { .. }));
+}
+
+#[test]
+fn gaps_before_many_zeros_end() {
+    let mut bytes = header(0, 0).to_vec();
+    bytes.extend([vec![1], smallest()].concat().repeat((16 << 20) / 13));
+    let used = bytes.len();
+    bytes.resize(used + (16 << 20), 0);
+    let (_, found, end) = pieces(&bytes, 0).unwrap();
+    assert_eq!((found.len(), end.at, end.torn()), (2 * ((16 << 20) / 13), used, false));
+}
+
+#[test]
+fn only_failed_checks_are_charged() {
+    let whole = 5_000;
+    let mut budget = Budget(whole);
+    let good = [frame(0, 1_000), frame(1, 1_000), frame(2, 1_000)].concat().repeat(50);
+    assert_eq!(pieces_within(&good, 0, &mut budget).0.len(), 150);
+    assert_eq!(budget.0, whole, "good frames cost nothing");
+    let mut damaged = good.clone();
+    damaged[500] ^= 1;
+    assert!(matches!(pieces_within(&damaged, 0, &mut budget).0[..2], [Piece::Broken(_), Piece::Frame(_)]));
+    assert_eq!(budget.0, whole - frame(0, 1_000).len());
+    // Each false beginning is charged in full, wherever it is met; then no more is looked at.
+    let bomb = [false_beginning(2_000), smallest()].concat().repeat(400);
+    let (found, end) = pieces_within(&bomb, 0, &mut budget);
+    assert_eq!((budget.0, end.torn()), (0, false));
+    assert!(found.len() < 8, "{}", found.len());
 }

@@ -257,3 +257,77 @@ fn kill_nine_at_random_moments_loses_nothing() {
         "{kills} kills, {total} acknowledged entries, none lost; {beside} heads beside the journal, none smaller or different"
     );
 }
+
+/// Says where it is: in the trace, that is a mark.
+fn mark(words: &str) {
+    std::io::stdout().lock().write_all(format!("{words}\n").as_bytes()).unwrap();
+}
+
+/// Not a test of its own: appends until it fails, and opens the ledger again in the same process, and once more from a
+/// snapshot.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn child_that_opens_again() {
+    let Some(dir) = std::env::var_os(CHILD_DIR).map(PathBuf::from) else { return };
+    let ledger = Ledger::open(&dir, options(1)).unwrap();
+    let mut pad = draft(1);
+    pad.body.insert("pad".into(), json!("x".repeat(5_000)));
+    let failed = loop {
+        match ledger.append_next(start(), vec![pad.clone()]).await {
+            Ok(_) => assert!(ledger.size() < 100, "nothing fails"),
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(failed, AppendError::Failed(_)), "{failed}");
+    let before = ledger.size();
+    drop(ledger);
+    mark("mark again");
+    let ledger = Ledger::open(&dir, options(2)).unwrap();
+    assert_eq!(ledger.size(), before + 1, "the frame is there to be read");
+    ledger.save_snapshot(before + 1, b"folded".to_vec()).await.unwrap();
+    drop(ledger);
+    mark("mark snapshot");
+    let ledger = Ledger::open(&dir, options(3)).unwrap();
+    assert!(ledger.snapshot().is_some());
+    drop(ledger);
+    mark("mark end");
+}
+
+/// A write whose sync failed can be read all the same, from the cache, and the next sync says nothing of it: what is built
+/// upon must be written again.
+#[test]
+fn the_last_frame_is_written_again_before_anything_follows_from_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let trace = dir.path().join("trace");
+    let mut strace = Program::new("strace");
+    strace.args(["-f", "-y", "-s", "256", "-e", "trace=fdatasync,fsync,write,pwrite64,rename"]);
+    // The fifth of the writer's thread; no other has so many.
+    strace.args(["-e", "inject=fdatasync:error=EIO:when=5", "-o"]).arg(&trace).arg(std::env::current_exe().unwrap());
+    let status = strace
+        .args(["--exact", "ledger::tests::crash::child_that_opens_again", "--nocapture"])
+        .env(CHILD_DIR, dir.path().join("log"))
+        .stdout(Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success(), "strace is needed");
+    let trace = std::fs::read_to_string(&trace).unwrap();
+    let lines: Vec<&str> = trace.lines().collect();
+    let at = |words: &str| lines.iter().position(|line| line.contains(words)).unwrap_or_else(|| panic!("no {words}"));
+    let failed = at("(INJECTED)");
+    let on_journal = |line: &&&str| line.contains("/journal/00000000.seg>");
+    let frame = lines[..failed].iter().rfind(|line| on_journal(line) && line.contains("pwrite64(")).unwrap();
+    // What was written and where, without the answer: that may stand in a line of its own.
+    let (_, frame) = frame.split_once(".seg>").unwrap();
+    let frame = frame.split(") = ").next().unwrap().split(" <unfinished").next().unwrap();
+    for (from, to) in [("mark again", "mark snapshot"), ("mark snapshot", "mark end")] {
+        let lines = &lines[at(from)..at(to)];
+        let place = |words: &str| lines.iter().position(|line| line.contains(words));
+        let written = place(frame).unwrap_or_else(|| panic!("{from}: {frame} is not written again"));
+        let sync = |line: &&str| on_journal(&line) && line.contains("fdatasync(") && !line.contains("EIO");
+        let synced = lines[written..].iter().position(sync).unwrap_or_else(|| panic!("{from}: it is not synced"));
+        let (thread, _) = lines[written + synced].split_once(' ').unwrap();
+        let returned = |line: &&str| line.starts_with(thread) && line.contains("fdatasync") && line.ends_with("= 0");
+        let synced = written + synced + lines[written + synced..].iter().position(returned).unwrap();
+        let announced = ["/head\"", "/checkpoint\""].map(|file| place(file).unwrap());
+        assert!(announced.into_iter().all(|announced| announced > synced), "{from}: announced before it is durable");
+    }
+}

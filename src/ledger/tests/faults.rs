@@ -6,6 +6,7 @@ use crate::ledger::{
     core::Core,
     memory::{Failing, Memory},
     store::{Place, Store},
+    writer::Waiting,
 };
 
 fn opened(memory: &Memory, seed: u64) -> Core<Memory> {
@@ -92,4 +93,35 @@ fn a_store_that_somebody_else_wrote_to_is_not_written_to() {
     assert!(one.commit(&[job(1, draft(1))]).pop().unwrap().is_ok());
     assert_eq!(two.commit(&[job(1, draft(1))]).pop().unwrap(), Err(AppendError::Conflict { expected: 1, actual: 2 }));
     assert!(matches!(two.commit(&[job(1, draft(1))]).pop().unwrap(), Err(AppendError::Failed(_))));
+}
+
+/// Many calls of tiny entries and large ones among them are more than a frame holds together: they are committed in turn.
+#[test]
+fn what_waits_together_and_fits_no_frame_is_committed_in_turn() {
+    let mut large = draft(1);
+    large.body.insert("pad".into(), json!("x".repeat(60_000)));
+    let hard = personal(1, subject(1), &"\u{1}".repeat(DISCLOSURE_MAX_BYTES / 4));
+    let calls =
+        std::iter::repeat_n(vec![draft(1); 256], 240).chain([vec![large; 120], vec![draft(2); 256], vec![hard; 8]]);
+    let jobs = calls.map(|drafts| {
+        let drafts = drafts.into_iter().map(|draft| ready(draft, knows).unwrap()).collect();
+        Job { expected: None, time: Micros(1), drafts }
+    });
+    let (send, commands) = mpsc::channel(QUEUE_MAX_JOBS);
+    let mut left = 0;
+    for job in jobs {
+        // Whoever waits for the answer has gone away.
+        send.try_send(Command::Append(job, oneshot::channel().0)).unwrap();
+        left += 1;
+    }
+    let (mut waiting, mut core) = (Waiting::new(commands), opened(&Memory::default(), 1));
+    while left > 0 {
+        let Some(Command::Append(job, answer)) = waiting.next() else { panic!("{left} more") };
+        let (jobs, _) = waiting.together(job, answer);
+        for done in core.commit(&jobs) {
+            done.unwrap();
+            left -= 1;
+        }
+    }
+    assert_eq!(core.tip.size(), 1 + 241 * 256 + 120 + 8);
 }

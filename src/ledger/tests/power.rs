@@ -185,27 +185,42 @@ fn the_power_goes_and_sled_alone_loses() {
 
 /// Fills a disk up to so many bytes.
 fn fill(disk: &Disk, but: u64) {
-    let found = rustix::fs::statvfs(disk.at()).unwrap();
     let file = std::fs::File::create(disk.at().join("junk")).unwrap();
-    journal::allocate(&file, found.f_bavail * found.f_frsize - but).unwrap();
+    let (mut length, mut step) = (0, 16 << 20);
+    while step >= 4096 {
+        match journal::allocate(&file, length + step) {
+            Ok(()) => length += step,
+            Err(_) => step /= 2,
+        }
+    }
+    file.set_len(length - but).unwrap();
+    file.sync_all().unwrap();
 }
 
+/// The reserve is as large as a segment, as it is in the service; or it is larger.
 #[tokio::test]
 async fn on_a_full_disk_the_reserve_still_records() {
     if !may_cut() {
         return;
     }
+    for others in [24 << 20, 4 << 20] {
+        recorded_by_the_reserve(Sizes { first: 256 * 1024, others }).await;
+    }
+}
+
+async fn recorded_by_the_reserve(segments: Sizes) {
     let disk = Disk::new(128 << 20);
     let data = disk.at().join("log");
     let open = || {
         let mut small = options(1);
-        (small.segments, small.reserve_bytes) = (Sizes { first: 256 * 1024, others: 4 << 20 }, 24 << 20);
+        (small.segments, small.reserve_bytes) = (segments, 24 << 20);
         Ledger::open(&data, small)
     };
     let mut ledger = Some(open().unwrap());
     assert!(ledger.as_ref().unwrap().reader().has_reserve());
-    fill(&disk, 1 << 20);
+    fill(&disk, 0);
     let (mut acknowledged, mut reopened, mut words) = (Vec::new(), 0, String::new());
+    let mut at_once = None;
     let mut large = draft(1);
     large.body.insert("pad".into(), json!("x".repeat(60_000)));
     while let Some(open_one) = &ledger {
@@ -214,6 +229,7 @@ async fn on_a_full_disk_the_reserve_still_records() {
             Ok(done) => acknowledged.push((done.first, done.leaves[0])),
             Err(error) => {
                 words = error.to_string();
+                at_once.get_or_insert(acknowledged.len());
                 drop(ledger.take());
                 reopened += 1;
                 ledger = match (reopened < 5).then(open) {
@@ -228,6 +244,7 @@ async fn on_a_full_disk_the_reserve_still_records() {
         }
     }
     assert!(!data.join("reserve").exists());
+    assert!(at_once.unwrap() > 100, "nothing of the reserve was recorded on after {at_once:?} entries: {words}");
     assert!(acknowledged.len() > 40, "{} entries, {reopened} times opened again; {words}", acknowledged.len());
     println!("{} entries of 60 kB on a full disk, {reopened} times opened again; then: {words}", acknowledged.len());
     std::fs::remove_file(disk.at().join("junk")).unwrap();

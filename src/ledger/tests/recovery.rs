@@ -231,6 +231,40 @@ async fn a_second_one_on_the_same_folder_is_refused() {
     drop(Ledger::open(dir.path(), options(1)).unwrap());
 }
 
+/// How often this process has the lock file of a folder open.
+fn holders(dir: &Path) -> usize {
+    let (files, lock) = (std::fs::read_dir("/proc/self/fd").unwrap(), dir.canonicalize().unwrap().join("lock"));
+    files.flatten().filter(|file| std::fs::read_link(file.path()).is_ok_and(|path| path == lock)).count()
+}
+
+#[tokio::test]
+async fn who_only_looks_stands_in_nobodys_way() {
+    let (dir, _) = closed().await;
+    let lock = std::fs::File::open(dir.path().join("lock")).unwrap();
+    for exclusive in [false, true] {
+        if exclusive {
+            lock.lock().unwrap();
+        } else {
+            lock.lock_shared().unwrap();
+        }
+        assert_eq!(in_use(dir.path()), exclusive);
+        let opened = std::thread::scope(|scope| {
+            let opened = scope.spawn(|| Ledger::open(dir.path(), options(1)).map(drop));
+            // It is let go once somebody else has come to it.
+            while holders(dir.path()) < 2 && !opened.is_finished() {
+                std::thread::yield_now();
+            }
+            lock.unlock().unwrap();
+            opened.join().unwrap()
+        });
+        assert_eq!(opened, Ok(()));
+    }
+    let ledger = Ledger::open(dir.path(), options(1)).unwrap();
+    assert!(in_use(dir.path()));
+    drop(ledger);
+    assert!(!in_use(dir.path()));
+}
+
 #[tokio::test]
 async fn a_ledger_without_its_key_is_refused() {
     let (dir, head) = closed().await;
@@ -361,4 +395,78 @@ async fn a_rotation_that_did_not_begin_is_forgotten() {
     vault::write_secret(&next, pem.as_bytes()).unwrap();
     drop(mended(dir.path(), &head));
     assert!(!next.exists());
+}
+
+/// The files of a signing key, as a stop in the middle of a rotation leaves them.
+#[derive(Debug)]
+struct KeyFiles<'a> {
+    this: Option<&'a [u8]>,
+    next: Option<&'a [u8]>,
+    old: Option<&'a [u8]>,
+}
+
+impl KeyFiles<'_> {
+    fn put(&self, layout: &Layout) {
+        let places = [layout.signing_key(), layout.next_signing_key(), layout.old_signing_key()];
+        for (path, bytes) in places.into_iter().zip([self.this, self.next, self.old]) {
+            match bytes {
+                Some(bytes) => std::fs::write(path, bytes).unwrap(),
+                None if path.exists() => std::fs::remove_file(path).unwrap(),
+                None => {}
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stop_at_any_moment_of_a_change_of_keys_locks_nobody_out() {
+    let (dir, _) = closed().await;
+    let layout = Layout::new(dir.path());
+    let old = std::fs::read(layout.signing_key()).unwrap();
+    let ledger = Ledger::open(dir.path(), options(3)).unwrap();
+    let done = ledger.rotate_key(Zeroizing::new([7; 32]), start() + TimeDelta::hours(2)).await.unwrap();
+    drop(ledger);
+    let new = std::fs::read(layout.signing_key()).unwrap();
+    let zeros = vec![0; old.len()];
+    let begun = KeyFiles { this: Some(&old), next: Some(&new), old: None };
+    let settled = |when: &dyn std::fmt::Debug| {
+        let ledger = Ledger::open(dir.path(), options(4)).unwrap_or_else(|error| panic!("{when:?}: {error}"));
+        assert_eq!(ledger.size(), done.size, "{when:?}");
+        drop(ledger);
+        assert!(std::fs::read(layout.signing_key()).unwrap() == new, "{when:?}");
+        assert!(!layout.next_signing_key().exists() && !layout.old_signing_key().exists(), "{when:?}");
+    };
+    for steps in 0..=open::PROMOTION.len() {
+        begun.put(&layout);
+        open::PROMOTION.iter().take(steps).for_each(|step| step(&layout).unwrap());
+        settled(&steps);
+    }
+    // In the middle of the wiping, and as it was done once: in the key's own place.
+    for files in [
+        KeyFiles { this: Some(&new), next: None, old: Some(&zeros) },
+        KeyFiles { this: Some(&new), next: None, old: Some(&[]) },
+        KeyFiles { this: Some(&zeros), next: Some(&new), old: None },
+        KeyFiles { this: Some(&new), next: Some(&zeros), old: None },
+        KeyFiles { this: Some(&new), next: Some(&old), old: Some(&zeros) },
+    ] {
+        files.put(&layout);
+        settled(&files);
+    }
+    // A key that may still sign is not wiped, whatever its file is called.
+    KeyFiles { this: Some(&new), next: None, old: Some(&new) }.put(&layout);
+    drop(Ledger::open(dir.path(), options(5)).unwrap());
+    assert!(std::fs::read(layout.old_signing_key()).unwrap() == new);
+    assert!(report(dir.path()).holds());
+}
+
+#[tokio::test]
+async fn a_rotation_that_waits_for_its_end_is_not_overtaken() {
+    let (dir, _) = closed().await;
+    let ledger = Ledger::open(dir.path(), options(3)).unwrap();
+    let next = Layout::new(dir.path()).next_signing_key();
+    let pem = open::signing_key_pem(&SigningKey::from_bytes(&[7; 32])).unwrap();
+    vault::write_secret(&next, pem.as_bytes()).unwrap();
+    let words = ledger.rotate_key(Zeroizing::new([8; 32]), start()).await.unwrap_err().to_string();
+    assert!(words.ends_with("a rotation is under way: open the ledger again to bring it to its end"), "{words}");
+    assert_eq!(std::fs::read_to_string(next).unwrap(), *pem);
 }

@@ -102,3 +102,124 @@ async fn a_cut_tail_shows_with_it_too() {
         "the ledger has 59 entries, but a head over 60 was signed (head): its tail is gone"
     );
 }
+
+/// A closed ledger of several small segments with a snapshot at its very end, and its size. `older` is told when it is half
+/// as large.
+async fn kept_at_the_end(older: impl FnOnce(&Path)) -> (tempfile::TempDir, u64) {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path(), small_options(1)).unwrap();
+    append_until(&ledger, 4).await;
+    older(dir.path());
+    append_until(&ledger, 8).await;
+    ledger.save_snapshot(ledger.size(), b"folded".to_vec()).await.unwrap();
+    let size = ledger.size();
+    drop(ledger);
+    let ledger = Ledger::open(dir.path(), small_options(2)).unwrap();
+    assert_eq!(ledger.snapshot(), Some((size, &b"folded"[..])), "clean, it is used");
+    drop(ledger);
+    (dir, size)
+}
+
+fn small_options(seed: u64) -> Options {
+    Options { segments: Sizes { first: 16 * 1024, others: 16 * 1024 }, ..options(seed) }
+}
+
+/// Appends until the journal has so many segments, and a little more.
+async fn append_until(ledger: &Ledger, segments: usize) {
+    let mut more = 3;
+    while more > 0 {
+        let mut pad = draft(ledger.size());
+        pad.body.insert("pad".into(), json!("x".repeat(1_000)));
+        ledger.append_next(start(), vec![pad]).await.unwrap();
+        more -= usize::from(journal::segments(&ledger.layout.journal()).unwrap().len() >= segments);
+    }
+}
+
+fn contents(dir: &Path) -> Vec<(u64, Vec<u8>)> {
+    let all = journal::segments(&dir.join("journal")).unwrap();
+    all.into_iter().map(|(number, path)| (number, std::fs::read(path).unwrap())).collect()
+}
+
+/// What is left of the journal is refused in the same words with the snapshot and without, and not touched.
+fn refused(dir: &Path, words: &str) {
+    let before = contents(dir);
+    let refusal = || Ledger::open(dir, small_options(9)).map_or_else(|error| error.to_string(), |_| "it opens".into());
+    assert_eq!(refusal(), words);
+    assert!(contents(dir) == before, "a segment was written to");
+    assert_eq!(refusal(), words, "a second time");
+    std::fs::remove_file(dir.join("snapshot")).unwrap();
+    assert_eq!(refusal(), words, "without the snapshot");
+    assert!(contents(dir) == before, "a segment was written to");
+}
+
+#[tokio::test]
+async fn a_last_segment_that_is_gone_shows_with_it_too() {
+    let (dir, size) = kept_at_the_end(|_| ()).await;
+    let (last, path) = journal::segments(&dir.path().join("journal")).unwrap().pop().unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let first = journal::first_of(&bytes, last).unwrap();
+    let words = |left: u64| {
+        format!("the ledger has {left} entries, but a head over {size} was signed (head): its tail is gone")
+    };
+    std::fs::remove_file(&path).unwrap();
+    refused(dir.path(), &words(first));
+}
+
+#[tokio::test]
+async fn a_tail_that_was_cut_or_zeroed_before_it_shows() {
+    let (dir, size) = kept_at_the_end(|_| ()).await;
+    let (last, path) = journal::segments(&dir.path().join("journal")).unwrap().pop().unwrap();
+    let (whole, snapshot) = (std::fs::read(&path).unwrap(), std::fs::read(dir.path().join("snapshot")).unwrap());
+    let end = journal::pieces(&whole, last).unwrap().2;
+    let words =
+        format!("the ledger has {} entries, but a head over {size} was signed (head): its tail is gone", size - 1);
+    let mut zeroed = whole.clone();
+    zeroed[end.last.unwrap()..].fill(0);
+    let damaged = [zeroed, whole[..end.last.unwrap()].to_vec(), whole[..end.at - 7].to_vec()];
+    for bytes in damaged {
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::write(dir.path().join("snapshot"), &snapshot).unwrap();
+        refused(dir.path(), &words);
+    }
+    std::fs::write(&path, whole).unwrap();
+    drop(Ledger::open(dir.path(), small_options(3)).unwrap());
+}
+
+#[tokio::test]
+async fn an_only_segment_that_is_gone_shows() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = filled(dir.path(), 10).await;
+    ledger.save_snapshot(10, b"folded".to_vec()).await.unwrap();
+    drop(ledger);
+    std::fs::remove_file(dir.path().join("journal/00000000.seg")).unwrap();
+    refused(dir.path(), "the ledger has 0 entries, but a head over 10 was signed (head): its tail is gone");
+}
+
+#[tokio::test]
+async fn a_journal_that_was_restored_from_an_older_copy_shows() {
+    let copy = tempfile::tempdir().unwrap();
+    let (dir, size) = kept_at_the_end(|dir| {
+        std::fs::create_dir(copy.path().join("journal")).unwrap();
+        for (_, path) in journal::segments(&dir.join("journal")).unwrap() {
+            std::fs::copy(&path, copy.path().join("journal").join(path.file_name().unwrap())).unwrap();
+        }
+    })
+    .await;
+    std::fs::remove_dir_all(dir.path().join("journal")).unwrap();
+    std::fs::rename(copy.path().join("journal"), dir.path().join("journal")).unwrap();
+    let (last, bytes) = contents(dir.path()).pop().unwrap();
+    let pieces = journal::pieces(&bytes, last).unwrap().1;
+    let Some(journal::Piece::Frame(raw)) = pieces.last() else { panic!("{pieces:?}") };
+    let left = raw.decode().unwrap().shape().size();
+    let words = format!("the ledger has {left} entries, but a head over {size} was signed (head): its tail is gone");
+    refused(dir.path(), &words);
+}
+
+#[tokio::test]
+async fn a_segment_that_is_missing_before_it_shows() {
+    let (dir, _) = kept_at_the_end(|_| ()).await;
+    let path = dir.path().join("journal/00000003.seg");
+    std::fs::remove_file(&path).unwrap();
+    let words = Ledger::open(dir.path(), small_options(9)).unwrap_err().to_string();
+    assert!(words.ends_with("and after: segment 3 is missing"), "{words}");
+}

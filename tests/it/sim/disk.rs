@@ -208,7 +208,7 @@ impl SimLog {
             }
             _ => world.write(&staged),
         }
-        Committed { first, size, root: world.disk.head().root, leaves, head: "".into() }
+        Committed { first, size, root: world.disk.head().root, leaves, head: "".into(), key_left: None }
     }
 }
 
