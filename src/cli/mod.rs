@@ -1,7 +1,7 @@
 //! The command line: one file a subcommand. Results go to stdout, logs to stderr.
 //!
 //! Exit codes: 0 done, 1 a finding (the chain doesn't verify, the config is wrong, the ledger can't be used), 2 usage,
-//! 70 a fault of ours.
+//! 70 a fault of ours, 75 (of `verify` alone) what was to be checked could not be read, and trying again may help.
 
 mod chats;
 mod check;
@@ -90,6 +90,8 @@ enum Command {
 enum Stop {
     /// Something is wrong with what it was pointed at, and here is what.
     Finding(String),
+    /// What was to be checked could not be read: that is no finding.
+    Unread(String),
     /// Something is wrong with us.
     Fault(anyhow::Error),
 }
@@ -104,6 +106,7 @@ type Outcome = Result<(), Stop>;
 
 const EXIT_FINDING: u8 = 1;
 const EXIT_FAULT: u8 = 70;
+const EXIT_UNREAD: u8 = 75;
 
 /// Reads the command line, does what it says, and says how it went.
 #[must_use]
@@ -132,6 +135,10 @@ pub fn main() -> ExitCode {
         Err(Stop::Finding(words)) => {
             eprintln!("{words}");
             ExitCode::from(EXIT_FINDING)
+        }
+        Err(Stop::Unread(words)) => {
+            eprintln!("{words}");
+            ExitCode::from(EXIT_UNREAD)
         }
         Err(Stop::Fault(error)) => {
             eprintln!("countersign: {error:#}");

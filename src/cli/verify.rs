@@ -1,8 +1,11 @@
 //! `verify`: checks what lies at a path, or what a server serves, with nothing but the bytes.
 
 use std::{
+    fmt::Display,
+    fs::File,
     io::{self, Read as _},
     path::Path,
+    sync::mpsc::channel,
     time::Duration,
 };
 
@@ -19,6 +22,8 @@ use crate::{
 
 /// A server that has not answered by then has not answered.
 const ANSWER_SECS_MAX: u64 = 30;
+/// How long to wait before each further try, when a server may answer a moment later.
+const RETRIES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(1)];
 /// A check that is shorter than this needs no bar.
 const BAR_FROM_BYTES: u64 = 16 * 1024 * 1024;
 
@@ -27,6 +32,7 @@ const BAR_FROM_BYTES: u64 = 16 * 1024 * 1024;
 #[command(
     after_help = "Inside a log nothing can show that its tail was cut off, or that it was rewritten with a live key. \
 That takes a memory elsewhere: give one with --anchor, or the check says that freshness is unproven.\n\n\
+Exit code 0: nothing is wrong; 1: something is; 75: it could not be read, so nothing is known.\n\n\
 Example: countersign verify data --anchor checkpoint-from-monday.txt"
 )]
 pub struct Args {
@@ -67,10 +73,14 @@ pub fn main(args: &Args) -> Outcome {
         verify(Path::new(&args.path), options).map_err(|error| Stop::Finding(error.to_string()))
     };
     bar.finish_and_clear();
-    let report = report?;
+    let mut report = report?;
     let signed = match &args.discord_key {
         Some(key) if report.holds() => Some(evidence::check(Path::new(&args.path), key)?),
-        Some(_) | None => None,
+        Some(_) => {
+            report.remarks.push("what Discord signed was not checked, as the ledger has faults".into());
+            None
+        }
+        None => None,
     };
     tell(&report, signed.as_ref(), args.json)
 }
@@ -88,6 +98,9 @@ fn tell(report: &Report, signed: Option<&evidence::Signed>, json: bool) -> Outco
             println!("{signed}");
         }
     }
+    if report.unchecked() {
+        return Err(Stop::Unread("it could not be checked: that says nothing about whether it holds".into()));
+    }
     match report.found().len() + signed.map_or(0, |signed| signed.faults.len()) {
         0 if report.holds() => Ok(()),
         1 => Err(Stop::Finding("1 fault".into())),
@@ -95,17 +108,21 @@ fn tell(report: &Report, signed: Option<&evidence::Signed>, json: bool) -> Outco
     }
 }
 
-/// A file's contents if there is such a file, else the text itself.
+/// A file's contents if there is such a file, else the text itself. The file may be a pipe, with a program behind it.
 fn read_anchor(text: &str) -> Result<Anchor, Stop> {
     const ANCHOR_BYTES_MAX: u64 = 1024 * 1024;
-    let path = Path::new(text);
-    let contents = match std::fs::metadata(path) {
-        Ok(found) if found.len() > ANCHOR_BYTES_MAX => {
-            return Err(Stop::Finding(format!("--anchor {text}: {} bytes are no checkpoint", found.len())));
+    let wrong = |error: &dyn Display| Stop::Finding(format!("--anchor {text}: {error}"));
+    let mut contents = String::new();
+    match File::open(text) {
+        Ok(file) => {
+            let read = file.take(ANCHOR_BYTES_MAX + 1).read_to_string(&mut contents).map_err(|error| wrong(&error))?;
+            if read as u64 > ANCHOR_BYTES_MAX {
+                return Err(wrong(&format!("more than {ANCHOR_BYTES_MAX} bytes are no checkpoint")));
+            }
         }
-        Ok(_) => std::fs::read_to_string(path).map_err(|error| Stop::Finding(format!("--anchor {text}: {error}")))?,
-        Err(_) => text.to_owned(),
-    };
+        Err(error) if Path::new(text).exists() => return Err(wrong(&error)),
+        Err(_) => text.clone_into(&mut contents),
+    }
     Anchor::parse(&contents).map_err(|error| Stop::Finding(format!("--anchor: {error}")))
 }
 
@@ -137,19 +154,43 @@ impl Served {
             .build();
         Self { base: url.trim_end_matches('/').to_owned(), agent: config.into() }
     }
+
+    fn once(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, Unanswered> {
+        let may_pass = |error: &dyn Display| Unanswered { error: io::Error::other(error.to_string()), may_pass: true };
+        let answer = self.agent.get(format!("{}/{path}", self.base)).call().map_err(|error| may_pass(&error))?;
+        match answer.status().as_u16() {
+            200 => {
+                let mut bytes = Vec::new();
+                let body = answer.into_body().into_reader().take(limit as u64 + 1).read_to_end(&mut bytes);
+                body.map_err(|error| may_pass(&error))?;
+                Ok(Some(bytes))
+            }
+            404 | 410 => Ok(None),
+            other => {
+                let error = io::Error::other(format!("the server answers {other}"));
+                Err(Unanswered { error, may_pass: other == 429 || other >= 500 })
+            }
+        }
+    }
+}
+
+/// Why a server did not hand something out.
+struct Unanswered {
+    error: io::Error,
+    /// Whether it may do so a moment later.
+    may_pass: bool,
 }
 
 impl Fetch for Served {
     fn fetch(&self, path: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
-        let answer = self.agent.get(format!("{}/{path}", self.base)).call().map_err(io::Error::other)?;
-        match answer.status().as_u16() {
-            200 => {
-                let mut bytes = Vec::new();
-                answer.into_body().into_reader().take(limit as u64 + 1).read_to_end(&mut bytes)?;
-                Ok(Some(bytes))
+        let (_waiting, wait) = channel::<()>();
+        for pause in RETRIES {
+            match self.once(path, limit) {
+                // Nobody sends: it is a rest.
+                Err(unanswered) if unanswered.may_pass => drop(wait.recv_timeout(pause)),
+                done => return done.map_err(|unanswered| unanswered.error),
             }
-            404 | 410 => Ok(None),
-            other => Err(io::Error::other(format!("the server answers {other}"))),
         }
+        self.once(path, limit).map_err(|unanswered| unanswered.error)
     }
 }

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::{
     access::{Event, State},
     ledger::{
-        self, AppendError, Committed, Draft, Entry, Hash, Head, Ledger, OpenError, ReadError,
+        self, AppendError, Committed, Draft, Entry, Hash, Head, Ledger, OpenError, Progress, ReadError,
         verify::{Anchor, VerifyOptions, verify},
     },
 };
@@ -136,6 +136,16 @@ pub async fn blocking<T: Send + 'static>(ground: &dyn Ground, work: impl FnOnce(
     waiting.await.ok()
 }
 
+/// How many percent of a long check are done, each time that it is ten more than when it was `told` last.
+fn percent_to_tell(told: &mut u64, progress: Progress) -> Option<u64> {
+    let percent = progress.done_bytes.saturating_mul(10) / progress.total_bytes.max(1) * 10;
+    if progress.total_bytes < PROGRESS_FROM_BYTES || percent <= *told {
+        return None;
+    }
+    *told = percent;
+    Some(percent)
+}
+
 /// The ground of the service: a ledger in a folder.
 #[derive(Debug, Clone)]
 pub struct Disk {
@@ -154,10 +164,8 @@ impl Ground for Disk {
         options.signing_key = self.signing_key.as_ref().map(|pem| Zeroizing::new(pem.expose_secret().to_owned()));
         let mut told = 0;
         options.progress = Box::new(move |progress| {
-            let tenths = progress.done_bytes.saturating_mul(10) / progress.total_bytes.max(1);
-            if progress.total_bytes >= PROGRESS_FROM_BYTES && tenths > told {
-                told = tenths;
-                tracing::info!(percent = tenths * 10, entries = progress.entries, "checking the ledger");
+            if let Some(percent) = percent_to_tell(&mut told, progress) {
+                tracing::info!(percent, entries = progress.entries, "checking the ledger");
             }
         });
         Ok(Arc::new(Ledger::open(&self.data, options)?))
@@ -174,5 +182,22 @@ impl Ground for Disk {
 
     fn run(&self, work: Work) {
         tokio::task::spawn_blocking(work);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_check_is_told_in_tens_and_a_short_one_not_at_all() {
+        let told = |total_bytes: u64, steps: u64| -> Vec<u64> {
+            let mut told = 0;
+            let at = |step| Progress { done_bytes: total_bytes / steps * step, total_bytes, entries: step };
+            (0..=steps).filter_map(|step| percent_to_tell(&mut told, at(step))).collect()
+        };
+        assert_eq!(told(PROGRESS_FROM_BYTES - 1, 1_000), [0_u64; 0]);
+        assert_eq!(told(PROGRESS_FROM_BYTES * 1_000, 1_000), [10, 20, 30, 40, 50, 60, 70, 80, 90, 100]);
+        assert_eq!(told(PROGRESS_FROM_BYTES * 4, 4), [20, 50, 70, 100]);
     }
 }

@@ -22,7 +22,7 @@ pub enum Class {
     Chain,
     /// An index out of order.
     Seq,
-    /// A time before the one of the entry before, or before an anchor.
+    /// A time before the one of the entry before. So nothing can be dated back beyond the last entry under an anchor.
     Time,
     /// A head whose root is not that of the entries.
     Root,

@@ -16,7 +16,7 @@ use super::{
     hash::leaf_hash,
     journal::{self, Piece},
     line::Line,
-    proof,
+    live, proof,
     reader::{Entry, opened},
     replay::WAVE_FRAMES,
     tree,
@@ -36,6 +36,14 @@ pub enum HistoryError {
     /// The journal is damaged.
     #[error("the journal is damaged in segment {0}; `verify` says where")]
     Damaged(u64),
+    /// A segment of the journal can't be read.
+    #[error("segment {number} of the journal can't be read: {error}")]
+    Segment {
+        /// Which one.
+        number: u64,
+        /// Why.
+        error: io::Error,
+    },
     /// A head was signed over more entries than there are: the tail is gone.
     #[error("the ledger has {size} entries, but a head over {signed} was signed ({place}): its tail is gone")]
     Behind {
@@ -84,8 +92,10 @@ pub(super) fn walk<E: From<HistoryError>>(
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let mut beside = Beside::read(layout);
     let mut walk = Walk::new(Tip::default(), knows, threads);
+    let last = segments.last().map(|(number, _)| *number);
     for (number, path) in segments {
-        let bytes = std::fs::read(path).map_err(HistoryError::from)?;
+        let unreadable = |error: io::Error| HistoryError::Segment { number, error };
+        let bytes = live::read(&path, number, || Some(number) == last && live::in_use(layout)).map_err(unreadable)?;
         let (_, pieces, _) = journal::pieces(&bytes, number).ok_or(HistoryError::Damaged(number))?;
         let batches = pieces.iter().map(|piece| match piece {
             Piece::Frame(raw) => raw.decode(),

@@ -15,7 +15,7 @@
 //! | `keys`, `rotation` | which keys may sign a head, and who vouched for each | Tree, head, signature |
 //! | `writer`, `derive`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
 //! | [`verify`], [`history`], [`export`] | what outsiders use | Verifying |
-//! | `files` | reading what somebody else may have put there | |
+//! | `files`, `live` | reading what somebody else may have put there, or is at work on | |
 //! | `again` | the parsers with their writers behind them, for `fuzz/` | |
 
 #[doc(hidden)]
@@ -40,6 +40,7 @@ mod journal;
 mod keys;
 pub mod kinds;
 mod line;
+mod live;
 #[cfg(test)]
 mod memory;
 mod nodes;

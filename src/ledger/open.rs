@@ -20,9 +20,10 @@ use super::{
     disk::{CatchUp, DiskStore, Layout, RESERVE_BYTES, free_reserve_if_low, keep_reserve},
     draft::AppendError,
     fault::{Class, Fault},
+    files,
     hash::Hash,
     journal::Sizes,
-    note::{Checkpoint, SignedNote, Signer, is_origin},
+    note::{Checkpoint, NOTE_MAX_BYTES, SignedNote, Signer, is_origin},
     replay::Replay,
     snapshot::{self, Snapshot},
     store::{Place, Stopped, Store as _, StoreError},
@@ -221,6 +222,9 @@ pub(crate) struct Restored {
     pub state: Vec<u8>,
 }
 
+/// Largest snapshot that is read: of a larger state the start would read the whole journal instead.
+const SNAPSHOT_MAX_BYTES: u64 = 1024 * 1024 * 1024;
+
 /// Whether a process has this ledger open.
 #[must_use]
 pub fn in_use(dir: &Path) -> bool {
@@ -283,7 +287,7 @@ pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenErro
 
 /// The snapshot, if there is one that fits what is there.
 fn usable_snapshot(store: &DiskStore, layout: &Layout, candidates: &[Signer]) -> Option<Snapshot> {
-    let bytes = std::fs::read(layout.snapshot()).ok()?;
+    let bytes = files::read(&layout.snapshot(), SNAPSHOT_MAX_BYTES).ok()?;
     let snapshot = snapshot::decode(&bytes, candidates, &store.nodes)?;
     let (indexed, _) = store.index.extent().ok()??;
     (indexed >= snapshot.tip.size()).then_some(snapshot)
@@ -361,8 +365,8 @@ pub(crate) fn root_at(nodes: &impl Nodes<Error = io::Error>, size: u64) -> io::R
 fn remembered(store: &DiskStore, layout: &Layout, tip: &Tip) -> Result<(), OpenError> {
     let newest = store.index.newest_head().map_err(StoreError::from)?;
     let places = [
-        ("head", std::fs::read_to_string(layout.head()).ok()),
-        ("public/checkpoint", std::fs::read_to_string(layout.public().join("checkpoint")).ok()),
+        ("head", kept_note(&layout.head())),
+        ("public/checkpoint", kept_note(&layout.public().join("checkpoint"))),
         ("sled", newest),
     ];
     for (place, note) in places {
@@ -375,6 +379,11 @@ fn remembered(store: &DiskStore, layout: &Layout, tip: &Tip) -> Result<(), OpenE
         }
     }
     Ok(())
+}
+
+/// The text of a note that is kept in a file.
+fn kept_note(path: &Path) -> Option<String> {
+    String::from_utf8(files::read(path, NOTE_MAX_BYTES as u64).ok()?).ok()
 }
 
 /// The head in a note, if a key of the log signed it. Of a log whose entry 0 is gone nothing is left to check it with: then any head counts.

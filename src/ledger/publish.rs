@@ -148,7 +148,8 @@ impl Published {
     }
 }
 
-/// Replaces a file at once, without waiting for the disk.
+/// Replaces a file at once. What is not durable may be empty after a power cut, as the new name can be on the disk before the
+/// bytes are.
 fn replace(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
     let part = path.with_extension("part");
     let mut file = File::create(&part)?;
@@ -176,14 +177,14 @@ impl Copy {
 
     /// Writes what is new, and says how many tiles that were.
     fn publish(&self, old: u64, new: u64, head: &str) -> io::Result<u32> {
-        replace(&self.layout.head(), head.as_bytes(), false)?;
+        replace(&self.layout.head(), head.as_bytes(), true)?;
         let (public, mut tiles) = (self.layout.public(), 0);
         for tile in tiles_between(old, new) {
             put_tile(&public, tile, &self.bytes(tile)?)?;
             tiles += 1;
         }
         std::fs::create_dir_all(&public)?;
-        replace(&public.join("checkpoint"), head.as_bytes(), false)?;
+        replace(&public.join("checkpoint"), head.as_bytes(), true)?;
         Ok(tiles)
     }
 

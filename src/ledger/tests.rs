@@ -21,6 +21,7 @@ mod rotation;
 mod sizes;
 mod snapshots;
 mod syncs;
+mod unread;
 mod vouched;
 
 use chrono::{DateTime, TimeDelta, Utc};

@@ -11,9 +11,13 @@ use std::{
 
 use super::{
     disclosure::{SUBJECT_KEY_BYTES, SubjectKey},
+    files,
     ids::SubjectId,
     journal::sync_dir,
 };
+
+/// No key file is longer.
+const KEY_FILE_MAX_BYTES: u64 = 64;
 
 /// How many keys are kept in memory.
 const CACHE_MAX_KEYS: usize = 4_096;
@@ -62,7 +66,7 @@ impl Vault {
         if let Some(key) = cache.get(&subject) {
             return Ok(Some(key.clone()));
         }
-        let bytes = match std::fs::read(self.path(subject)) {
+        let bytes = match files::read(&self.path(subject), KEY_FILE_MAX_BYTES) {
             Ok(bytes) => zeroize::Zeroizing::new(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

@@ -58,4 +58,5 @@ mod story;
 mod support;
 mod sweep;
 mod sweep_databases;
+mod verify_url;
 mod web;

@@ -37,14 +37,177 @@ fn a_line_of_a_gigabyte() {
     assert!(found(&path).contains(&Class::Canonical));
 }
 
+/// Past so many faults a log is not worth reading on: whatever is wrong with each entry, it costs memory.
 #[test]
-fn a_million_empty_lines() {
+fn millions_of_empty_lines() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("log.jsonl");
-    std::fs::write(&path, format!("{{{}", "\n".repeat(1_000_000))).unwrap();
+    std::fs::write(&path, format!("{{{}", "\n".repeat(3_000_000))).unwrap();
     let report = report(&path);
-    assert_eq!(report.found().len() as u64 + report.faults.more, 1_000_000, "a thousand in full, the others counted");
-    assert_eq!(report.found().len(), fault::FAULTS_MAX);
+    // That it was given up is told beside them.
+    assert_eq!(report.found().len(), fault::FAULTS_MAX + 1);
+    let told = report.faults.count();
+    assert!((100_000..120_000).contains(&told) && report.size < 120_000, "{told} faults in {} entries", report.size);
+    let limit: Vec<_> = report.found().iter().filter(|fault| fault.class == Class::Limit).collect();
+    assert!(limit.len() == 1 && limit[0].words.contains("not read beyond entry"), "{limit:?}");
+    // What was not read is not said to be gone.
+    let mut options = VerifyOptions::new(knows);
+    options.anchors =
+        vec![verify::Anchor::parse(&format!("example.com/test 2000000 {}", "A".repeat(43) + "=")).unwrap()];
+    let report = verify::verify(&path, options).unwrap();
+    assert_eq!(report.freshness, verify::Freshness::Unproven);
+    assert!(!report.found().iter().any(|fault| fault.class == Class::Behind));
+}
+
+/// A journal whose frames hold more entries than a commit can, and one whose entries are all empty.
+#[tokio::test]
+async fn a_journal_of_empty_entries() {
+    let dir = copy().await;
+    let segment = dir.path().join("journal/00000000.seg");
+    let whole = std::fs::read(&segment).unwrap();
+    let used = lab::used(&segment);
+    let with = |records: u64, frames: usize| {
+        let batch = |first| frame::Batch {
+            first,
+            records: vec![frame::Record::default(); usize::try_from(records).unwrap()],
+            head: "head".into(),
+        };
+        let mut bytes = whole[..used].to_vec();
+        for n in 0..frames as u64 {
+            bytes.extend(frame::encode(&batch(20 + n * records)).unwrap());
+        }
+        std::fs::write(&segment, bytes).unwrap();
+        report(dir.path())
+    };
+    let found = with(65_537, 1);
+    assert!(found.size == 20 && found.to_string().contains("more entries than one commit can have"), "{found}");
+    let found = with(65_536, 40);
+    assert!(found.found().iter().any(|fault| fault.class == Class::Limit));
+    assert!(found.size < 700_000, "{}", found.size);
+}
+
+/// A server that has entries without end, each of two bytes. It gives up in the end, so that a verifier that does not can be seen.
+struct Endless(std::sync::atomic::AtomicUsize);
+
+impl verify::Fetch for Endless {
+    fn fetch(&self, path: &str, _: usize) -> std::io::Result<Option<Vec<u8>>> {
+        if path == "checkpoint" {
+            let head = Checkpoint { origin: "example.com/test".into(), size: 1 << 26, root: [0; 32] };
+            let signer = Signer::new("example.com/test", SigningKey::from_bytes(&[7; 32]));
+            return Ok(Some(note::sign(&head, [&signer]).into_bytes()));
+        }
+        let before = self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Ok((before < 2_000).then(|| vec![0; 512]))
+    }
+}
+
+#[test]
+fn a_server_that_has_entries_without_end() {
+    let report = verify::verify_public(&Endless(0.into()), VerifyOptions::new(knows));
+    let last = report.found().last().map(|fault| fault.class);
+    assert_eq!(last, Some(Class::Limit), "{:?}", report.found().last());
+    assert!(report.size < 120_000, "{}", report.size);
+}
+
+/// A server whose bundles are as large as they can be: no more than some of them are held at once.
+struct Huge;
+
+impl verify::Fetch for Huge {
+    fn fetch(&self, path: &str, _: usize) -> std::io::Result<Option<Vec<u8>>> {
+        if path == "checkpoint" {
+            let head = Checkpoint { origin: "example.com/test".into(), size: 24 * 256, root: [0; 32] };
+            let signer = Signer::new("example.com/test", SigningKey::from_bytes(&[7; 32]));
+            return Ok(Some(note::sign(&head, [&signer]).into_bytes()));
+        }
+        let mut entry = vec![0xff; 2 + LINE_MAX_BYTES];
+        entry[2..].fill(0);
+        Ok(Some(entry.repeat(256)))
+    }
+}
+
+#[test]
+fn a_server_whose_bundles_are_huge() {
+    let (mut most, mut before) = (0, 0);
+    let mut options = VerifyOptions::new(knows);
+    options.threads = 2;
+    options.progress = Box::new(|progress| {
+        most = most.max(progress.done_bytes - before);
+        before = progress.done_bytes;
+    });
+    let report = verify::verify_public(&Huge, options);
+    assert_eq!(report.size, 24 * 256);
+    assert_eq!(before, 24 * 256 * (LINE_MAX_BYTES as u64 + 2));
+    assert!(most <= 150 << 20, "{most} bytes at once");
+}
+
+fn pipe(path: &Path) {
+    drop(std::fs::remove_file(path));
+    let mode = rustix::fs::Mode::from_raw_mode(0o600);
+    rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+}
+
+/// A pipe that nobody writes to: whoever opens it waits for ever.
+#[tokio::test]
+async fn pipes_in_the_place_of_files() {
+    let key = format!("keys/{}", subject(1));
+    for name in ["head", "journal/00000000.seg", "public/checkpoint", "public/tile/0/000.p/20", "lock", &key] {
+        let dir = copy().await;
+        pipe(&dir.path().join(name));
+        let found = report(dir.path());
+        assert!(name == "lock" || found.to_string().contains("it is not a file"), "{name}: {found}");
+        // A link to one is one.
+        std::fs::rename(dir.path().join(name), dir.path().join("pipe")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("pipe"), dir.path().join(name)).unwrap();
+        let found = report(dir.path());
+        assert!(name == "lock" || found.to_string().contains("it is not a file"), "{name}: {found}");
+    }
+    let dir = copy().await;
+    let export = dir.path().join("export");
+    export::export(dir.path(), &export, true, knows).unwrap();
+    for name in ["checkpoint", "log.jsonl", "disclosures.jsonl"] {
+        let whole = std::fs::read(export.join(name)).unwrap();
+        pipe(&export.join(name));
+        let found = report(&export);
+        assert!(!found.holds() && found.to_string().contains("it is not a file"), "{name}");
+        std::fs::remove_file(export.join(name)).unwrap();
+        std::fs::write(export.join(name), whole).unwrap();
+    }
+    assert!(report(&export).holds());
+    pipe(&dir.path().join("journal/00000000.seg"));
+    let words = "segment 0 of the journal can't be read: it is not a file";
+    assert_eq!(history::entries(dir.path(), knows, |_| ()).unwrap_err().to_string(), words);
+    assert_eq!(history::prove(dir.path(), 1, knows).unwrap_err().to_string(), words);
+    assert_eq!(export::export(dir.path(), &dir.path().join("to"), true, knows).unwrap_err().to_string(), words);
+}
+
+/// Files of a terabyte, of which nothing is on the disk.
+#[tokio::test]
+async fn files_without_end() {
+    let sparse = |path: &Path| {
+        drop(std::fs::remove_file(path));
+        File::create(path).unwrap().set_len(1 << 40).unwrap();
+    };
+    let key = format!("keys/{}", subject(1));
+    for name in ["head", "journal/00000000.seg", "public/checkpoint", "public/tile/0/000.p/20", &key] {
+        let dir = copy().await;
+        sparse(&dir.path().join(name));
+        let told = report(dir.path()).to_string();
+        // A note is refused for its length when it is read.
+        let wanted = if name == "public/checkpoint" { "over its limit" } else { "it has more than" };
+        assert!(told.contains(wanted) || told.contains("is too large"), "{name}: {told}");
+    }
+    let dir = copy().await;
+    let export = dir.path().join("export");
+    export::export(dir.path(), &export, true, knows).unwrap();
+    sparse(&dir.path().join("journal/00000000.seg"));
+    let error = history::entries(dir.path(), knows, |_| ()).unwrap_err().to_string();
+    assert!(error.contains("it has more than"), "{error}");
+    // At the start too.
+    for name in ["head", "snapshot", "public/checkpoint"] {
+        let dir = copy().await;
+        sparse(&dir.path().join(name));
+        assert_eq!(Ledger::open(dir.path(), options(2)).unwrap().size(), 20, "{name}");
+    }
 }
 
 #[test]
@@ -72,10 +235,15 @@ async fn a_checkpoint_over_more_entries_than_the_world_has() {
     let dir = copy().await;
     let public = dir.path().join("public");
     let note = std::fs::read_to_string(public.join("checkpoint")).unwrap();
-    for size in ["9007199254740991", "18446744073709551615"] {
+    let of = |size: u64| {
         std::fs::write(public.join("checkpoint"), note.replacen("\n20\n", &format!("\n{size}\n"), 1)).unwrap();
-        let classes = found(&public);
-        assert!(classes.contains(&Class::Tile) && classes.contains(&Class::Key), "{classes:?}");
+        found(&public)
+    };
+    let classes = of(1 << 26);
+    assert!(classes.contains(&Class::Tile) && classes.contains(&Class::Key), "{classes:?}");
+    // As many as these are not even asked for.
+    for size in [(1 << 26) + 1, (1 << 53) - 1, u64::MAX] {
+        assert_eq!(of(size), [Class::Limit]);
     }
 }
 

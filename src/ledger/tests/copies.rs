@@ -265,3 +265,30 @@ async fn two_disclosures_of_an_entry_are_not_one() {
     let told: Vec<_> = found.found().iter().map(|fault| (fault.index, fault.class, fault.words.as_str())).collect();
     assert_eq!(told, [(Some(1), Class::Disclosure, "holds the same disclosure twice, so another one is gone")]);
 }
+
+#[tokio::test]
+async fn a_missing_segment_is_missed_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut small = options(1);
+    small.segments = Sizes { first: 6_000, others: 6_000 };
+    let ledger = Ledger::open(dir.path(), small).unwrap();
+    fill(&ledger, 100).await;
+    drop(ledger);
+    let journal = dir.path().join("journal");
+    let segments = journal::segments(&journal).unwrap().len();
+    assert!(segments > 5, "{segments}");
+    let said = |what: &str| {
+        let told: Vec<_> = words(dir.path()).into_iter().filter(|words| words.contains("of the journal")).collect();
+        assert_eq!(told, [what]);
+    };
+    std::fs::rename(journal.join("00000001.seg"), dir.path().join("1")).unwrap();
+    said("segment 1 of the journal is missing");
+    std::fs::rename(journal.join("00000002.seg"), dir.path().join("2")).unwrap();
+    said("segments 1 to 2 of the journal are missing");
+    for name in ["1", "2"] {
+        std::fs::rename(dir.path().join(name), journal.join(format!("0000000{name}.seg"))).unwrap();
+    }
+    // Another name for the same number.
+    std::fs::copy(journal.join("00000001.seg"), journal.join("1.seg")).unwrap();
+    said("there is more than one segment 1 of the journal");
+}

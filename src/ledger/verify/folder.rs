@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::File,
+    io::ErrorKind,
     path::Path,
     sync::mpsc,
 };
@@ -14,32 +14,41 @@ use super::{
 use crate::ledger::{
     check::{Tip, on_threads},
     disk::Layout,
+    draft::DRAFTS_MAX,
     fault::{Class, Fault, Faults},
-    frame::{BatchRef, FRAME_MAX_BYTES, Raw, RecordRef},
+    files,
+    frame::{BatchRef, Raw, RecordRef},
     ids::SubjectId,
-    journal::{self, Piece, SEGMENT_BYTES},
+    journal::{self, Piece},
     line::Line,
-    note::{Checkpoint, SignedNote},
+    live,
+    note::{Checkpoint, NOTE_MAX_BYTES, SignedNote},
     reader::opened,
     replay::WAVE_FRAMES,
     vault::Vault,
+    writer::BATCH_MAX_JOBS,
 };
 
-/// Largest segment that is read: a full one, or one made for one large frame.
-const SEGMENT_MAX_BYTES: u64 = SEGMENT_BYTES + FRAME_MAX_BYTES as u64 + 4_096;
+/// How many bytes of frames are checked together, beside the last of them.
+const WAVE_BYTES: usize = 4 * 1024 * 1024;
+
+/// Most entries of one frame: what the largest commit can have.
+const FRAME_ENTRIES_MAX: usize = BATCH_MAX_JOBS * DRAFTS_MAX;
 
 pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, VerifyError> {
     let layout = Layout::new(path);
     // While the service runs, the end of the journal may be being written: what is torn there says nothing. The heads
     // are read before the journal: read after it, those of a ledger that grew meanwhile would be over more than was seen.
-    let running = || File::open(layout.lock()).is_ok_and(|lock| lock.try_lock_shared().is_err());
-    let ran_before = running();
-    let head_file = std::fs::read_to_string(layout.head());
-    let copy = layout.public().join("checkpoint").exists().then(|| Copy::open(DirFetch::new(&layout.public())));
+    let ran_before = live::in_use(&layout);
+    let head_file = files::read(&layout.head(), NOTE_MAX_BYTES as u64);
+    let public = layout.public();
+    let copied = std::fs::symlink_metadata(public.join("checkpoint"));
+    let there = !copied.is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    let copy = there.then(|| Copy::open(DirFetch::new(&public)));
     let VerifyOptions { knows, anchors, key, progress, threads } = options;
     let (segments, unreadable) = match journal::segments(&layout.journal()) {
         Ok(segments) => (segments, None),
-        Err(error) => (Vec::new(), Some(Fault::of_log(Class::Io, format!("the journal can't be read: {error}")))),
+        Err(error) => (Vec::new(), Some(Fault::of_log(Class::Io, format!("the journal could not be read: {error}")))),
     };
     let traces = [layout.head(), layout.public(), layout.keys()];
     if segments.is_empty() && unreadable.is_none() && !traces.iter().any(|path| path.exists()) {
@@ -48,22 +57,52 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, 
     let total = segments.iter().filter_map(|(_, path)| path.metadata().ok()).map(|found| found.len()).sum();
     let mut walked = Walked::new(Subject::Folder, knows, threads, progress, total);
     let mut people = People::at(&layout, threads);
+    walked.unread = unreadable.is_some();
     walked.walk.faults.extend(unreadable);
     let last = segments.last().map(|(number, _)| *number);
+    let layout = &layout;
     std::thread::scope(|scope| {
         // The next segment is read while this one is checked; no more than that is held in memory.
         let (to, read) = mpsc::sync_channel(0);
-        scope.spawn(move || segments.into_iter().try_for_each(|(number, path)| to.send((number, read_segment(&path)))));
-        for (due, (number, bytes)) in (0..).zip(read) {
-            if number != due {
-                walked.fault(Class::Frame, format!("segment {due} of the journal is missing"));
+        scope.spawn(move || {
+            segments.into_iter().try_for_each(|(number, path)| {
+                let written = || Some(number) == last && live::in_use(layout);
+                to.send((number, live::read(&path, number, written)))
+            })
+        });
+        let mut due = 0;
+        for (number, bytes) in read {
+            if let Some(words) = out_of_order(due, number) {
+                walked.fault(Class::Frame, words);
             }
+            due = number.saturating_add(1);
             match bytes {
-                Ok(bytes) => walked.segment(number, &bytes, Some(number) == last && ran_before, &mut people),
-                Err((class, words)) => walked.fault(class, format!("segment {number} {words}")),
+                Ok(bytes) => walked.segment(
+                    number,
+                    &bytes,
+                    || Some(number) == last && (ran_before || live::in_use(layout)),
+                    &mut people,
+                ),
+                Err(error) if error.kind() == ErrorKind::FileTooLarge => {
+                    walked.fault(Class::Limit, format!("segment {number} can't be read: {error}"));
+                }
+                Err(error) if files::wrong(&error) => {
+                    walked.fault(Class::Frame, format!("segment {number} can't be read: {error}"));
+                }
+                // Without it, nothing after it can be placed.
+                Err(error) => {
+                    walked.unread = true;
+                    walked.fault(Class::Io, format!("segment {number} could not be read: {error}"));
+                }
+            }
+            if walked.unread || walked.given_up() {
+                break;
             }
         }
     });
+    if walked.unread || walked.given_up() {
+        return Ok(walked.conclude(&anchors, key.as_ref()).0.finish());
+    }
     let mut head_faults = Faults::default();
     let tip = walked.walk.tip.clone();
     let head = check_head(head_file, &tip, &walked.nodes, &mut head_faults, &mut walked.report.remarks);
@@ -72,18 +111,9 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, 
     let (mut report, nodes, _) = walked.conclude(&anchors, key.as_ref());
     report.head = head;
     if let Some(copy) = copy {
-        copy.compare(&tip, &nodes, threads, ran_before || running(), &mut report);
+        copy.compare(&tip, &nodes, threads, ran_before || live::in_use(layout), &mut report);
     }
     Ok(report.finish())
-}
-
-/// The bytes of a segment, if it is no larger than one can be.
-fn read_segment(path: &Path) -> Result<Vec<u8>, (Class, String)> {
-    let unreadable = |error: std::io::Error| (Class::Io, format!("can't be read: {error}"));
-    if path.metadata().map_err(unreadable)?.len() > SEGMENT_MAX_BYTES {
-        return Err((Class::Limit, "is too large".into()));
-    }
-    std::fs::read(path).map_err(unreadable)
 }
 
 impl Walked<'_> {
@@ -92,17 +122,22 @@ impl Walked<'_> {
         self.walk.faults.add(Fault::at(index, class, words));
     }
 
-    fn segment(&mut self, number: u64, bytes: &[u8], being_written: bool, people: &mut People) {
+    fn segment(&mut self, number: u64, bytes: &[u8], being_written: impl Fn() -> bool, people: &mut People) {
         let Some((first, pieces, end)) = journal::pieces(bytes, number) else {
             return self.fault(Class::Frame, format!("segment {number} has a damaged header"));
         };
         if first != self.walk.tip.size() {
             self.fault(Class::Frame, format!("segment {number} begins at {first}"));
         }
-        for wave in pieces.chunks(WAVE_FRAMES) {
+        let mut rest = &*pieces;
+        while let Some((wave, after)) = rest.split_at_checked(wave(rest)).filter(|(wave, _)| !wave.is_empty()) {
             self.pieces(wave, people);
+            if self.given_up() {
+                return;
+            }
+            rest = after;
         }
-        if end.torn() && !being_written {
+        if end.torn() && !being_written() {
             let words = format!("{} bytes at the end of segment {number} are no whole frame", end.until - end.at);
             self.fault(Class::Torn, words);
         }
@@ -124,6 +159,10 @@ impl Walked<'_> {
                 }
             };
             match raw.map(Raw::decode) {
+                Some(Some(batch)) if batch.records.len() > FRAME_ENTRIES_MAX => {
+                    let words = "its frame has more entries than one commit can have";
+                    broken.push(Fault::at(due, Class::Limit, words));
+                }
                 Some(Some(batch)) => {
                     due += batch.records.len() as u64;
                     batches.push(batch);
@@ -140,22 +179,51 @@ impl Walked<'_> {
     }
 }
 
+/// What is wrong when a segment is met where another one is due.
+fn out_of_order(due: u64, met: u64) -> Option<String> {
+    match met.checked_sub(due) {
+        Some(0) => None,
+        Some(1) => Some(format!("segment {due} of the journal is missing")),
+        Some(_) => Some(format!("segments {due} to {} of the journal are missing", met - 1)),
+        None => Some(format!("there is more than one segment {met} of the journal")),
+    }
+}
+
+/// How many pieces are checked together.
+fn wave(pieces: &[Piece<'_>]) -> usize {
+    let mut bytes = 0;
+    let more = |piece: &&Piece<'_>| {
+        let before = bytes;
+        bytes += match piece {
+            Piece::Frame(raw) | Piece::Broken(raw) => raw.frame_bytes(),
+            Piece::Gap { .. } => 0,
+        };
+        before < WAVE_BYTES
+    };
+    pieces.iter().take(WAVE_FRAMES).take_while(more).count()
+}
+
 /// Checks the `head` file, and gives the newest head that holds.
 fn check_head(
-    read: std::io::Result<String>,
+    read: std::io::Result<Vec<u8>>,
     tip: &Tip,
     nodes: &AllNodes,
     faults: &mut Faults,
     remarks: &mut Vec<String>,
 ) -> Option<String> {
-    let text = match read {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+    let text = match read.map(String::from_utf8) {
+        Ok(Ok(text)) => text,
+        Ok(Err(error)) => {
+            faults.add(Fault::of_log(Class::Signature, format!("the `head` file: {error}")));
+            return None;
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
             remarks.push("there is no `head` file beside the journal, so a cut tail would not show".into());
             return None;
         }
         Err(error) => {
-            faults.add(Fault::of_log(Class::Signature, format!("the `head` file: {error}")));
+            let class = if files::wrong(&error) { Class::Signature } else { Class::Io };
+            faults.add(Fault::of_log(class, format!("the `head` file could not be read: {error}")));
             return None;
         }
     };
@@ -174,6 +242,8 @@ struct People {
     vault: Vault,
     /// Whose key isn't there, and the first and the last entry that need it.
     missing: BTreeMap<SubjectId, Needs>,
+    /// Whose key could not be read, the first entry that needs it, and why.
+    unread: BTreeMap<SubjectId, (u64, String)>,
     opened: u64,
     threads: usize,
 }
@@ -191,12 +261,13 @@ struct Looked {
     index: u64,
     opened: u64,
     missing: Vec<SubjectId>,
+    unread: Vec<(SubjectId, String)>,
     wrong: Vec<Fault>,
 }
 
 impl People {
     fn at(layout: &Layout, threads: usize) -> Self {
-        Self { vault: Vault::at(&layout.keys()), missing: BTreeMap::new(), opened: 0, threads }
+        Self { vault: Vault::at(&layout.keys()), missing: BTreeMap::new(), unread: BTreeMap::new(), opened: 0, threads }
     }
 
     fn wave(&mut self, batches: &[BatchRef<'_>], faults: &mut Faults) {
@@ -204,11 +275,14 @@ impl People {
         let found = on_threads(self.threads, batches, |batch| {
             batch.records.iter().filter_map(|record| disclosures(vault, record)).collect::<Vec<_>>()
         });
-        for Looked { index, opened, missing, wrong } in found.into_iter().flatten() {
+        for Looked { index, opened, missing, unread, wrong } in found.into_iter().flatten() {
             self.opened += opened;
             for subject in missing {
                 let needs = self.missing.entry(subject).or_insert(Needs { first: index, last: index, count: 0 });
                 *needs = Needs { first: needs.first.min(index), last: needs.last.max(index), count: needs.count + 1 };
+            }
+            for (subject, why) in unread {
+                self.unread.entry(subject).or_insert((index, why));
             }
             faults.extend(wrong);
         }
@@ -230,6 +304,10 @@ impl People {
                     format!("a disclosure is said to be of {subject}, who was erased before, at entry {erased}");
                 faults.add(Fault::at(needs.last, Class::Disclosure, words));
             }
+        }
+        for (subject, (index, why)) in &self.unread {
+            let words = format!("the key of {subject} could not be read: {why}");
+            faults.add(Fault::at(*index, Class::Io, words));
         }
         let there = self.vault.subjects().unwrap_or_default();
         for subject in there.iter().filter(|subject| tip.erased.contains_key(subject)) {
@@ -253,7 +331,13 @@ fn disclosures(vault: &Vault, record: &RecordRef<'_>) -> Option<Looked> {
                 looked.missing.push(*subject);
                 continue;
             }
-            Err(error) => format!("the key of {subject}: {error}"),
+            Err(error) if files::wrong(&error) => {
+                format!("the key of {subject}: {error}")
+            }
+            Err(error) => {
+                looked.unread.push((*subject, error.to_string()));
+                continue;
+            }
             Ok(Some(key)) => match opened(&line, &key, ordinal, sealed) {
                 Some(open) if !digests.contains(&open.digest) => {
                     digests.insert(open.digest);

@@ -11,10 +11,7 @@ mod lines;
 mod public;
 mod report;
 
-use std::{
-    io::{self, Read as _},
-    path::Path,
-};
+use std::{io, path::Path};
 
 pub use self::{
     anchor::{Anchor, AnchorError},
@@ -24,6 +21,7 @@ pub use self::{
 use super::{
     check::{Knows, Tip, Walk},
     fault::{Class, Fault},
+    files,
     hash::Hash,
     note::VerifierKey,
     open::{OnProgress, Progress},
@@ -94,13 +92,14 @@ pub fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, VerifyE
     if found.is_dir() && copy {
         let fetch = DirFetch::new(path);
         let mut report = public::verify(&fetch, options);
-        lines::compare(&path.join("log.jsonl"), &mut report);
-        clear::compare(path, &fetch, &mut report);
+        if !report.given_up() && !report.unchecked() {
+            lines::compare(&path.join("log.jsonl"), &mut report);
+            clear::compare(path, &fetch, &mut report);
+        }
         return Ok(report.finish());
     }
     if found.is_file() {
-        let mut start = Vec::new();
-        std::fs::File::open(path)?.take(PROOF_MAX_BYTES as u64 + 1).read_to_end(&mut start)?;
+        let start = files::read_some(path, PROOF_MAX_BYTES as u64)?;
         if start.starts_with(PROOF_HEADER.as_bytes()) {
             return verify_proof(&start, &options);
         }
@@ -171,6 +170,8 @@ struct Walked<'a> {
     report: Report,
     progress: OnProgress<'a>,
     done: Progress,
+    /// Whether something could not be read without which the log can't be followed to its end.
+    unread: bool,
 }
 
 impl<'a> Walked<'a> {
@@ -181,6 +182,7 @@ impl<'a> Walked<'a> {
             report: Report::of(subject),
             progress,
             done: Progress { done_bytes: 0, total_bytes, entries: 0 },
+            unread: false,
         }
     }
 
@@ -192,20 +194,35 @@ impl<'a> Walked<'a> {
         (self.progress)(self.done);
     }
 
+    /// Whether so much is wrong that the log is not read on.
+    fn given_up(&mut self) -> bool {
+        let faults = &self.walk.faults;
+        if !self.report.given_up() && faults.kept.len() as u64 + faults.more >= FAULTS_STOP {
+            let size = self.walk.tip.size();
+            let words = format!("the log was not read beyond entry {size}, nor what lies beside it: too much is wrong");
+            self.report.faults.add(Fault::of_log(Class::Limit, words));
+        }
+        self.report.given_up()
+    }
+
     /// Compares with what the verifier knew before, and writes the report.
     fn conclude(mut self, anchors: &[Anchor], pinned: Option<&VerifierKey>) -> (Report, AllNodes, Tip) {
         let tip = &self.walk.tip;
         let first = tip.opened.as_ref().map(|opened| &opened.key);
-        if let Some(pinned) = pinned.filter(|pinned| first != Some(*pinned)) {
+        let unseen = self.unread && tip.size() == 0;
+        if let Some(pinned) = pinned.filter(|pinned| !unseen && first != Some(*pinned)) {
             let words = format!("the log does not begin with the pinned key {pinned}");
             self.walk.faults.add(Fault::at(0, Class::Key, words));
         }
-        // A log has its entry 0 from its first moment on, and what could not be read is told of already.
-        if tip.size() == 0 && !self.walk.faults.kept.iter().any(|fault| fault.class == Class::Io) {
-            let words = "there is no entry 0: either nothing was ever written here, or all of it is gone";
-            self.walk.faults.add(Fault::of_log(Class::Kind, words));
+        // What was not read to its end can't be compared with anything.
+        if !self.unread && !self.report.given_up() {
+            // A log has its entry 0 from its first moment on.
+            if tip.size() == 0 {
+                let words = "there is no entry 0: either nothing was ever written here, or all of it is gone";
+                self.walk.faults.add(Fault::of_log(Class::Kind, words));
+            }
+            self.report.freshness = anchor::compare(anchors, tip, &self.nodes, &mut self.walk.faults);
         }
-        self.report.freshness = anchor::compare(anchors, tip, &self.nodes, &mut self.walk.faults);
         self.report.origin = tip.opened.as_ref().map(|opened| opened.origin.clone());
         self.report.log_id = tip.opened.as_ref().map(|opened| hex::encode(opened.log_id));
         // Of lines alone nobody can say who vouched for the keys in them.

@@ -2,15 +2,16 @@
 
 use std::{
     cell::Cell,
-    fs::File,
-    io::{self, Read as _},
+    io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use super::{AllNodes, Report, Subject, VerifyOptions, Walked};
 use crate::ledger::{
     check::{Tip, Vouched, on_threads},
     fault::{Class, Fault, Faults},
+    files,
     hash::{HASH_BYTES, leaf_hash},
     line::LINE_MAX_BYTES,
     note::{Checkpoint, NOTE_MAX_BYTES, SignedNote},
@@ -24,6 +25,16 @@ const TILE_BYTES: usize = 256 * HASH_BYTES;
 
 /// How many bundles are checked together.
 const WAVE_BUNDLES: usize = 64;
+
+/// After how many bytes no more of a wave is fetched, but for what is under way on each thread.
+const WAVE_BYTES: usize = 64 * 1024 * 1024;
+
+/// How many bundles are fetched at a time.
+const FETCHES_AT_ONCE: usize = 8;
+
+/// The longest log of which a copy is read. A server can make entries up as fast as they are fetched, and 64 bytes of each are
+/// kept.
+pub(super) const COPY_MAX_ENTRIES: u64 = 1 << 26;
 
 /// Largest bundle.
 pub(super) const BUNDLE_MAX_BYTES: usize = 256 * (LINE_MAX_BYTES + 2);
@@ -58,14 +69,8 @@ impl DirFetch {
 
 impl Fetch for DirFetch {
     fn fetch(&self, path: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
-        let path = self.root.join(path);
-        match std::fs::metadata(&path) {
-            Ok(found) if found.is_file() => {
-                let mut bytes = Vec::new();
-                File::open(&path)?.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-                Ok(Some(bytes))
-            }
-            Ok(_) => Err(io::Error::other("it is not a file")),
+        match files::read_some(&self.root.join(path), limit as u64) {
+            Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -78,18 +83,53 @@ impl Fetch for DirFetch {
     }
 }
 
+/// Why there is nothing to look at.
+#[derive(Debug, Clone)]
+pub(super) enum Unfetched {
+    /// It could not be read: that says nothing about the log.
+    Unread(String),
+    /// It is missing, or can't be what it should be.
+    Wrong(String),
+}
+
+impl Unfetched {
+    fn fault(self, index: u64) -> Fault {
+        match self {
+            Self::Unread(words) => Fault::at(index, Class::Io, words),
+            Self::Wrong(words) => Fault::at(index, Class::Tile, words),
+        }
+    }
+}
+
+fn unread(what: &str, error: &io::Error) -> String {
+    format!("{what} could not be read: {error}; try again")
+}
+
+fn unread_note(what: &str, error: &io::Error) -> Fault {
+    if files::wrong(error) {
+        Fault::of_log(Class::Signature, format!("{what}: {error}"))
+    } else {
+        Fault::of_log(Class::Io, unread(what, error))
+    }
+}
+
 /// A tile, and how wide it is: as wide as asked, or full when the partial one is gone because the log has grown since.
-pub(super) fn fetch_tile(fetch: &dyn Fetch, tile: Tile, limit: usize) -> Result<(Vec<u8>, u64), String> {
+pub(super) fn fetch_tile(fetch: &dyn Fetch, tile: Tile, limit: usize) -> Result<(Vec<u8>, u64), Unfetched> {
     for width in [tile.width, TILE_WIDTH] {
         let path = Tile { width, ..tile }.path();
         match fetch.fetch(&path, limit) {
-            Ok(Some(bytes)) if bytes.len() > limit => return Err(format!("{path} is too large")),
+            Ok(Some(bytes)) if bytes.len() > limit => return Err(Unfetched::Wrong(format!("{path} is too large"))),
+            Ok(Some(bytes)) if bytes.is_empty() => {
+                let words = format!("{path} is empty; after a power cut, the next start of the service writes it anew");
+                return Err(Unfetched::Wrong(words));
+            }
             Ok(Some(bytes)) => return Ok((bytes, width)),
             Ok(None) => {}
-            Err(error) => return Err(format!("{path}: {error}")),
+            Err(error) if files::wrong(&error) => return Err(Unfetched::Wrong(format!("{path}: {error}"))),
+            Err(error) => return Err(Unfetched::Unread(unread(&path, &error))),
         }
     }
-    Err(format!("{} is missing", tile.path()))
+    Err(Unfetched::Wrong(format!("{} is missing", tile.path())))
 }
 
 /// The head that took in the key of the entry at `index`.
@@ -145,13 +185,17 @@ pub(super) fn head_fault(text: &str, tip: &Tip, nodes: &AllNodes, place: &str) -
 /// Verifies a copy on its own.
 pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
     let VerifyOptions { knows, anchors, key, progress, threads } = options;
-    let checkpoint = fetch.fetch("checkpoint", NOTE_MAX_BYTES);
-    let text = match checkpoint {
-        Ok(Some(bytes)) => String::from_utf8(bytes).unwrap_or_default(),
-        Ok(None) | Err(_) => String::new(),
+    let mut walked = Walked::new(Subject::Public, knows, threads, progress, 0);
+    let text = match fetch.fetch("checkpoint", NOTE_MAX_BYTES) {
+        Ok(bytes) => String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default(),
+        Err(error) => {
+            let fault = unread_note("the checkpoint", &error);
+            walked.unread = fault.class == Class::Io;
+            walked.walk.faults.add(fault);
+            return walked.conclude(&anchors, key.as_ref()).0;
+        }
     };
     let size = SignedNote::parse(&text).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
-    let mut walked = Walked::new(Subject::Public, knows, threads, progress, 0);
     // Who does not answer for one of them is not waited for a thousand times.
     let silent = Cell::new(false);
     let find = |index| {
@@ -163,26 +207,44 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
         found
     };
     let beside = Vouched::Beside(&find);
+    if size > COPY_MAX_ENTRIES {
+        let words =
+            format!("the checkpoint is over {size} entries, more than the {COPY_MAX_ENTRIES} that are read of a copy");
+        walked.report.faults.add(Fault::of_log(Class::Limit, words));
+        walked.unread = true;
+        return walked.conclude(&anchors, key.as_ref()).0;
+    }
     let count = size.div_ceil(TILE_WIDTH);
     let tile = |n: u64| Tile { level: None, n, width: (size - n * TILE_WIDTH).min(TILE_WIDTH) };
     let (mut n, mut whole) = (0, true);
-    while n < count && whole {
+    while n < count && whole && !walked.given_up() {
         let wave: Vec<Tile> = (n..count.min(n + WAVE_BUNDLES as u64)).map(tile).collect();
-        n += wave.len() as u64;
-        let fetched = on_threads(threads, &wave, |tile| fetch_tile(fetch, *tile, BUNDLE_MAX_BYTES));
+        let spent = AtomicUsize::new(0);
+        let fetched = on_threads(threads.min(FETCHES_AT_ONCE), &wave, |tile| {
+            // The first is fetched whatever the others cost: so it goes on.
+            let due = tile.n == n || spent.load(Ordering::Relaxed) < WAVE_BYTES;
+            let fetched = due.then(|| fetch_tile(fetch, *tile, BUNDLE_MAX_BYTES))?;
+            let bytes = fetched.as_ref().map_or(0, |(bundle, _)| bundle.len());
+            spent.fetch_add(bytes, Ordering::Relaxed);
+            Some(fetched)
+        });
         let (mut lines, mut bytes) = (Vec::new(), 0);
         for (tile, fetched) in wave.iter().zip(&fetched) {
+            // What was not fetched begins the next wave.
+            let Some(fetched) = fetched else { break };
+            n = tile.n + 1;
             let taken = fetched.as_ref().map_err(Clone::clone).and_then(|(bundle, width)| {
                 bytes += bundle.len() as u64;
                 entries(bundle, *width)
                     .map(|found| cut(found, tile))
-                    .ok_or_else(|| format!("{} does not hold {} entries", tile.path(), tile.width))
+                    .ok_or_else(|| Unfetched::Wrong(format!("{} does not hold {} entries", tile.path(), tile.width)))
             });
             match taken {
                 Ok(found) => lines.extend(found),
                 // Without these, nothing after them can be placed.
-                Err(words) => {
-                    walked.walk.faults.add(Fault::at(tile.n * TILE_WIDTH, Class::Tile, words));
+                Err(why) => {
+                    walked.unread = matches!(why, Unfetched::Unread(_));
+                    walked.walk.faults.add(why.fault(tile.n * TILE_WIDTH));
                     whole = false;
                     break;
                 }
@@ -190,6 +252,11 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
         }
         walked.walk.lines(&lines, &beside);
         walked.keep(bytes);
+    }
+    // Without a head that vouches for a key, what it signed can't be judged.
+    walked.unread |= silent.get();
+    if walked.unread || walked.given_up() {
+        return walked.conclude(&anchors, key.as_ref()).0;
     }
     walked.walk.no_more_lines();
     let tip = walked.walk.tip.clone();
@@ -206,21 +273,26 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
 /// The public copy beside a journal, with its checkpoint as it was when it was opened.
 pub(super) struct Copy {
     fetch: DirFetch,
-    checkpoint: String,
+    checkpoint: io::Result<String>,
 }
 
 impl Copy {
     /// Reads the checkpoint.
     pub(super) fn open(fetch: DirFetch) -> Self {
-        let read = fetch.fetch("checkpoint", NOTE_MAX_BYTES).ok().flatten();
-        let checkpoint = read.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
-        Self { fetch, checkpoint }
+        let read = fetch.fetch("checkpoint", NOTE_MAX_BYTES);
+        let text = |bytes: Option<Vec<u8>>| String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
+        Self { checkpoint: read.map(text), fetch }
     }
 
     /// Compares it with the journal, whose walk began after this was opened. While the service runs, tiles that reach
     /// beyond what was walked have been written since.
     pub(super) fn compare(&self, tip: &Tip, nodes: &AllNodes, threads: usize, running: bool, report: &mut Report) {
-        let text = &self.checkpoint;
+        let text = match &self.checkpoint {
+            Ok(text) => text,
+            Err(error) => {
+                return report.faults.add(unread_note("the public checkpoint", error));
+            }
+        };
         report.faults.extend(head_fault(text, tip, nodes, "the public checkpoint"));
         let size = SignedNote::parse(text).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
         let beside = tip.keys.iter().filter(|known| (1..size).contains(&known.added));
@@ -270,7 +342,7 @@ fn compare_tile(fetch: &dyn Fetch, tile: Tile, nodes: &AllNodes) -> Option<Fault
     let limit = if tile.level.is_some() { TILE_BYTES } else { BUNDLE_MAX_BYTES };
     let (bytes, width) = match fetch_tile(fetch, tile, limit) {
         Ok(fetched) => fetched,
-        Err(words) => return fault(0, words),
+        Err(why) => return Some(why.fault(first << shift)),
     };
     let held = if tile.level.is_some() {
         hashes(&bytes, width).map(<[_]>::to_vec)

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
-use crate::ledger::fault::{Fault, Faults};
+use crate::ledger::fault::{Class, Fault, Faults};
 
 /// What was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -101,6 +101,11 @@ impl Report {
         }
     }
 
+    /// Whether the log was not read to its end, since too much is wrong with it.
+    pub(super) fn given_up(&self) -> bool {
+        self.faults.kept.iter().any(|fault| fault.class == Class::Limit)
+    }
+
     /// Puts the faults in order.
     pub(super) fn finish(mut self) -> Self {
         self.faults.kept.sort_by_key(|fault| (fault.index.is_none(), fault.index, fault.class));
@@ -114,6 +119,14 @@ impl Report {
         self.faults.is_empty()
     }
 
+    /// Whether nothing was found but that something could not be read: then the log was not checked, and nothing says that
+    /// anybody tampered with it.
+    #[must_use]
+    pub fn unchecked(&self) -> bool {
+        let unread = self.faults.more == 0 && self.faults.kept.iter().all(|fault| fault.class == Class::Io);
+        !self.holds() && unread
+    }
+
     /// What is wrong, in the order of the entries.
     #[must_use]
     pub fn found(&self) -> &[Fault] {
@@ -125,6 +138,7 @@ impl Serialize for Report {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let mut map = to.serialize_struct("Report", 16)?;
         map.serialize_field("holds", &self.holds())?;
+        map.serialize_field("unchecked", &self.unchecked())?;
         map.serialize_field("subject", &self.subject)?;
         map.serialize_field("origin", &self.origin)?;
         map.serialize_field("log_id", &self.log_id)?;
@@ -168,6 +182,9 @@ impl fmt::Display for Report {
         }
         let origin = self.origin.as_deref().unwrap_or("a log without a name");
         write!(f, "{origin}: {} entries, {} signed heads, root {}: ", self.size, self.heads, self.root)?;
+        if self.unchecked() {
+            return f.write_str("COULD NOT BE CHECKED");
+        }
         if !self.holds() {
             return f.write_str("DOES NOT VERIFY");
         }
