@@ -137,7 +137,7 @@ impl Seen {
         assert_eq!(*before, root, "two roots were signed for {size} entries");
     }
 
-    /// Takes a head that lay outside the journal; not if it is not whole, as after a power cut.
+    /// Takes a head that lay outside the journal, if it is a whole one.
     pub fn take_head(&mut self, text: &str) -> bool {
         let head = SignedNote::parse(text).and_then(|note| Checkpoint::parse(&note.text));
         head.map(|head| self.root(head.size, &hex::encode(head.root))).is_ok()

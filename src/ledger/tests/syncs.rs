@@ -177,8 +177,8 @@ fn owed(calls: &[Call], frames: &[Frame], data: &str) -> Result<(), String> {
 }
 
 /// What is synced, and why. Names of segments, people and tiles stand for all of theirs. Beside it only sled syncs what it likes:
-/// it keeps nothing that can't be made again. Not among them: `head`, the checkpoint, unfinished tiles and `nodes`.
-const OWED: [(&str, &str); 11] = [
+/// it keeps nothing that can't be made again. Not among them: unfinished tiles and `nodes`.
+const OWED: [(&str, &str); 13] = [
     ("fdatasync journal/N.seg", "a frame"),
     ("fsync journal/N.seg", "a full segment, cut to its length"),
     ("fdatasync journal/next.work", "the zeros of the next segment, while nobody waits for them"),
@@ -189,6 +189,8 @@ const OWED: [(&str, &str); 11] = [
     ("fsync keys", "the names of keys"),
     ("fsync signing-key.part", "the signing key, before the log begins"),
     ("fsync .", "the name of the signing key"),
+    ("fsync head.part", "the head outside the journal, so that a power cut leaves it whole"),
+    ("fsync public/checkpoint.part", "the same in the public copy"),
     ("fsync public/tile/N.part", "a full tile, which is never written again"),
 ];
 
