@@ -162,6 +162,33 @@ pub enum Action {
     Help,
 }
 
+impl Action {
+    /// Whether it is to be recorded even when there is hardly room left: what opens a door in an emergency, and what keeps
+    /// one shut or shuts it.
+    #[must_use]
+    pub fn comes_first(&self) -> bool {
+        match self {
+            Self::BreakGlass { .. }
+            | Self::Deny { .. }
+            | Self::Cancel { .. }
+            | Self::Done { .. }
+            | Self::Revoke { .. }
+            | Self::Review { .. }
+            | Self::Show { .. } => true,
+            Self::Request { .. }
+            | Self::Extend { .. }
+            | Self::Approve { .. }
+            | Self::Allow { .. }
+            | Self::Log { .. }
+            | Self::Read { .. }
+            | Self::Mine
+            | Self::List
+            | Self::Verify
+            | Self::Help => false,
+        }
+    }
+}
+
 /// A person who acts, already told apart from everybody else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {

@@ -36,6 +36,15 @@ pub fn ledger_down() -> Reply {
     reply(Tone::Fault, vec![plain(words)])
 }
 
+/// The disk is full, and what is left of it is kept for what must be recorded.
+#[must_use]
+pub fn disk_full() -> Reply {
+    let words = "The disk under the ledger is full, and nothing of this was recorded or done. What room is left is kept for \
+                 emergencies: `break-glass`, `deny`, `cancel`, `done`, `revoke`, `review` and `show` still work. Ask again \
+                 when there is room; whoever runs Countersign has been told in its log.";
+    reply(Tone::Fault, vec![plain(words)])
+}
+
 /// There is more to do than there is room to remember.
 #[must_use]
 pub fn busy() -> Reply {

@@ -64,6 +64,10 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// [`AppendError`]; nothing else is harmed.
     async fn save_snapshot(&self, size: u64, state: Vec<u8>) -> Result<(), AppendError>;
+    /// Whether the disk is so full that only what must be recorded should be.
+    fn is_scarce(&self) -> bool {
+        false
+    }
     /// The check of the history before the snapshot, if there is one.
     fn history_check(&self) -> Option<HistoryCheck>;
 }
@@ -100,6 +104,10 @@ impl Log for Ledger {
 
     async fn save_snapshot(&self, size: u64, state: Vec<u8>) -> Result<(), AppendError> {
         Ledger::save_snapshot(self, size, state).await
+    }
+
+    fn is_scarce(&self) -> bool {
+        Ledger::is_scarce(self)
     }
 
     fn history_check(&self) -> Option<HistoryCheck> {

@@ -6,7 +6,7 @@ use super::{
     doors::Call,
     follow::Lane,
     job::{Job, Owed},
-    writer::{Batch, Writer},
+    writer::{Batch, Room, Writer},
 };
 use crate::{
     access::{
@@ -20,6 +20,7 @@ impl Writer {
     pub(super) fn take(&mut self, batch: &mut Batch, job: Job) {
         match job {
             Job::Message { message, reply } => self.message(batch, *message, reply),
+            Job::Talk { reply, .. } if self.is_scarce() => drop(reply.send(answer::disk_full())),
             Job::Talk { talk, reply } => {
                 batch.text_bytes += talk.text.len();
                 for event in overhear(&self.state, batch.moment(), &talk) {
@@ -80,6 +81,16 @@ impl Writer {
         }
     }
 
+    /// Whether there is hardly room left in the ledger. Said once in the log, each time that it comes to that.
+    fn is_scarce(&mut self) -> bool {
+        let scarce = self.ledger.as_ref().is_some_and(|ledger| ledger.is_scarce());
+        if scarce && self.room == Room::Enough {
+            tracing::error!("the disk is full: what is left is kept for break-glass and for what shuts doors");
+        }
+        self.room = if scarce { Room::Scarce } else { Room::Enough };
+        scarce
+    }
+
     fn message(&mut self, batch: &mut Batch, mut message: Message, reply: oneshot::Sender<Reply>) {
         batch.text_bytes += message.text.len() + message.evidence.as_ref().map_or(0, String::len);
         if let Ok(Action::Show { request }) = message.action
@@ -88,6 +99,12 @@ impl Writer {
             message.action = Err(Refusal::Busy(request));
         }
         let heard = hear(&self.state, batch.moment(), &message);
+        let comes_first = message.action.as_ref().is_ok_and(Action::comes_first);
+        // What was recorded before is answered as it was.
+        if !heard.events.is_empty() && !comes_first && self.is_scarce() {
+            // Who has gone away needs no answer.
+            return drop(reply.send(answer::disk_full()));
+        }
         // Whose entries alone may be read, if not all.
         let read = heard.events.iter().find_map(|event| {
             let Event::LogRead { message, by, whole } = event else { return None };

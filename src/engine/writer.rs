@@ -66,6 +66,8 @@ pub struct Writer {
     pub(super) asked_for_rest: Vec<oneshot::Sender<usize>>,
     /// What the check of the old history found.
     pub(super) broken: Option<OpenError>,
+    /// How much room there was for the ledger when it was looked at last.
+    pub(super) room: Room,
     /// Whether all history was checked that this process did not write itself.
     pub(super) checked: bool,
     /// The size at which the state was last kept for the next start.
@@ -74,6 +76,15 @@ pub struct Writer {
     began: u64,
     /// Whether the ledger was opened, and what follows from it has not been looked at yet.
     unfollowed: bool,
+}
+
+/// How much room there is for the ledger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Room {
+    /// For all that comes.
+    Enough,
+    /// For what must be recorded.
+    Scarce,
 }
 
 /// What is decided together and becomes durable together.
@@ -125,6 +136,7 @@ impl Writer {
             stopping: None,
             asked_for_rest: Vec::new(),
             broken: None,
+            room: Room::Enough,
             checked,
             kept,
             began,

@@ -127,7 +127,7 @@ impl Ledger {
     /// # Errors
     /// [`OpenError`]: each is one plain sentence.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
-        let key_given = options.signing_key.is_some();
+        let (key_given, reserve_bytes) = (options.signing_key.is_some(), options.reserve_bytes);
         let opening = open::open(dir, options)?;
         let mut core = opening.core;
         core.follow();
@@ -149,6 +149,7 @@ impl Ledger {
         publisher.head(head.size, Arc::clone(&head.note));
         let shared = Arc::new(Shared {
             layout: opening.layout.clone(),
+            reserve_bytes,
             index: RwLock::new(Some(index)),
             nodes: core.store.nodes.clone(),
             vault: core.store.vault.clone(),
@@ -319,6 +320,12 @@ impl Ledger {
         to: u64,
     ) -> Result<impl Iterator<Item = Result<Entry, ReadError>> + use<>, ReadError> {
         self.reader.entries(from, to)
+    }
+
+    /// Whether only what must be recorded should be; see [`Reader::is_scarce`].
+    #[must_use]
+    pub fn is_scarce(&self) -> bool {
+        self.reader.is_scarce()
     }
 
     /// Number of durable entries.

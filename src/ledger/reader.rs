@@ -18,6 +18,7 @@ use super::{
     hash::{Hash, leaf_hash},
     ids::SubjectId,
     index::{Index, IndexError},
+    journal::free_bytes,
     line::Line,
     nodes::NodeFile,
     note::{Checkpoint, SignedNote},
@@ -99,6 +100,8 @@ impl From<IndexError> for ReadError {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub layout: Layout,
+    /// How much spare space there should be.
+    pub reserve_bytes: u64,
     pub index: RwLock<Option<Index>>,
     pub nodes: NodeFile,
     pub vault: Vault,
@@ -145,11 +148,14 @@ impl Reader {
         self.shared.published.state()
     }
 
-    /// Whether the spare space is there that a full disk is met with. When it is gone, record only what must be recorded,
-    /// and open the ledger again once there is room.
+    /// Whether the spare space is gone that a full disk is met with, and less than that is free: record only what must be
+    /// recorded. A disk that can't be asked is taken for one with room: a write that fails is told of anyhow. Blocks for a
+    /// moment.
     #[must_use]
-    pub fn has_reserve(&self) -> bool {
-        self.shared.layout.reserve().exists()
+    pub fn is_scarce(&self) -> bool {
+        let layout = &self.shared.layout;
+        let free = || free_bytes(layout.root()).unwrap_or(u64::MAX);
+        self.shared.reserve_bytes > 0 && !layout.reserve().exists() && free() < self.shared.reserve_bytes
     }
 
     /// The index, once it has the first `size` entries, which must be durable.

@@ -210,8 +210,9 @@ async fn recorded_by_the_reserve(segments: Sizes) {
         Ledger::open(&data, small)
     };
     let mut ledger = Some(open().unwrap());
-    assert!(ledger.as_ref().unwrap().reader().has_reserve());
+    assert!(data.join("reserve").exists());
     fill(&disk, 0);
+    assert!(!ledger.as_ref().unwrap().is_scarce(), "the reserve is still there");
     let (mut acknowledged, mut reopened, mut words) = (Vec::new(), 0, String::new());
     let mut at_once = None;
     let mut large = draft(1);
@@ -226,7 +227,10 @@ async fn recorded_by_the_reserve(segments: Sizes) {
                 drop(ledger.take());
                 reopened += 1;
                 ledger = match (reopened < 5).then(open) {
-                    Some(Ok(again)) => Some(again),
+                    Some(Ok(again)) => {
+                        assert!(again.is_scarce());
+                        Some(again)
+                    }
                     Some(Err(error)) => {
                         words = format!("{words}; {error}");
                         None
@@ -245,7 +249,7 @@ async fn recorded_by_the_reserve(segments: Sizes) {
     for (index, leaf) in acknowledged {
         assert_eq!(ledger.reader().get(index).unwrap().leaf, leaf);
     }
-    assert!(ledger.reader().has_reserve(), "it comes back when there is room");
+    assert!(data.join("reserve").exists() && !ledger.is_scarce(), "it comes back when there is room");
     drop(ledger);
     let report = report(&data);
     assert!(report.holds(), "{report}");
