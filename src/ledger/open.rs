@@ -40,7 +40,7 @@ use super::{
 pub struct Progress {
     /// Bytes checked.
     pub done_bytes: u64,
-    /// Bytes in all.
+    /// Bytes in all. Estimated for a public copy; at a start, with what is reserved for entries to come.
     pub total_bytes: u64,
     /// Entries checked.
     pub entries: u64,
@@ -380,6 +380,8 @@ fn walk(store: &mut DiskStore, options: &mut Options, from: Option<&Snapshot>) -
     if let Some(damage) = store.damage.take() {
         return Err(OpenError::Broken { index: damage.index, words: format!("and after: {}", damage.words) });
     }
+    let all = total_bytes.max(done_bytes);
+    (options.progress)(Progress { done_bytes: all, total_bytes: all, entries: walk.tip.size() });
     Ok((walk.tip, catch_up.agrees()))
 }
 

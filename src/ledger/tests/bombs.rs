@@ -131,6 +131,7 @@ fn a_server_whose_bundles_are_huge() {
     let mut options = VerifyOptions::new(knows);
     options.threads = 2;
     options.progress = Box::new(|progress| {
+        assert_eq!(progress.total_bytes, 24 * 256 * (LINE_MAX_BYTES as u64 + 2), "all bundles are alike");
         most = most.max(progress.done_bytes - before);
         before = progress.done_bytes;
     });

@@ -223,3 +223,21 @@ async fn a_segment_that_is_missing_before_it_shows() {
     let words = Ledger::open(dir.path(), small_options(9)).unwrap_err().to_string();
     assert!(words.ends_with("and after: segment 3 is missing"), "{words}");
 }
+
+/// Whoever waits for a start is told up to its end, whatever of the journal is reserved for later.
+#[tokio::test]
+async fn a_start_is_told_to_its_end() {
+    let (dir, _) = kept().await;
+    for with in [true, false] {
+        let told = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let seen = std::sync::Arc::clone(&told);
+        let progress: open::OnProgress<'static> = Box::new(move |progress| seen.lock().unwrap().push(progress));
+        let ledger = Ledger::open(dir.path(), Options { progress, ..options(9) }).unwrap();
+        assert_eq!(ledger.snapshot().is_some(), with);
+        let told = told.lock().unwrap();
+        assert!(told.is_sorted_by_key(|progress| (progress.entries, progress.done_bytes)), "{told:?}");
+        let last = told.last().unwrap();
+        assert!(last.entries == 60 && last.done_bytes == last.total_bytes && last.total_bytes > 0, "{last:?}");
+        std::fs::remove_file(dir.path().join("snapshot")).ok();
+    }
+}

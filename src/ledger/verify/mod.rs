@@ -169,6 +169,8 @@ struct Walked<'a> {
     nodes: AllNodes,
     report: Report,
     progress: OnProgress<'a>,
+    /// How many entries there will be, when it is not known how many bytes.
+    expected: Option<u64>,
     done: Progress,
     /// Whether something could not be read without which the log can't be followed to its end.
     unread: bool,
@@ -181,6 +183,7 @@ impl<'a> Walked<'a> {
             nodes: AllNodes::default(),
             report: Report::of(subject),
             progress,
+            expected: None,
             done: Progress { done_bytes: 0, total_bytes, entries: 0 },
             unread: false,
         }
@@ -191,6 +194,11 @@ impl<'a> Walked<'a> {
         self.nodes.0.extend_from_slice(&self.walk.nodes);
         self.done.done_bytes += bytes;
         self.done.entries = self.walk.tip.size();
+        if let Some(expected) = self.expected {
+            // Of a copy nobody knows how long it is: the rest is taken for as long as what was read.
+            let all = u128::from(self.done.done_bytes) * u128::from(expected) / u128::from(self.done.entries.max(1));
+            self.done.total_bytes = u64::try_from(all).unwrap_or(u64::MAX).max(self.done.done_bytes);
+        }
         (self.progress)(self.done);
     }
 

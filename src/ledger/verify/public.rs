@@ -217,6 +217,7 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
         walked.unread = true;
         return walked.conclude(&anchors, key.as_ref()).0;
     }
+    walked.expected = Some(size);
     let count = size.div_ceil(TILE_WIDTH);
     let tile = |n: u64| Tile { level: None, n, width: (size - n * TILE_WIDTH).min(TILE_WIDTH) };
     let (mut n, mut whole) = (0, true);
