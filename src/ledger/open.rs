@@ -415,11 +415,12 @@ fn kept_note(path: &Path) -> Option<String> {
     String::from_utf8(files::read(path, NOTE_MAX_BYTES as u64).ok()?).ok()
 }
 
-/// The head in a note, if a key of the log signed it. Of a log whose entry 0 is gone nothing is left to check it with: then any head counts.
+/// The head in a note, if a key that was live at its size signed it: who found an old key is not to stop the service with it.
+/// Of a log whose entry 0 is gone nothing is left to check it with: then any head counts.
 pub(super) fn trusted(note: &str, tip: &Tip) -> Option<Checkpoint> {
     let note = SignedNote::parse(note).ok()?;
     let head = Checkpoint::parse(&note.text).ok()?;
-    let signed = tip.keys.iter().any(|known| note.check([&*known.key]).is_ok_and(|good| good > 0));
+    let signed = tip.keys.signed(&note, head.size).unwrap_or(false);
     (signed || tip.size() == 0).then_some(head)
 }
 

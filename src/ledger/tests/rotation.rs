@@ -334,3 +334,23 @@ fn a_fork_does_not_vanish_behind_many_faults() {
     assert_eq!(found.freshness, Freshness::Contradicted);
     assert!(found.faults.count() > 3_000 && found.found().len() < 1_100, "{}", found.faults.count());
 }
+
+/// Who has an old key and the disk leaves a head there that claims more entries, or others: it says nothing.
+#[tokio::test]
+async fn a_head_of_a_retired_key_stops_no_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, old) = rotated(dir.path()).await;
+    let data = dir.path().join("clean");
+    let claims = |size: u64, signer: &Signer| {
+        let head = Checkpoint { origin: "example.com/test".into(), size, root: [7; 32] };
+        for place in ["head", "public/checkpoint"] {
+            std::fs::write(data.join(place), note::sign(&head, [signer])).unwrap();
+        }
+        Ledger::open(&data, options(3)).map(|ledger| ledger.size())
+    };
+    assert_eq!(claims(40, &old).unwrap(), 30);
+    assert_eq!(claims(25, &old).unwrap(), 30);
+    // The key that is live, and the old one while it was, are believed.
+    assert!(claims(40, &signer(7)).unwrap_err().to_string().contains("its tail is gone"));
+    assert!(claims(5, &old).unwrap_err().to_string().contains("the history was rewritten"));
+}
