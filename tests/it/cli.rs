@@ -255,6 +255,8 @@ async fn a_served_log_is_verified_by_its_url() {
     let demo = Demo::start(dir.path());
     demo.says("ana", "prod-host 5m a reason").await;
     let url = format!("{}/log/", demo.url);
+    let checkpoint = demo.ledger().join("public/checkpoint");
+    until("the public copy is begun", || checkpoint.exists());
     let (code, said, errors) = countersign(&["verify", &url]);
     assert_eq!(code, 0, "{said}{errors}");
     assert!(said.contains("freshness unproven"), "{said}");
