@@ -14,7 +14,7 @@
 //! | `open`, `replay`, `snapshot`, `check`, `fault` | the start, and the one check of a log | Storage, Verifying |
 //! | `keys`, `rotation` | which keys may sign a head, and who vouched for each | Tree, head, signature |
 //! | `writer`, `derive`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
-//! | [`verify`], [`history`], [`export`] | what outsiders use | Verifying |
+//! | [`verify`], [`history`], `beside`, [`export`] | what outsiders use, and who reads beside the service | Verifying |
 //! | `files`, `live` | reading what somebody else may have put there, or is at work on | |
 //! | `again` | the parsers with their writers behind them, for `fuzz/` | |
 
