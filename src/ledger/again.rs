@@ -8,7 +8,7 @@ use ed25519_dalek::SigningKey;
 use super::{
     canon, frame,
     hash::{HASH_BYTES, Hash},
-    line::{Line, Parts, build},
+    line::{Line, Standing, build},
     note,
     note::{Checkpoint, SignedNote, Signer, VerifierKey},
     proof::{self, Proof},
@@ -25,7 +25,7 @@ pub fn entry(bytes: &[u8]) -> Option<Vec<u8>> {
     canon::write(&serde_json::from_slice(line.body).ok()?, &mut body).ok()?;
     let digests: Vec<String> = line.each_digest().map(|one| String::from_utf8_lossy(one).into_owned()).collect();
     let time = line.time.text()?;
-    Some(build(Parts { digests: &digests, body: &body, kind: line.kind, prev: &line.prev, seq: line.seq, time: &time }))
+    Some(build(&digests, &body, line.kind, Standing { prev: &line.prev, seq: line.seq, time: &time }))
 }
 
 /// The text of a signed head, without its signatures.

@@ -9,7 +9,8 @@ use super::{
     disclosure::{DISCLOSURE_MAX_BYTES, DISCLOSURES_MAX, Disclosure},
     hash::Hash,
     ids::SubjectId,
-    kinds, line,
+    kinds,
+    line::{self, Front},
 };
 
 /// Most drafts in one call of append.
@@ -20,9 +21,6 @@ pub const ENCODED_MAX_BYTES: usize = 1_000_000;
 
 /// Most bytes of lines and disclosures in one call of append.
 pub const JOB_MAX_BYTES: usize = 8 * 1024 * 1024;
-
-/// The room that is made for a body at first: most need no more.
-const BODY_USUAL_BYTES: usize = 512;
 
 /// An entry to be.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -81,6 +79,13 @@ pub enum AppendError {
     Failed(String),
 }
 
+impl AppendError {
+    /// What is said to those who come when nobody writes any more.
+    pub(super) fn stopped() -> Self {
+        Self::Failed("its writer has stopped".into())
+    }
+}
+
 /// Why a draft can't be an entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
@@ -116,39 +121,40 @@ pub enum Refused {
     Time,
 }
 
-/// A draft whose body is already written: that work is done on the caller's thread.
+/// A draft that is written as far as it can be before its place is known: that work is done on the caller's thread.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    pub kind: String,
-    pub body: Vec<u8>,
+    pub front: Front,
+    /// Whether it is of one of the ledger's own kinds.
+    pub own: bool,
     pub disclosures: Vec<Disclosure>,
     pub erases: Option<SubjectId>,
 }
 
-/// Checks a draft and writes its body.
+/// Checks a draft and writes its front.
 pub(crate) fn ready(draft: Draft, knows: super::check::Knows) -> Result<Ready, Refused> {
-    let Draft { kind, body: map, disclosures } = draft;
+    let Draft { kind, body, disclosures } = draft;
     if !line::is_kind(&kind) {
         return Err(Refused::NotAKind(kind));
     }
     if kinds::RESERVED.contains(&&*kind) {
         return Err(Refused::Reserved(kind));
     }
-    if !kinds::OWN.contains(&&*kind) && !knows(&kind) {
+    let own = kinds::OWN.contains(&&*kind);
+    if !own && !knows(&kind) {
         return Err(Refused::UnknownKind(kind));
     }
     let too_long = |one: &Disclosure| one.value.len() > DISCLOSURE_MAX_BYTES || one.name.len() > line::KIND_MAX_BYTES;
     if disclosures.len() > DISCLOSURES_MAX || disclosures.iter().any(too_long) {
         return Err(Refused::TooMuchDisclosed);
     }
-    let subject = map.get("subject").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    let subject = body.get("subject").and_then(Value::as_str).and_then(|text| text.parse().ok());
     let erases = match (&*kind, subject) {
         (kinds::SUBJECT_ERASED, None) => return Err(Refused::NoSubject(kinds::SUBJECT_ERASED)),
         (kinds::SUBJECT_ENROLLED, None) => return Err(Refused::NoSubject(kinds::SUBJECT_ENROLLED)),
         (kinds::SUBJECT_ERASED, subject) => subject,
         _ => None,
     };
-    let mut body = Vec::with_capacity(BODY_USUAL_BYTES);
-    canon::write(&map, &mut body)?;
-    Ok(Ready { kind, body, disclosures, erases })
+    let front = Front::new(&kind, |text| canon::write(&body, text))?;
+    Ok(Ready { front, own, disclosures, erases })
 }

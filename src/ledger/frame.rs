@@ -147,12 +147,10 @@ pub struct Mark {
 }
 
 impl Builder {
-    /// A frame whose first entry will have that index, with room for about so many bytes of entries. It is written into
-    /// `bytes`, of which only the room is used.
+    /// A frame whose first entry will have that index. It is written into `bytes`, of which only the room is used.
     #[must_use]
-    pub fn new(first: u64, mut bytes: Vec<u8>, room: usize) -> Self {
+    pub fn new(first: u64, mut bytes: Vec<u8>) -> Self {
         bytes.clear();
-        bytes.reserve(ENTRIES_AT + room.min(FRAME_MAX_BYTES));
         bytes.resize(FRAME_HEADER_BYTES, 0);
         bytes.extend_from_slice(&first.to_le_bytes());
         bytes.extend_from_slice(&[0; 4]);
@@ -241,7 +239,7 @@ fn put_length(bytes: &mut [u8], at: usize, n: usize) {
 /// The bytes of a frame, header and payload; `None` when it is over [`FRAME_MAX_BYTES`].
 #[must_use]
 pub fn encode(batch: &Batch) -> Option<Vec<u8>> {
-    let mut frame = Builder::new(batch.first, Vec::new(), 0);
+    let mut frame = Builder::new(batch.first, Vec::new());
     for record in &batch.records {
         frame.entry(|bytes| bytes.extend_from_slice(&record.line), &record.sealed);
     }
@@ -402,7 +400,7 @@ mod tests {
     #[test]
     fn what_is_taken_back_leaves_no_trace() {
         let sealed = [Sealed { subject: SubjectId([1; 16]), bytes: vec![1; 30] }];
-        let mut frame = Builder::new(7, b"used before".to_vec(), 0);
+        let mut frame = Builder::new(7, b"used before".to_vec());
         frame.entry(|bytes| bytes.extend_from_slice(b"one"), &[]);
         let mark = frame.mark();
         let line = frame.entry(|bytes| bytes.extend_from_slice(b"two"), &sealed);

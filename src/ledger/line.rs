@@ -6,6 +6,8 @@
 //!
 //! `_sd` is there only when the entry has disclosures.
 
+use std::{convert::Infallible, io::Write as _};
+
 use super::{
     canon::Scan,
     hash::{HASH_BYTES, Hash},
@@ -24,6 +26,9 @@ pub const FORMAT_VERSION: u64 = 1;
 
 /// Length of a digest in `_sd`: 32 bytes in base64url without padding.
 pub const DIGEST_CHARS: usize = 43;
+
+/// The room that is made for a front at first: most need no more.
+const FRONT_USUAL_BYTES: usize = 560;
 
 /// Why a line is not an entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -137,15 +142,35 @@ pub fn is_kind(text: &str) -> bool {
     text.len() <= KIND_MAX_BYTES && text.contains('.') && text.split('.').all(word)
 }
 
-/// What a line is built from. The parts are already checked: the body is canonical, the digests are sorted, the kind is one.
+/// What comes first in a line, and is known before its place in the log is: the body and the kind. Whoever hands it in
+/// writes it, so that this is not left to the one thread that chains all lines.
+#[derive(Debug, Clone)]
+pub struct Front(Vec<u8>);
+
+impl Front {
+    /// The front with such a body, which `write` adds in canonical form, and a kind, which must be one.
+    ///
+    /// # Errors
+    /// What `write` says.
+    pub fn new<E>(kind: &str, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
+        let mut text = Vec::with_capacity(FRONT_USUAL_BYTES);
+        text.extend_from_slice(b"{\"body\":");
+        write(&mut text)?;
+        for part in [b",\"kind\":\"", kind.as_bytes(), b"\",\"prev\":\""] {
+            text.extend_from_slice(part);
+        }
+        Ok(Self(text))
+    }
+
+    /// Its length in bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Where an entry stands: what comes last in a line.
 #[derive(Debug, Clone, Copy)]
-pub struct Parts<'a> {
-    /// The digests of its disclosures, sorted.
-    pub digests: &'a [String],
-    /// The canonical body.
-    pub body: &'a [u8],
-    /// `noun.verb`.
-    pub kind: &'a str,
+pub struct Standing<'a> {
     /// The leaf hash of the entry before.
     pub prev: &'a Hash,
     /// The index.
@@ -154,50 +179,40 @@ pub struct Parts<'a> {
     pub time: &'a str,
 }
 
-/// Builds the line.
-#[must_use]
-pub fn build(parts: Parts<'_>) -> Vec<u8> {
-    let mut line = Vec::new();
-    write(parts, &mut line);
-    line
-}
-
-/// Adds the line to `out`.
-pub fn write(parts: Parts<'_>, out: &mut Vec<u8>) {
-    let Parts { digests, body, kind, prev, seq, time } = parts;
-    out.reserve(body.len() + digests.len() * (DIGEST_CHARS + 3) + 220);
-    out.push(b'{');
-    let mut lead: &[u8] = b"\"_sd\":[\"";
+/// Adds a line to `out`, with the digests of its disclosures, which must be sorted.
+pub fn write(digests: &[String], front: &Front, standing: Standing<'_>, out: &mut Vec<u8>) {
+    let Standing { prev, seq, time } = standing;
+    let mut lead: &[u8] = b"{\"_sd\":[\"";
     for digest in digests {
         out.extend_from_slice(lead);
         out.extend_from_slice(digest.as_bytes());
         lead = b"\",\"";
     }
-    if !digests.is_empty() {
+    let brace = usize::from(!digests.is_empty());
+    if brace == 1 {
         out.extend_from_slice(b"\"],");
     }
+    out.extend_from_slice(front.0.get(brace..).unwrap_or_default());
     let mut link = [0; 2 * HASH_BYTES];
     // It is twice as long, so this does not fail.
     let _ = hex::encode_to_slice(prev, &mut link);
-    let (seq, version) = (seq.to_string(), FORMAT_VERSION.to_string());
-    let rest: [&[u8]; 13] = [
-        b"\"body\":",
-        body,
-        b",\"kind\":\"",
-        kind.as_bytes(),
-        b"\",\"prev\":\"",
-        &link,
-        b"\",\"seq\":",
-        seq.as_bytes(),
-        b",\"time\":\"",
-        time.as_bytes(),
-        b"\",\"v\":",
-        version.as_bytes(),
-        b"}",
-    ];
-    for part in rest {
-        out.extend_from_slice(part);
-    }
+    out.extend_from_slice(&link);
+    // Into memory, so this does not fail.
+    let _ = write!(out, "\",\"seq\":{seq},\"time\":\"{time}\",\"v\":{FORMAT_VERSION}}}");
+}
+
+/// A line from a body that is canonical already.
+#[must_use]
+pub fn build(digests: &[String], body: &[u8], kind: &str, standing: Standing<'_>) -> Vec<u8> {
+    let (Ok(front), mut line) = (
+        Front::new(kind, |text| {
+            text.extend_from_slice(body);
+            Ok::<_, Infallible>(())
+        }),
+        Vec::new(),
+    );
+    write(digests, &front, standing, &mut line);
+    line
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 //! | `store`, `memory`, `core` | the commit protocol over any store | Storage |
 //! | `open`, `replay`, `snapshot`, `check`, `fault` | the start, and the one check of a log | Storage, Verifying |
 //! | `keys`, `rotation` | which keys may sign a head, and who vouched for each | Tree, head, signature |
-//! | `writer`, `derive`, `publish`, `reader` | the threads, the public copy, reading | Storage, Public copy |
+//! | `job`, `calls`, `writer`, `derive`, `publish`, `reader` | what is handed in, the threads, the public copy, reading | Storage, Public copy |
 //! | [`verify`], [`history`], `beside`, [`export`] | what outsiders use, and who reads beside the service | Verifying |
 //! | `files`, `live` | reading what somebody else may have put there, or is at work on | |
 //! | `again` | the parsers with their writers behind them, for `fuzz/` | |
@@ -21,6 +21,7 @@
 #[doc(hidden)]
 pub mod again;
 mod beside;
+mod calls;
 mod canon;
 mod check;
 mod core;
@@ -36,6 +37,7 @@ mod hash;
 pub mod history;
 mod ids;
 mod index;
+mod job;
 mod journal;
 mod keys;
 pub mod kinds;
@@ -72,10 +74,21 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use ed25519_dalek::SigningKey;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use zeroize::Zeroizing;
 
+use self::{
+    calls::Calls,
+    disk::Layout,
+    draft::ready,
+    job::Job,
+    publish::Publisher,
+    reader::Shared,
+    time::Micros,
+    writer::{Command, Writer},
+};
 pub use self::{
+    calls::QUEUE_MAX_JOBS,
     check::Knows,
     disclosure::{DISCLOSURE_MAX_BYTES, DISCLOSURES_MAX, Disclosed, Disclosure},
     draft::{AppendError, Committed, DRAFTS_MAX, Draft, JOB_MAX_BYTES, Refused},
@@ -89,16 +102,7 @@ pub use self::{
     reader::{Entry, Head, ReadError, Reader},
     tree::{consistent, included},
     vault::{wipe_secret, write_secret},
-    writer::{BATCH_MAX_BYTES, BATCH_MAX_JOBS, QUEUE_MAX_JOBS},
-};
-use self::{
-    core::Job,
-    disk::Layout,
-    draft::ready,
-    publish::Publisher,
-    reader::Shared,
-    time::Micros,
-    writer::{Command, Writer},
+    writer::{BATCH_MAX_BYTES, BATCH_MAX_JOBS},
 };
 
 /// An open ledger: the only one on its folder, as long as it lives.
@@ -113,7 +117,7 @@ pub struct Ledger {
     restored: Option<Arc<open::Restored>>,
     /// Whether the signing key was given from outside the folder.
     key_given: bool,
-    commands: Option<mpsc::Sender<Command>>,
+    commands: Arc<Calls<Command>>,
     writer: Option<JoinHandle<()>>,
     /// The lock of the folder: given up last.
     _lock: File,
@@ -158,8 +162,8 @@ impl Ledger {
             published: publisher.shared(),
             derived,
         });
-        let (commands, waiting) = mpsc::channel(QUEUE_MAX_JOBS);
-        let writer = Writer { core, shared: Arc::clone(&shared), publisher }.start(waiting)?;
+        let commands = Arc::new(Calls::new());
+        let writer = Writer { core, shared: Arc::clone(&shared), publisher }.start(Arc::clone(&commands))?;
         Ok(Self {
             reader: Reader { shared },
             verifier,
@@ -167,7 +171,7 @@ impl Ledger {
             layout: opening.layout,
             restored: opening.restored.map(Arc::new),
             key_given,
-            commands: Some(commands),
+            commands,
             writer: Some(writer),
             _lock: opening.lock,
         })
@@ -213,19 +217,11 @@ impl Ledger {
             .enumerate()
             .map(|(n, draft)| ready(draft, self.knows).map_err(|why| refused((n, why))))
             .collect::<Result<_, _>>()?;
-        let job = Job { expected, time: Micros::from_utc(time), drafts };
+        let job = Box::new(Job::new(expected, Micros::from_utc(time), drafts));
         let (answer, answered) = oneshot::channel();
-        self.command(Command::Append(job, answer))?;
-        let (done, _) = answered.await.map_err(|_| closed())?;
-        done
-    }
-
-    fn command(&self, command: Command) -> Result<(), AppendError> {
-        let commands = self.commands.as_ref().ok_or_else(closed)?;
-        commands.try_send(command).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => AppendError::Busy,
-            mpsc::error::TrySendError::Closed(_) => closed(),
-        })
+        self.commands.add(Command::Append(job, answer))?;
+        let (job, done) = answered.await.map_err(|_| AppendError::stopped())?;
+        job.told(done)
     }
 
     /// Replaces the signing key in the folder: the new one comes in under a head that both sign, the old one is retired
@@ -269,8 +265,8 @@ impl Ledger {
 
     async fn rotate(&self, key: SigningKey, time: DateTime<Utc>) -> Result<Committed, AppendError> {
         let (answer, answered) = oneshot::channel();
-        self.command(Command::Rotate(Box::new(key), Micros::from_utc(time), answer))?;
-        answered.await.unwrap_or_else(|_| Err(closed()))
+        self.commands.add(Command::Rotate(Box::new(key), Micros::from_utc(time), answer))?;
+        answered.await.unwrap_or_else(|_| Err(AppendError::stopped()))
     }
 
     /// Keeps what the service has folded from the first `size` entries, which must be all there are, for the next start.
@@ -280,8 +276,8 @@ impl Ledger {
     /// [`AppendError::Conflict`] when the log has grown; `Failed` when the file can't be written, which harms nothing else.
     pub async fn save_snapshot(&self, size: u64, state: Vec<u8>) -> Result<(), AppendError> {
         let (answer, answered) = oneshot::channel();
-        self.command(Command::Snapshot { size, state, answer })?;
-        let bytes = answered.await.unwrap_or_else(|_| Err(closed()))?;
+        self.commands.add(Command::Snapshot { size, state, answer })?;
+        let bytes = answered.await.unwrap_or_else(|_| Err(AppendError::stopped()))?;
         snapshot::write(&self.layout.snapshot(), &bytes)
             .map_err(|error| AppendError::Failed(format!("the snapshot: {error}")))
     }
@@ -361,10 +357,6 @@ impl Ledger {
     }
 }
 
-fn closed() -> AppendError {
-    AppendError::Failed("its writer has stopped".into())
-}
-
 /// A check of the history before a snapshot. It keeps nothing of the ledger open: that may be closed, and be opened again,
 /// while this runs.
 #[derive(Debug, Clone)]
@@ -389,7 +381,7 @@ impl HistoryCheck {
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        self.commands = None;
+        self.commands.close();
         if let Some(writer) = self.writer.take() {
             drop(writer.join());
         }

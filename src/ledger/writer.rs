@@ -4,25 +4,24 @@ use std::{
     collections::VecDeque,
     io,
     sync::Arc,
-    task::{Context, Waker},
     thread::{self, JoinHandle},
 };
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::{
-    core::{Core, HEADS_MAX_BYTES, Job},
+    calls::Calls,
+    core::{Core, HEADS_MAX_BYTES, Stage},
     draft::{AppendError, Committed},
     frame::FRAME_MAX_BYTES,
+    hash::Hash,
+    job::{Done, Job},
     publish::Publisher,
     reader::{Head, Shared},
     snapshot,
     store::Store,
     time::Micros,
 };
-
-/// How many calls may wait.
-pub const QUEUE_MAX_JOBS: usize = 1_024;
 
 /// How many calls go into one batch.
 pub const BATCH_MAX_JOBS: usize = 256;
@@ -44,20 +43,21 @@ const LOOKS_FOR_MISSING: usize = 20;
 /// How long it is from one look to the next, in turns of a spin loop: under half a microsecond.
 const LOOK_SPINS: usize = 15;
 
-type Done = Result<Committed, AppendError>;
+/// Where an append is answered. The job is given back with the answer: to free what another thread has allocated costs several
+/// times as much.
+type Answer = oneshot::Sender<(Box<Job>, Result<Arc<Done>, AppendError>)>;
 
-/// Where an append is answered.
-type Answer = oneshot::Sender<(Done, Job)>;
+/// A call of append.
+type Call = (Box<Job>, Answer);
 
 /// What the writer can be asked.
 pub(crate) enum Command {
-    /// Append entries. The job is given back with the answer: to free what another thread has allocated costs several times
-    /// as much.
-    Append(Job, Answer),
+    /// Append entries.
+    Append(Box<Job>, Answer),
     /// Make a snapshot of the state at a size.
     Snapshot { size: u64, state: Vec<u8>, answer: oneshot::Sender<Result<Vec<u8>, AppendError>> },
     /// Bring in the key that lies in the folder as the next one.
-    Rotate(Box<ed25519_dalek::SigningKey>, Micros, oneshot::Sender<Done>),
+    Rotate(Box<ed25519_dalek::SigningKey>, Micros, oneshot::Sender<Result<Committed, AppendError>>),
 }
 
 pub(crate) struct Writer<S> {
@@ -68,71 +68,62 @@ pub(crate) struct Writer<S> {
 
 /// The calls that wait, oldest first.
 pub(super) struct Waiting {
-    commands: mpsc::Receiver<Command>,
+    calls: Arc<Calls<Command>>,
     taken: VecDeque<Command>,
-    /// What was just received.
-    arrived: Vec<Command>,
     /// How many there were in the last batch.
     last: usize,
 }
 
 impl Waiting {
-    pub(super) fn new(commands: mpsc::Receiver<Command>) -> Self {
-        Self { commands, taken: VecDeque::new(), arrived: Vec::new(), last: 0 }
+    pub(super) fn new(calls: Arc<Calls<Command>>) -> Self {
+        Self { calls, taken: VecDeque::new(), last: 0 }
     }
 
-    /// The oldest; nothing when there will be none any more. Waits for one, and for those that arrive right behind it.
+    /// The oldest; nothing when there will be none any more. Waits for one.
     pub(super) fn next(&mut self) -> Option<Command> {
-        let (mut patience, mut before) = (LOOKS, 0);
-        loop {
-            self.take_more();
-            let now = self.taken.len();
-            if now > before {
-                (patience, before) = (if now < self.last { LOOKS_FOR_MISSING } else { LOOKS_BEHIND }, now);
-            } else if patience == 0 {
-                break;
-            } else {
-                patience -= 1;
-            }
-            (0..LOOK_SPINS).for_each(|_| std::hint::spin_loop());
-        }
-        if self.taken.is_empty() {
-            self.commands.blocking_recv_many(&mut self.arrived, BATCH_MAX_JOBS);
-            self.taken.extend(self.arrived.drain(..));
+        if !self.look(LOOKS) {
+            self.calls.wait(&mut self.taken);
         }
         self.taken.pop_front()
     }
 
-    /// Takes what is there, together: each taking has its price.
-    fn take_more(&mut self) {
-        let room = BATCH_MAX_JOBS.saturating_sub(self.taken.len());
-        if room > 0 {
-            let mut context = Context::from_waker(Waker::noop());
-            let _ = self.commands.poll_recv_many(&mut context, &mut self.arrived, room);
-            self.taken.extend(self.arrived.drain(..));
+    /// Looks so often whether there is one.
+    fn look(&mut self, times: usize) -> bool {
+        for _ in 0..times {
+            if !self.taken.is_empty() {
+                break;
+            }
+            if self.calls.any() {
+                self.calls.take(&mut self.taken);
+            } else {
+                (0..LOOK_SPINS).for_each(|_| std::hint::spin_loop());
+            }
         }
+        !self.taken.is_empty()
     }
 
-    /// A call and those behind it that go into one batch with it.
-    pub(super) fn together(&mut self, job: Job, answer: Answer) -> (Vec<Job>, Vec<Answer>) {
-        let mut room = FRAME_MAX_BYTES.saturating_sub(HEADS_MAX_BYTES + job.frame_max_bytes());
-        let (mut bytes, mut jobs, mut answers) = (job.bytes(), vec![job], vec![answer]);
-        while bytes < BATCH_MAX_BYTES
-            && let Some((job, answer)) = self.next_append(room)
-        {
-            bytes += job.bytes();
-            room = room.saturating_sub(job.frame_max_bytes());
-            jobs.push(job);
-            answers.push(answer);
+    /// Stages a call, and those that come behind it and go into one batch with it, each as it comes.
+    pub(super) fn gather<S: Store>(&mut self, core: &mut Core<S>, first: Call) -> (Stage, Vec<Call>) {
+        let (mut stage, mut calls) = (core.stage(), Vec::with_capacity(self.last));
+        let (mut bytes, mut room) = (0, FRAME_MAX_BYTES.saturating_sub(HEADS_MAX_BYTES));
+        let mut next = Some(first);
+        while let Some((mut job, answer)) = next {
+            bytes += job.bytes;
+            room = room.saturating_sub(job.frame_max_bytes);
+            core.add(&mut job, &mut stage);
+            calls.push((job, answer));
+            let full = bytes >= BATCH_MAX_BYTES || calls.len() >= BATCH_MAX_JOBS;
+            next = if full { None } else { self.next_append(calls.len(), room) };
         }
-        self.last = jobs.len();
-        (jobs, answers)
+        self.last = calls.len();
+        (stage, calls)
     }
 
-    /// The oldest, if it is an append that fits into so much of a frame.
-    fn next_append(&mut self, room: usize) -> Option<(Job, Answer)> {
+    /// The oldest, if it is an append that fits into so much of a frame; looks for one behind so many.
+    fn next_append(&mut self, behind: usize, room: usize) -> Option<Call> {
+        self.look(if behind < self.last { LOOKS_FOR_MISSING } else { LOOKS_BEHIND });
         match self.taken.pop_front()? {
-            Command::Append(job, answer) if job.frame_max_bytes() <= room => Some((job, answer)),
+            Command::Append(job, answer) if job.frame_max_bytes <= room => Some((job, answer)),
             other @ (Command::Append(..) | Command::Rotate(..) | Command::Snapshot { .. }) => {
                 self.taken.push_front(other);
                 None
@@ -141,19 +132,28 @@ impl Waiting {
     }
 }
 
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // Whoever waits for an answer is told that there will be none.
+        self.calls.close();
+        self.calls.take(&mut self.taken);
+        self.taken.clear();
+    }
+}
+
 impl<S: Store + 'static> Writer<S> {
-    /// Starts the thread; it ends when the last sender is gone, after it has answered everybody.
-    pub fn start(mut self, commands: mpsc::Receiver<Command>) -> io::Result<JoinHandle<()>> {
+    /// Starts the thread; it ends when there will be no more calls, after it has answered everybody.
+    pub fn start(mut self, calls: Arc<Calls<Command>>) -> io::Result<JoinHandle<()>> {
+        let mut waiting = Waiting::new(calls);
         thread::Builder::new().name("ledger-write".into()).spawn(move || {
-            let mut waiting = Waiting::new(commands);
             while let Some(command) = waiting.next() {
                 match command {
-                    Command::Append(job, answer) => self.batch(job, answer, &mut waiting),
+                    Command::Append(job, answer) => self.batch((job, answer), &mut waiting),
                     Command::Snapshot { size, state, answer } => drop(answer.send(self.snapshot(size, &state))),
                     Command::Rotate(key, time, answer) => {
                         let rotated = self.core.rotate(*key, time);
                         self.publisher.rotations(self.core.tip.keys.rotations());
-                        let head = self.announce(rotated.as_ref().ok());
+                        let head = rotated.as_ref().ok().map(|done| self.announce(done.size, done.root, &done.head));
                         // Who has gone away does not need the answer.
                         drop(answer.send(rotated));
                         self.follow(head);
@@ -163,13 +163,13 @@ impl<S: Store + 'static> Writer<S> {
         })
     }
 
-    /// Commits this call and what is waiting behind it.
-    fn batch(&mut self, job: Job, answer: Answer, waiting: &mut Waiting) {
-        let (jobs, answers) = waiting.together(job, answer);
-        let results = self.core.commit(&jobs);
-        let head = self.announce(results.iter().rev().find_map(|result| result.as_ref().ok()));
-        for ((answer, result), job) in answers.into_iter().zip(results).zip(jobs) {
-            drop(answer.send((result, job)));
+    /// Commits this call and what comes behind it.
+    fn batch(&mut self, first: Call, waiting: &mut Waiting) {
+        let (stage, calls) = waiting.gather(&mut self.core, first);
+        let done = self.core.commit(stage);
+        let head = done.as_ref().ok().map(|done| self.announce(done.size, done.root, &done.head));
+        for (job, answer) in calls {
+            drop(answer.send((job, done.clone())));
         }
         self.follow(head);
     }
@@ -187,12 +187,10 @@ impl<S: Store + 'static> Writer<S> {
     }
 
     /// Lets readers see the newest head.
-    fn announce(&self, newest: Option<&Committed>) -> Option<(u64, Arc<str>)> {
-        let done = newest?;
-        let note = Arc::clone(&done.head);
+    fn announce(&self, size: u64, root: Hash, note: &Arc<str>) -> (u64, Arc<str>) {
         let time = self.core.tip.time.to_utc();
-        self.shared.head.send_replace(Head { size: done.size, root: done.root, note: Arc::clone(&note), time });
-        Some((done.size, note))
+        self.shared.head.send_replace(Head { size, root, note: Arc::clone(note), time });
+        (size, Arc::clone(note))
     }
 
     /// Sets going what nobody waits for: the index and the public copy. Waking their threads costs more than an answer.

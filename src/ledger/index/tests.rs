@@ -26,7 +26,7 @@ impl Both {
     /// Writes a frame, each entry with two disclosures of that many bytes, and says what is to be indexed of it.
     fn append(&mut self, first: u64, lines: &[&[u8]], sealed_bytes: usize) -> Indexed {
         let sealed = |n: u8| Sealed { subject: SubjectId([n; 16]), bytes: vec![n; sealed_bytes] };
-        let (mut frame, head) = (Builder::new(first, Vec::new(), 0), format!("head {first}"));
+        let (mut frame, head) = (Builder::new(first, Vec::new()), format!("head {first}"));
         for line in lines {
             frame.entry(|out| out.extend_from_slice(line), &[sealed(1), sealed(2)]);
         }

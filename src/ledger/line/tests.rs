@@ -5,14 +5,8 @@ const DIGESTS: [&str; 2] =
     ["0aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"];
 
 fn built(digests: &[String]) -> Vec<u8> {
-    build(Parts {
-        digests,
-        body: b"{\"a\":1}",
-        kind: "access.requested",
-        prev: &NO_PREV,
-        seq: 17,
-        time: "2026-11-20T21:39:44.123456Z",
-    })
+    let standing = Standing { prev: &NO_PREV, seq: 17, time: "2026-11-20T21:39:44.123456Z" };
+    build(digests, b"{\"a\":1}", "access.requested", standing)
 }
 
 #[test]

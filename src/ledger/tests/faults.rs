@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::ledger::{
+    calls::Calls,
     check::{Tip, Walk},
     core::Core,
     memory::{Failing, Memory},
@@ -29,7 +30,13 @@ fn opened(memory: &Memory, seed: u64) -> Core<Memory> {
 }
 
 fn job(expected: u64, draft: Draft) -> Job {
-    Job { expected: Some(expected), time: Micros(1), drafts: vec![ready(draft, knows).unwrap()] }
+    Job::new(Some(expected), Micros(1), vec![ready(draft, knows).unwrap()])
+}
+
+fn commit(core: &mut Core<Memory>, mut job: Job) -> Result<Committed, AppendError> {
+    let mut stage = core.stage();
+    core.add(&mut job, &mut stage);
+    job.told(core.commit(stage))
 }
 
 /// The story that is told: two people, an erasure, a plain entry. Gives the indexes that were acknowledged.
@@ -38,10 +45,10 @@ fn story(core: &mut Core<Memory>) -> Vec<(u64, Hash)> {
     let mut acknowledged = Vec::new();
     for draft in drafts {
         let size = core.tip.size();
-        match core.commit(&[job(size, draft)]).pop().unwrap() {
+        match commit(core, job(size, draft)) {
             Ok(done) => acknowledged.push((done.first, done.leaves[0])),
             Err(AppendError::Failed(_)) => {
-                let next = core.commit(&[job(size, super::draft(9))]).pop().unwrap();
+                let next = commit(core, job(size, super::draft(9)));
                 assert!(matches!(next, Err(AppendError::Failed(_))), "the error is sticky");
                 break;
             }
@@ -80,7 +87,7 @@ fn every_write_fails_once_lost_and_once_kept() {
                 assert!(found, "entry {index} was acknowledged and is gone: write {which}, {failing:?}");
             }
             let size = again.tip.size();
-            assert!(again.commit(&[job(size, personal(7, subject(7), "after"))]).pop().unwrap().is_ok());
+            assert!(commit(&mut again, job(size, personal(7, subject(7), "after"))).is_ok());
             drop(opened(&memory, 3));
         }
     }
@@ -90,9 +97,9 @@ fn every_write_fails_once_lost_and_once_kept() {
 fn a_store_that_somebody_else_wrote_to_is_not_written_to() {
     let memory = Memory::default();
     let (mut one, mut two) = (opened(&memory, 1), opened(&memory, 2));
-    assert!(one.commit(&[job(1, draft(1))]).pop().unwrap().is_ok());
-    assert_eq!(two.commit(&[job(1, draft(1))]).pop().unwrap(), Err(AppendError::Conflict { expected: 1, actual: 2 }));
-    assert!(matches!(two.commit(&[job(1, draft(1))]).pop().unwrap(), Err(AppendError::Failed(_))));
+    assert!(commit(&mut one, job(1, draft(1))).is_ok());
+    assert_eq!(commit(&mut two, job(1, draft(1))), Err(AppendError::Conflict { expected: 1, actual: 2 }));
+    assert!(matches!(commit(&mut two, job(1, draft(1))), Err(AppendError::Failed(_))));
 }
 
 /// Many calls of tiny entries and large ones among them are more than a frame holds together: they are committed in turn.
@@ -105,21 +112,22 @@ fn what_waits_together_and_fits_no_frame_is_committed_in_turn() {
         std::iter::repeat_n(vec![draft(1); 256], 240).chain([vec![large; 120], vec![draft(2); 256], vec![hard; 8]]);
     let jobs = calls.map(|drafts| {
         let drafts = drafts.into_iter().map(|draft| ready(draft, knows).unwrap()).collect();
-        Job { expected: None, time: Micros(1), drafts }
+        Box::new(Job::new(None, Micros(1), drafts))
     });
-    let (send, commands) = mpsc::channel(QUEUE_MAX_JOBS);
+    let calls = Arc::new(Calls::new());
     let mut left = 0;
     for job in jobs {
         // Whoever waits for the answer has gone away.
-        send.try_send(Command::Append(job, oneshot::channel().0)).unwrap();
+        calls.add(Command::Append(job, oneshot::channel().0)).unwrap();
         left += 1;
     }
-    let (mut waiting, mut core) = (Waiting::new(commands), opened(&Memory::default(), 1));
+    let (mut waiting, mut core) = (Waiting::new(calls), opened(&Memory::default(), 1));
     while left > 0 {
         let Some(Command::Append(job, answer)) = waiting.next() else { panic!("{left} more") };
-        let (jobs, _) = waiting.together(job, answer);
-        for done in core.commit(&jobs) {
-            done.unwrap();
+        let (stage, calls) = waiting.gather(&mut core, (job, answer));
+        let done = core.commit(stage);
+        for (job, _) in calls {
+            job.told(done.clone()).unwrap();
             left -= 1;
         }
     }

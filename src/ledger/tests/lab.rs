@@ -6,7 +6,7 @@ use super::*;
 use crate::ledger::{
     frame::{Batch, Raw, Record, encode},
     journal::{Journal, Piece, pieces, segment_name},
-    line::{Line, Parts, build},
+    line::{Line, Standing, build},
     note::sign,
     publish::{put_rotation, put_tile},
     tiles::{TILE_HEIGHT, TILE_WIDTH, Tile, bundle, tiles_between},
@@ -83,8 +83,7 @@ impl Log {
                 let digests: Vec<String> =
                     line.each_digest().map(|one| String::from_utf8(one.to_vec()).unwrap()).collect();
                 let time = line.time.text().unwrap();
-                record.line =
-                    build(Parts { digests: &digests, body: line.body, kind: line.kind, prev: &prev, seq, time: &time });
+                record.line = build(&digests, line.body, line.kind, Standing { prev: &prev, seq, time: &time });
             }
             prev = leaf_hash(&record.line);
             seq += 1;
@@ -108,7 +107,7 @@ impl Log {
         let before = self.batches[..=batch].iter().rev().find_map(|batch| batch.records.last()).unwrap();
         let time = Line::read(&before.line).unwrap().time.text().unwrap();
         let body = body.to_string().into_bytes();
-        let line = build(Parts { digests: &[], body: &body, kind, prev: &hash::NO_PREV, seq: 0, time: &time });
+        let line = build(&[], &body, kind, Standing { prev: &hash::NO_PREV, seq: 0, time: &time });
         self.batches[batch].records.push(Record { line, sealed: Vec::new() });
         for later in &mut self.batches[batch + 1..] {
             later.first += 1;
