@@ -180,7 +180,7 @@ fn nothing_to_verify_is_said_so() {
     let (code, _, errors) = countersign(&["verify", "/nonexistent"]);
     is!(format!("{code}\n{errors}"), @"
     2
-    there is no /nonexistent
+    there is no file or folder /nonexistent
     ");
     let (code, _, errors) = countersign(&["log", "--ledger", &path]);
     is!(format!("{code}\n{errors}").replace(&*path, "DIR"), @"

@@ -63,7 +63,7 @@ impl VerifyOptions<'_> {
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// There is no such path.
-    #[error("there is no {0}")]
+    #[error("there is no file or folder {0}")]
     NotFound(String),
     /// The path holds nothing that looks like a ledger.
     #[error("{0} is neither a ledger's folder, nor a public copy, an export, a list of entries or a proof")]
