@@ -87,7 +87,7 @@ pub fn main(args: &Args) -> Outcome {
         Target::Path(path) => verify(path, options),
     };
     bar.finish_and_clear();
-    let mut report = report.map_err(stop)?;
+    let mut report = report.map_err(|error| stop(&error))?;
     report.faults.extend(unread.into_iter().map(|words| Fault::of_log(Class::Io, words)));
     let signed = match (discord, &target) {
         (Some(key), Target::Path(path)) => signed(path, &key, &mut report),
@@ -150,7 +150,7 @@ fn signed(path: &Path, key: &Key, report: &mut Report) -> Option<evidence::Signe
     None
 }
 
-fn stop(error: VerifyError) -> Stop {
+fn stop(error: &VerifyError) -> Stop {
     let words = error.to_string();
     match error {
         VerifyError::NotFound(_) | VerifyError::NoKey => Stop::Usage(words),

@@ -62,7 +62,7 @@ fn what_can_not_be_read_is_no_finding() {
         assert_eq!((code, &report["unchecked"]), (75, &Value::Bool(true)), "{at}: {report}");
         // A mode stops all but root.
         let mode = std::fs::metadata(at).unwrap().permissions();
-        std::fs::set_permissions(at, std::fs::Permissions::from_mode(0)).unwrap();
+        std::fs::set_permissions(at, std::fs::Permissions::from_mode(0o000)).unwrap();
         let denied = std::fs::File::open(at).is_err();
         let (code, report) = json(args);
         std::fs::set_permissions(at, mode).unwrap();
