@@ -178,9 +178,9 @@ async fn a_missing_bundle_is_all_that_is_said_to_be_wrong() {
         let (path, bytes) = (copy.join(tile), std::fs::read(copy.join(tile)).unwrap());
         for empty in [false, true] {
             if empty {
-                std::fs::write(&path, "").unwrap()
+                std::fs::write(&path, "").unwrap();
             } else {
-                std::fs::remove_file(&path).unwrap()
+                std::fs::remove_file(&path).unwrap();
             }
             let found = with_anchor(&copy, &head);
             let told: Vec<&str> = found.found().iter().map(|fault| &*fault.words).collect();
