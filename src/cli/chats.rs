@@ -88,7 +88,7 @@ impl Chats {
 pub async fn check(live: &Live, env: &Env, clock: &Arc<dyn Clock>) -> Vec<(&'static str, Findings)> {
     let missing = |stop: Stop| {
         let words = match stop {
-            Stop::Finding(words) | Stop::Unread(words) => words,
+            Stop::Finding(words) | Stop::Usage(words) | Stop::Unread(words) => words,
             Stop::Fault(error) => format!("{error:#}"),
         };
         Findings { found: Vec::new(), lacking: vec![words] }

@@ -12,7 +12,10 @@ use crate::{
         discord::evidence::{Key, Unproven, said},
     },
     engine::{message_key, recorded_words},
-    ledger::{Disclosed, Entry, history},
+    ledger::{
+        Disclosed, Entry,
+        history::{self, HistoryError},
+    },
 };
 
 /// Faults are told up to this many.
@@ -60,18 +63,24 @@ impl fmt::Display for Signed {
     }
 }
 
+/// Reads the public key of a Discord application.
+///
+/// # Errors
+/// When it is none.
+pub fn key(text: &str) -> Result<Key, Stop> {
+    let mut bytes = [0; 32];
+    let decoded = hex::decode_to_slice(text, &mut bytes).ok().and_then(|()| Key::new(&bytes));
+    let words = "--discord-key is no key: it is the 64 hex digits of `PUBLIC KEY` on the application's page";
+    decoded.ok_or_else(|| Stop::Usage(words.to_owned()))
+}
+
 /// Checks every message of a ledger's folder that Discord signed.
 ///
 /// # Errors
-/// A key that is none, or a ledger that can't be read.
-pub fn check(ledger: &Path, key: &str) -> Result<Signed, Stop> {
-    let mut bytes = [0; 32];
-    let decoded = hex::decode_to_slice(key, &mut bytes).ok().and_then(|()| Key::new(&bytes));
-    let words = "--discord-key is no key: it is the 64 hex digits of `PUBLIC KEY` on the application's page";
-    let key = decoded.ok_or_else(|| Stop::Finding(words.to_owned()))?;
+/// A ledger that can't be read.
+pub fn check(ledger: &Path, key: &Key) -> Result<Signed, HistoryError> {
     let mut signed = Signed::default();
-    history::entries(ledger, Event::knows, |entry| signed.look(&key, &entry))
-        .map_err(|error| Stop::Finding(error.to_string()))?;
+    history::entries(ledger, Event::knows, |entry| signed.look(key, &entry))?;
     Ok(signed)
 }
 

@@ -90,6 +90,8 @@ enum Command {
 enum Stop {
     /// Something is wrong with what it was pointed at, and here is what.
     Finding(String),
+    /// It was asked for something that can't be done like that.
+    Usage(String),
     /// What was to be checked could not be read: that is no finding.
     Unread(String),
     /// Something is wrong with us.
@@ -105,6 +107,7 @@ impl<E: Into<anyhow::Error>> From<E> for Stop {
 type Outcome = Result<(), Stop>;
 
 const EXIT_FINDING: u8 = 1;
+const EXIT_USAGE: u8 = 2;
 const EXIT_FAULT: u8 = 70;
 const EXIT_UNREAD: u8 = 75;
 
@@ -135,6 +138,10 @@ pub fn main() -> ExitCode {
         Err(Stop::Finding(words)) => {
             eprintln!("{words}");
             ExitCode::from(EXIT_FINDING)
+        }
+        Err(Stop::Usage(words)) => {
+            eprintln!("{words}");
+            ExitCode::from(EXIT_USAGE)
         }
         Err(Stop::Unread(words)) => {
             eprintln!("{words}");

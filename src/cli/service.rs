@@ -453,7 +453,7 @@ impl Running {
         let dir = self.dir.clone();
         let loaded = tokio::task::spawn_blocking(move || super::load(&dir)).await.map_err(|panic| panic.to_string())?;
         let config = loaded.map_err(|stop| match stop {
-            Stop::Finding(words) | Stop::Unread(words) => words,
+            Stop::Finding(words) | Stop::Usage(words) | Stop::Unread(words) => words,
             Stop::Fault(error) => format!("{error:#}"),
         })?;
         if let Some(key) = fixed(&self.live.now(), &config) {
@@ -461,7 +461,7 @@ impl Running {
         }
         keep(&self.shelf, &self.dir, &config);
         let book = book(&config, &self.env).map_err(|stop| match stop {
-            Stop::Finding(words) | Stop::Unread(words) => words,
+            Stop::Finding(words) | Stop::Usage(words) | Stop::Unread(words) => words,
             Stop::Fault(error) => format!("{error:#}"),
         })?;
         book.rules.refresh(self.clock.now()).await;

@@ -3,7 +3,7 @@
 use std::{
     fmt::Display,
     fs::File,
-    io::{self, Read as _},
+    io::{self, ErrorKind, Read as _},
     path::Path,
     sync::mpsc::channel,
     time::Duration,
@@ -14,9 +14,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{Outcome, Stop, evidence};
 use crate::{
     access::Event,
+    chat::discord::evidence::Key,
     ledger::{
-        Progress, VerifierKey,
-        verify::{Anchor, Fetch, Report, VerifyOptions, verify, verify_public},
+        Class, Fault, Progress, VerifierKey,
+        verify::{Anchor, Fetch, Report, VerifyError, VerifyOptions, verify, verify_public},
     },
 };
 
@@ -32,7 +33,8 @@ const BAR_FROM_BYTES: u64 = 16 * 1024 * 1024;
 #[command(
     after_help = "Inside a log nothing can show that its tail was cut off, or that it was rewritten with a live key. \
 That takes a memory elsewhere: give one with --anchor, or the check says that freshness is unproven.\n\n\
-Exit code 0: nothing is wrong; 1: something is; 75: it could not be read, so nothing is known.\n\n\
+Exit code 0: nothing is wrong; 1: something is; 2: it was asked for what can't be done, or there is no such path; 75: it \
+could not be read, so nothing is known.\n\n\
 Example: countersign verify data --anchor checkpoint-from-monday.txt"
 )]
 pub struct Args {
@@ -55,34 +57,107 @@ pub struct Args {
     json: bool,
 }
 
+/// What is to be checked.
+enum Target<'a> {
+    Path(&'a Path),
+    /// A public copy behind an address, its scheme in lower case.
+    Served(String),
+}
+
 pub fn main(args: &Args) -> Outcome {
+    let target = target(&args.path)?;
+    let discord = args.discord_key.as_deref().map(|key| discord_key(key, &target, &args.path)).transpose()?;
     let mut options = VerifyOptions::new(Event::knows);
+    let mut unread = Vec::new();
     for anchor in &args.anchor {
-        options.anchors.push(read_anchor(anchor)?);
+        match read_anchor(anchor)? {
+            Ok(anchor) => options.anchors.push(anchor),
+            Err(words) => unread.push(words),
+        }
     }
     if let Some(key) = &args.key {
-        let wrong = |error| Stop::Finding(format!("--key is no verifier key: {error}"));
+        let wrong = |error| Stop::Usage(format!("--key is no verifier key: {error}"));
         options.key = Some(VerifierKey::parse(key).map_err(wrong)?);
     }
     let bar = ProgressBar::hidden();
     let shown = bar.clone();
     options.progress = Box::new(move |progress| show(&shown, progress));
-    let report = if args.path.starts_with("http://") || args.path.starts_with("https://") {
-        Ok(verify_public(&Served::at(&args.path), options))
-    } else {
-        verify(Path::new(&args.path), options).map_err(|error| Stop::Finding(error.to_string()))
+    let report = match &target {
+        Target::Served(url) => Ok(verify_public(&Served::at(url), options)),
+        Target::Path(path) => verify(path, options),
     };
     bar.finish_and_clear();
-    let mut report = report?;
-    let signed = match &args.discord_key {
-        Some(key) if report.holds() => Some(evidence::check(Path::new(&args.path), key)?),
-        Some(_) => {
-            report.remarks.push("what Discord signed was not checked, as the ledger has faults".into());
-            None
-        }
-        None => None,
+    let mut report = report.map_err(|error| stop(&error))?;
+    report.faults.extend(unread.into_iter().map(|words| Fault::of_log(Class::Io, words)));
+    let signed = match (discord, &target) {
+        (Some(key), Target::Path(path)) => signed(path, &key, &mut report),
+        (Some(_), Target::Served(_)) | (None, _) => None,
     };
     tell(&report, signed.as_ref(), args.json)
+}
+
+fn target(text: &str) -> Result<Target<'_>, Stop> {
+    let path = Target::Path(Path::new(text));
+    let Some((scheme, rest)) = text.split_once("://") else { return Ok(path) };
+    let of_a_scheme = |letter: char| letter.is_ascii_alphanumeric() || "+-.".contains(letter);
+    if !scheme.starts_with(|first: char| first.is_ascii_alphabetic()) || !scheme.chars().all(of_a_scheme) {
+        return Ok(path);
+    }
+    match scheme.to_ascii_lowercase() {
+        scheme if scheme == "http" || scheme == "https" => Ok(Target::Served(format!("{scheme}://{rest}"))),
+        scheme => Err(Stop::Usage(format!(
+            "nothing can be read over `{scheme}`: give an address that begins with http:// or https://, or a path"
+        ))),
+    }
+}
+
+/// The key of a Discord application, for a target that can have what Discord signed.
+fn discord_key(key: &str, target: &Target<'_>, named: &str) -> Result<Key, Stop> {
+    let key = evidence::key(key)?;
+    let has_disclosures = match target {
+        Target::Served(_) => false,
+        Target::Path(path) => !path.is_file() && (path.join("journal").exists() || !path.join("checkpoint").exists()),
+    };
+    if has_disclosures {
+        return Ok(key);
+    }
+    let words = format!(
+        "--discord-key needs a ledger's folder with its `keys/`: what Discord signed is among the disclosures, and {named} has \
+         none that are sealed"
+    );
+    Err(Stop::Usage(words))
+}
+
+/// Looks at what Discord signed, where a log that holds has it readable.
+fn signed(path: &Path, key: &Key, report: &mut Report) -> Option<evidence::Signed> {
+    let why = if report.unchecked() {
+        "could not be checked"
+    } else if !report.holds() {
+        "has faults"
+    } else if report.disclosures.not_opened > 0 {
+        "was checked without its `keys/`"
+    } else {
+        match evidence::check(path, key) {
+            Ok(signed) => return Some(signed),
+            Err(error) => {
+                let words = format!("what Discord signed could not be read: {error}");
+                report.faults.add(Fault::of_log(Class::Io, words));
+                return None;
+            }
+        }
+    };
+    report.remarks.push(format!("what Discord signed was not checked, as the ledger {why}"));
+    None
+}
+
+fn stop(error: &VerifyError) -> Stop {
+    let words = error.to_string();
+    match error {
+        VerifyError::NotFound(_) | VerifyError::NoKey => Stop::Usage(words),
+        VerifyError::NotALedger(_) | VerifyError::Inside { .. } | VerifyError::NotEntries(_) | VerifyError::Both(_) => {
+            Stop::Finding(words)
+        }
+    }
 }
 
 fn tell(report: &Report, signed: Option<&evidence::Signed>, json: bool) -> Outcome {
@@ -108,22 +183,38 @@ fn tell(report: &Report, signed: Option<&evidence::Signed>, json: bool) -> Outco
     }
 }
 
-/// A file's contents if there is such a file, else the text itself. The file may be a pipe, with a program behind it.
-fn read_anchor(text: &str) -> Result<Anchor, Stop> {
+/// The anchor in a file if there is such a file, else the one in the text itself; the words say that the file can't be read. It
+/// may be a pipe, with a program behind it.
+fn read_anchor(text: &str) -> Result<Result<Anchor, String>, Stop> {
     const ANCHOR_BYTES_MAX: u64 = 1024 * 1024;
-    let wrong = |error: &dyn Display| Stop::Finding(format!("--anchor {text}: {error}"));
+    let named = name(text);
+    let wrong = |error: &dyn Display| Stop::Usage(format!("--anchor {named}: {error}"));
     let mut contents = String::new();
-    match File::open(text) {
-        Ok(file) => {
-            let read = file.take(ANCHOR_BYTES_MAX + 1).read_to_string(&mut contents).map_err(|error| wrong(&error))?;
-            if read as u64 > ANCHOR_BYTES_MAX {
-                return Err(wrong(&format!("more than {ANCHOR_BYTES_MAX} bytes are no checkpoint")));
-            }
+    let read = File::open(text).and_then(|file| file.take(ANCHOR_BYTES_MAX + 1).read_to_string(&mut contents));
+    match read {
+        Ok(read) if read as u64 > ANCHOR_BYTES_MAX => {
+            Err(wrong(&format!("more than {ANCHOR_BYTES_MAX} bytes are no checkpoint")))
         }
-        Err(error) if Path::new(text).exists() => return Err(wrong(&error)),
-        Err(_) => text.clone_into(&mut contents),
+        Ok(_) => Anchor::parse(&contents).map(Ok).map_err(|error| wrong(&error)),
+        Err(error) => match (Anchor::parse(text), error.kind()) {
+            (Ok(anchor), _) => Ok(Ok(anchor)),
+            (Err(_), ErrorKind::InvalidData | ErrorKind::IsADirectory) => Err(wrong(&error)),
+            // A text can be no name of a file for more than one reason.
+            (Err(_), ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename) => Err(wrong(
+                &"there is no such file, and the words themselves hold no checkpoint and no line of the form `origin size root \
+                  signature`",
+            )),
+            (Err(_), _) => Ok(Err(format!("the anchor {named} could not be read: {error}"))),
+        },
     }
-    Anchor::parse(&contents).map_err(|error| Stop::Finding(format!("--anchor: {error}")))
+}
+
+/// As much of an argument as fits into a message.
+fn name(text: &str) -> String {
+    const NAME_CHARS_MAX: usize = 100;
+    let first = text.lines().next().unwrap_or_default();
+    let shown: String = first.chars().take(NAME_CHARS_MAX).collect();
+    if shown == text { shown } else { format!("{shown}…") }
 }
 
 fn show(bar: &ProgressBar, progress: Progress) {
@@ -182,6 +273,10 @@ struct Unanswered {
 }
 
 impl Fetch for Served {
+    fn address(&self, path: &str) -> Option<String> {
+        Some(format!("{}/{path}", self.base))
+    }
+
     fn fetch(&self, path: &str, limit: usize) -> io::Result<Option<Vec<u8>>> {
         let (_waiting, wait) = channel::<()>();
         for pause in RETRIES {

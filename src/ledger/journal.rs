@@ -46,11 +46,8 @@ const PARTS: u64 = 1_024;
 /// At which part of a segment the next one is begun: a small ledger then does without.
 const BEGUN_AT: u64 = 8;
 
-/// How many zeros are written at once.
-const ZEROS_BYTES: usize = 128 * 1024;
-
-/// How many zeros are synced at once when the next segment is needed soon.
-const ZEROS_SYNCED_BYTES: u64 = 1024 * 1024;
+/// How many zeros are written and synced at once: each time somebody may have to wait for it.
+const ZEROS_BYTES: usize = 256 * 1024;
 
 /// How long the next segment rests after each such write, when it is not needed soon: it shares the disk with those who wait for
 /// theirs.
@@ -490,14 +487,11 @@ impl Next {
     fn prepare(part: PathBuf, bytes: u64, used: Arc<AtomicU64>) -> io::Result<Self> {
         let (needed, given_up) = channel();
         let rest = move |file: &File, zeros: u64| {
+            // Not all at the end: who waits for an entry would wait for all of these zeros.
+            file.sync_data()?;
             // Half as fast again as the present one fills.
             let since = used.load(Ordering::Relaxed).saturating_sub(PARTS / BEGUN_AT);
             let behind = zeros * (PARTS - PARTS / BEGUN_AT) * 2 < bytes * since * 3;
-            // Not all at the end: who waits for an entry would wait for all of these zeros. And not often: each time somebody
-            // may wait.
-            if !behind || zeros.is_multiple_of(ZEROS_SYNCED_BYTES) {
-                file.sync_data()?;
-            }
             match given_up.recv_timeout(if behind { Duration::ZERO } else { ZEROS_PAUSE }) {
                 Err(RecvTimeoutError::Disconnected) => Err(io::ErrorKind::Interrupted.into()),
                 Ok(()) | Err(RecvTimeoutError::Timeout) => Ok(()),

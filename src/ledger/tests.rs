@@ -21,6 +21,7 @@ mod rotation;
 mod sizes;
 mod snapshots;
 mod syncs;
+mod told;
 mod unread;
 mod vouched;
 

@@ -58,5 +58,6 @@ mod story;
 mod support;
 mod sweep;
 mod sweep_databases;
+mod verify_says;
 mod verify_url;
 mod web;

@@ -242,7 +242,7 @@ async fn a_disclosure_is_not_passed_off_as_one_of_the_erased() {
     assert!(found.holds(), "{found}");
     assert_eq!((found.disclosures.opened, found.disclosures.erased, found.disclosures.without_key), (1, 2, 0));
     let text = serde_json::to_value(&found).unwrap();
-    assert_eq!(text["disclosures"], json!({"opened": 1, "erased": 2, "without_key": 0}));
+    assert_eq!(text["disclosures"], json!({"opened": 1, "erased": 2, "without_key": 0, "not_opened": 0}));
     assert!(found.to_string().contains("note: 2 disclosures can't be opened: their people were erased"), "{found}");
     let found = report(&dir.path().join("log"));
     assert_eq!((found.disclosures.opened, found.disclosures.erased, found.disclosures.without_key), (2, 1, 0));

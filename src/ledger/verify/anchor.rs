@@ -2,10 +2,10 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 
-use super::{AllNodes, report::Freshness};
+use super::{AllNodes, Freshness, Report, Subject};
 use crate::ledger::{
     check::Tip,
-    fault::{Class, Fault, Faults},
+    fault::{Class, Fault},
     note::{Checkpoint, NOTE_MAX_BYTES, SignatureLine, SignedNote, VerifierKey, decode_hash, is_origin},
 };
 
@@ -81,103 +81,140 @@ impl Anchor {
     }
 }
 
-/// Compares all anchors with the log and with each other.
-pub(super) fn compare(anchors: &[Anchor], tip: &Tip, nodes: &AllNodes, faults: &mut Faults) -> Freshness {
-    let before = faults.count();
-    let mut agrees: Option<u64> = None;
+/// Compares all anchors with the log and with each other. `keys_known` says whether all keys that may sign are known.
+pub(super) fn compare(anchors: &[Anchor], tip: &Tip, nodes: &AllNodes, keys_known: bool, report: &mut Report) {
+    let before = report.faults.count();
+    // A copy is made once, and then the log grows.
+    let older = match report.subject {
+        Subject::Folder => "",
+        Subject::Public | Subject::Lines | Subject::Proof | Subject::Unread => {
+            ", or this copy is older than the anchor"
+        }
+    };
+    let mut agrees: Option<(u64, bool)> = None;
     for (n, anchor) in anchors.iter().enumerate() {
         let head = &anchor.head;
-        if let Some(fault) = stranger(anchor, tip) {
-            faults.add(fault);
+        if let Some(opened) = tip.opened.as_ref().filter(|opened| opened.origin != head.origin) {
+            report.stranger(&head.origin, &opened.origin);
             continue;
         }
+        if head.size == 0 {
+            report.remarks.push("an anchor over 0 entries pins nothing: give a later head".into());
+            continue;
+        }
+        let signed = match signed(anchor, tip, keys_known) {
+            Ok(signed) => signed,
+            Err(words) => {
+                report.faults.add(Fault::of_log(Class::Signature, words));
+                continue;
+            }
+        };
         let other = anchors.iter().take(n).find(|other| other.head.size == head.size && other.head.root != head.root);
         if other.is_some() {
             let words = format!("two anchors of {} entries have different roots: the log was forked", head.size);
-            faults.add(Fault::of_log(Class::Fork, words));
+            report.faults.add(Fault::of_log(Class::Fork, words));
         }
         match nodes.root(head.size) {
             None => {
+                let (anchored, there) = (head.size, tip.size());
                 let words =
-                    format!("an anchor is over {} entries and there are {}: the tail is gone", head.size, tip.size());
-                faults.add(Fault::of_log(Class::Behind, words));
+                    format!("an anchor is over {anchored} entries and there are {there}: the tail is gone{older}");
+                report.faults.add(Fault::of_log(Class::Behind, words));
             }
-            Some(root) if root == head.root => agrees = agrees.max(Some(head.size)),
+            Some(root) if root == head.root => agrees = agrees.max(Some((head.size, signed))),
             Some(_) => {
-                let proof =
-                    if anchor.note.is_some() { ", and both are signed: anyone can carry that as a proof" } else { "" };
+                let proof = if signed { ", and both are signed: anyone can carry that as a proof" } else { "" };
                 let words = format!(
                     "an anchor over {} entries has another root: the history was rewritten or forked{proof}",
                     head.size
                 );
-                faults.add(Fault::of_log(Class::Fork, words));
+                report.faults.add(Fault::of_log(Class::Fork, words));
             }
         }
     }
-    match agrees {
-        _ if faults.count() > before => Freshness::Contradicted,
+    report.freshness = match agrees {
+        _ if report.faults.count() > before => Freshness::Contradicted,
         None => Freshness::Unproven,
-        Some(size) => Freshness::Anchored { size, after: tip.size() - size },
-    }
+        Some((size, signed)) => {
+            report.as_good_as_kept(size, signed);
+            Freshness::Anchored { size, after: tip.size() - size }
+        }
+    };
 }
 
 /// Compares all anchors with the one head of a proof, and with each other. Only those of its size say something about it.
-pub(super) fn compare_head(
-    anchors: &[Anchor],
-    head: &Checkpoint,
-    key: &VerifierKey,
-    faults: &mut Faults,
-    remarks: &mut Vec<String>,
-) -> Freshness {
-    let (mut contradicted, mut agrees) = (false, false);
-    let mut fault = |class, words: String| {
-        contradicted = true;
-        faults.add(Fault::of_log(class, words));
-    };
+pub(super) fn compare_head(anchors: &[Anchor], head: &Checkpoint, key: &VerifierKey, report: &mut Report) {
+    let before = report.faults.count();
+    let mut agrees = None;
     for (n, anchor) in anchors.iter().enumerate() {
         let Checkpoint { origin, size, root } = &anchor.head;
         if *origin != head.origin {
-            fault(Class::Origin, format!("the anchor is of another log, `{origin}`"));
+            report.stranger(origin, &head.origin);
             continue;
         }
-        if let Some(Err(error)) = anchor.note.as_ref().map(|note| note.check([key])) {
-            fault(Class::Signature, format!("the anchor: {error}"));
-            continue;
-        }
+        let signed = match anchor.note.as_ref().map_or(Ok(0), |note| note.check([key])) {
+            Ok(signatures) => signatures > 0,
+            Err(error) => {
+                report.faults.add(Fault::of_log(Class::Signature, format!("the anchor: {error}")));
+                continue;
+            }
+        };
         if anchors.iter().take(n).any(|other| other.head.size == *size && other.head.root != *root) {
-            fault(Class::Fork, format!("two anchors of {size} entries have different roots: the log was forked"));
+            let words = format!("two anchors of {size} entries have different roots: the log was forked");
+            report.faults.add(Fault::of_log(Class::Fork, words));
         } else if *size != head.size {
-            remarks.push(format!(
+            report.remarks.push(format!(
                 "an anchor is over {size} entries and the head of the proof over {}: a proof alone can't be compared with it",
                 head.size
             ));
         } else if *root == head.root {
-            agrees = true;
+            agrees = agrees.max(Some(signed));
         } else {
             let words = format!("an anchor over {size} entries has another root: the history was rewritten or forked");
-            fault(Class::Fork, words);
+            report.faults.add(Fault::of_log(Class::Fork, words));
         }
     }
-    match (contradicted, agrees) {
-        (true, _) => Freshness::Contradicted,
-        (false, true) => Freshness::Anchored { size: head.size, after: 0 },
-        (false, false) => Freshness::Unproven,
+    report.freshness = match agrees {
+        _ if report.faults.count() > before => Freshness::Contradicted,
+        None => Freshness::Unproven,
+        Some(signed) => {
+            report.as_good_as_kept(head.size, signed);
+            Freshness::Anchored { size: head.size, after: 0 }
+        }
+    };
+}
+
+impl Report {
+    /// Says that an anchor is of another log.
+    fn stranger(&mut self, origin: &str, own: &str) {
+        let words = format!(
+            "this anchor is of another log, `{origin}`, and what was verified is of `{own}`: either the wrong anchor was given, \
+             or another log was put in the place of that one"
+        );
+        let before = self.faults.count();
+        self.faults.add(Fault::of_log(Class::Origin, words));
+        self.strange_anchors += self.faults.count() - before;
+    }
+
+    /// Says what an anchor is worth that nobody is seen to have signed.
+    fn as_good_as_kept(&mut self, size: u64, signed: bool) {
+        if !signed {
+            self.remarks.push(format!(
+                "the anchor over {size} entries bears no signature that was checked, so it is as good as the place where it was kept"
+            ));
+        }
     }
 }
 
-/// What makes an anchor one of another log.
-fn stranger(anchor: &Anchor, tip: &Tip) -> Option<Fault> {
-    if tip.opened.as_ref().is_some_and(|opened| opened.origin != anchor.head.origin) {
-        let words = format!("the anchor is of another log, `{}`", anchor.head.origin);
-        return Some(Fault::of_log(Class::Origin, words));
-    }
-    let note = anchor.note.as_ref()?;
+/// Whether a key of the log is seen to have signed an anchor of the same name. Where not all keys are known, one that none of
+/// those signed is one that nobody is seen to have signed.
+fn signed(anchor: &Anchor, tip: &Tip, keys_known: bool) -> Result<bool, String> {
+    let Some(note) = &anchor.note else { return Ok(false) };
     match tip.keys.signed(note, anchor.head.size) {
-        Ok(false) => {
-            let words = "the anchor is not signed by a key of this log that was live at its size";
-            Some(Fault::of_log(Class::Signature, words))
+        Ok(false) if keys_known => {
+            Err("the anchor is not signed by a key of this log that was live at its size".into())
         }
-        Ok(true) => None,
-        Err(error) => Some(Fault::of_log(Class::Signature, format!("the anchor: {error}"))),
+        Ok(signed) => Ok(signed),
+        Err(error) => Err(format!("the anchor: {error}")),
     }
 }

@@ -19,7 +19,7 @@ use crate::ledger::{
     files,
     frame::{BatchRef, Raw, RecordRef},
     ids::SubjectId,
-    journal::{self, Piece},
+    journal::{self, Piece, SEGMENT_HEADER_BYTES},
     line::Line,
     live,
     note::{Checkpoint, NOTE_MAX_BYTES, SignedNote},
@@ -50,15 +50,20 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, 
         Ok(segments) => (segments, None),
         Err(error) => (Vec::new(), Some(Fault::of_log(Class::Io, format!("the journal could not be read: {error}")))),
     };
-    let traces = [layout.head(), layout.public(), layout.keys()];
-    if segments.is_empty() && unreadable.is_none() && !traces.iter().any(|path| path.exists()) {
+    let traces = traces(path);
+    if segments.is_empty() && unreadable.is_none() && traces.is_empty() {
         return Err(VerifyError::NotALedger(path.display().to_string()));
     }
     let total = segments.iter().filter_map(|(_, path)| path.metadata().ok()).map(|found| found.len()).sum();
     let mut walked = Walked::new(Subject::Folder, knows, threads, progress, total);
     let mut people = People::at(&layout, threads);
-    walked.unread = unreadable.is_some();
+    walked.report.cut_short = unreadable.is_some();
     walked.walk.faults.extend(unreadable);
+    if !walked.report.cut_short && !layout.journal().exists() {
+        let beside: Vec<String> = traces.iter().map(|name| format!("`{name}`")).collect();
+        let words = format!("there is no `journal/`, though there is what lies beside one: {}", beside.join(", "));
+        walked.walk.faults.add(Fault::of_log(Class::Frame, words));
+    }
     let last = segments.last().map(|(number, _)| *number);
     let layout = &layout;
     std::thread::scope(|scope| {
@@ -74,39 +79,44 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> Result<Report, 
         for (number, bytes) in read {
             if let Some(words) = out_of_order(due, number) {
                 walked.fault(Class::Frame, words);
+                if number > due {
+                    // Nothing after it can be placed.
+                    walked.report.cut_short = true;
+                    break;
+                }
             }
             due = number.saturating_add(1);
             match bytes {
-                Ok(bytes) => walked.segment(
-                    number,
-                    &bytes,
-                    || Some(number) == last && (ran_before || live::in_use(layout)),
-                    &mut people,
-                ),
+                Ok(bytes) => {
+                    let being_written = || Some(number) == last && (ran_before || live::in_use(layout));
+                    let placed = walked.segment(number, &bytes, being_written, &mut people);
+                    walked.report.cut_short = !placed && Some(number) != last;
+                }
                 Err(error) if error.kind() == ErrorKind::FileTooLarge => {
                     walked.fault(Class::Limit, format!("segment {number} can't be read: {error}"));
                 }
                 Err(error) if files::wrong(&error) => {
+                    walked.report.cut_short = Some(number) != last;
                     walked.fault(Class::Frame, format!("segment {number} can't be read: {error}"));
                 }
                 // Without it, nothing after it can be placed.
                 Err(error) => {
-                    walked.unread = true;
+                    walked.report.cut_short = true;
                     walked.fault(Class::Io, format!("segment {number} could not be read: {error}"));
                 }
             }
-            if walked.unread || walked.given_up() {
+            if walked.report.cut_short || walked.given_up() {
                 break;
             }
         }
     });
-    if walked.unread || walked.given_up() {
+    if walked.report.cut_short || walked.given_up() {
         return Ok(walked.conclude(&anchors, key.as_ref()).0.finish());
     }
     let mut head_faults = Faults::default();
     let tip = walked.walk.tip.clone();
     let head = check_head(head_file, &tip, &walked.nodes, &mut head_faults, &mut walked.report.remarks);
-    walked.report.disclosures = people.conclude(&tip, &mut head_faults);
+    walked.report.disclosures = people.conclude(&tip, &mut head_faults, &mut walked.report.remarks);
     walked.walk.faults.extend(head_faults.kept);
     let (mut report, nodes, _) = walked.conclude(&anchors, key.as_ref());
     report.head = head;
@@ -122,18 +132,30 @@ impl Walked<'_> {
         self.walk.faults.add(Fault::at(index, class, words));
     }
 
-    fn segment(&mut self, number: u64, bytes: &[u8], being_written: impl Fn() -> bool, people: &mut People) {
-        let Some((first, pieces, end)) = journal::pieces(bytes, number) else {
-            return self.fault(Class::Frame, format!("segment {number} has a damaged header"));
+    /// Whether what stands in it could be placed.
+    fn segment(&mut self, number: u64, bytes: &[u8], being_written: impl Fn() -> bool, people: &mut People) -> bool {
+        let (pieces, end) = if let Some((first, pieces, end)) = journal::pieces(bytes, number) {
+            if first != self.walk.tip.size() {
+                self.fault(Class::Frame, format!("segment {number} begins at {first}"));
+            }
+            (pieces, end)
+        } else {
+            // Each frame says itself where it belongs.
+            let behind = bytes.get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
+            let (pieces, end) = journal::pieces_from(behind, SEGMENT_HEADER_BYTES);
+            let rest =
+                if pieces.is_empty() { "nothing behind it can be read" } else { "what stands behind it was read" };
+            self.fault(Class::Frame, format!("segment {number} has a damaged header; {rest}"));
+            if pieces.is_empty() {
+                return false;
+            }
+            (pieces, end)
         };
-        if first != self.walk.tip.size() {
-            self.fault(Class::Frame, format!("segment {number} begins at {first}"));
-        }
         let mut rest = &*pieces;
         while let Some((wave, after)) = rest.split_at_checked(wave(rest)).filter(|(wave, _)| !wave.is_empty()) {
             self.pieces(wave, people);
             if self.given_up() {
-                return;
+                return true;
             }
             rest = after;
         }
@@ -141,6 +163,7 @@ impl Walked<'_> {
             let words = format!("{} bytes at the end of segment {number} are no whole frame", end.until - end.at);
             self.fault(Class::Torn, words);
         }
+        true
     }
 
     fn pieces(&mut self, pieces: &[Piece<'_>], people: &mut People) {
@@ -177,6 +200,20 @@ impl Walked<'_> {
         let bytes = batches.iter().flat_map(|batch| &batch.records).map(|record| record.line.len() as u64).sum();
         self.keep(bytes);
     }
+}
+
+/// What of a ledger's folder is here beside the journal.
+pub(super) fn traces(path: &Path) -> Vec<&'static str> {
+    let layout = Layout::new(path);
+    // What others have too is looked at more closely.
+    let keys = || Vault::at(&layout.keys()).subjects().is_ok_and(|subjects| !subjects.is_empty());
+    let there = [
+        ("head", layout.head().is_file()),
+        ("public/checkpoint", layout.public().join("checkpoint").is_file()),
+        ("keys/", keys()),
+        ("sled/", layout.index().is_dir()),
+    ];
+    there.into_iter().filter_map(|(name, there)| there.then_some(name)).collect()
 }
 
 /// What is wrong when a segment is met where another one is due.
@@ -227,8 +264,8 @@ fn check_head(
             return None;
         }
     };
-    let fault = public::head_fault(&text, tip, nodes, "the `head` file");
-    let holds = fault.is_none();
+    let fault = public::head_fault(&text, tip, nodes, true, "the `head` file");
+    let holds = fault.is_none() && tip.opened.is_some();
     faults.extend(fault);
     let size = SignedNote::parse(&text).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
     if holds && size < tip.size() {
@@ -240,10 +277,12 @@ fn check_head(
 /// The disclosures and the keys of people.
 struct People {
     vault: Vault,
-    /// Whose key isn't there, and the first and the last entry that need it.
+    /// Why none of the keys is here, when the whole folder is not there or can't be read.
+    no_keys: Option<String>,
+    /// Whose key isn't there, and what needs it.
     missing: BTreeMap<SubjectId, Needs>,
-    /// Whose key could not be read, the first entry that needs it, and why.
-    unread: BTreeMap<SubjectId, (u64, String)>,
+    /// Whose key could not be read, what needs it, and why.
+    unread: BTreeMap<SubjectId, (Needs, String)>,
     opened: u64,
     threads: usize,
 }
@@ -253,6 +292,16 @@ struct Needs {
     first: u64,
     last: u64,
     count: u64,
+}
+
+impl Needs {
+    fn at(index: u64) -> Self {
+        Self { first: index, last: index, count: 0 }
+    }
+
+    fn add(&mut self, index: u64) {
+        *self = Self { first: self.first.min(index), last: self.last.max(index), count: self.count + 1 };
+    }
 }
 
 /// What came of the disclosures of one entry.
@@ -267,7 +316,14 @@ struct Looked {
 
 impl People {
     fn at(layout: &Layout, threads: usize) -> Self {
-        Self { vault: Vault::at(&layout.keys()), missing: BTreeMap::new(), unread: BTreeMap::new(), opened: 0, threads }
+        let vault = Vault::at(&layout.keys());
+        // Its names may be listed and its files out of reach.
+        let no_keys = match vault.subjects().and_then(|_| layout.keys().join(".").metadata()) {
+            Ok(_) => None,
+            Err(error) if error.kind() == ErrorKind::NotFound => Some("there is no `keys/` here".to_owned()),
+            Err(error) => Some(format!("`keys/` could not be read: {error}")),
+        };
+        Self { vault, no_keys, missing: BTreeMap::new(), unread: BTreeMap::new(), opened: 0, threads }
     }
 
     fn wave(&mut self, batches: &[BatchRef<'_>], faults: &mut Faults) {
@@ -278,36 +334,50 @@ impl People {
         for Looked { index, opened, missing, unread, wrong } in found.into_iter().flatten() {
             self.opened += opened;
             for subject in missing {
-                let needs = self.missing.entry(subject).or_insert(Needs { first: index, last: index, count: 0 });
-                *needs = Needs { first: needs.first.min(index), last: needs.last.max(index), count: needs.count + 1 };
+                self.missing.entry(subject).or_insert_with(|| Needs::at(index)).add(index);
             }
             for (subject, why) in unread {
-                self.unread.entry(subject).or_insert((index, why));
+                self.unread.entry(subject).or_insert_with(|| (Needs::at(index), why)).0.add(index);
             }
             faults.extend(wrong);
         }
     }
 
-    fn conclude(&self, tip: &Tip, faults: &mut Faults) -> Disclosures {
+    fn conclude(&self, tip: &Tip, faults: &mut Faults, remarks: &mut Vec<String>) -> Disclosures {
         let mut found = Disclosures { opened: self.opened, ..Disclosures::default() };
-        for (subject, needs) in &self.missing {
-            let Some(erased) = tip.erased.get(subject) else {
-                found.without_key += needs.count;
-                let words = format!("the key of {subject} is gone, and nothing says that they were erased");
-                faults.add(Fault::at(needs.first, Class::Disclosure, words));
-                continue;
-            };
-            found.erased += needs.count;
-            // Nothing that is signed says whose a disclosure is. But nothing more is written of who was erased.
-            if needs.last > *erased {
-                let words =
-                    format!("a disclosure is said to be of {subject}, who was erased before, at entry {erased}");
-                faults.add(Fault::at(needs.last, Class::Disclosure, words));
+        let unread = self.unread.iter().map(|(subject, (needs, why))| (subject, needs, Some(why)));
+        let missing = self.missing.iter().map(|(subject, needs)| (subject, needs, None));
+        for (subject, needs, why) in missing.chain(unread) {
+            match (tip.erased.get(subject), why) {
+                // Of one that is there the folder could be read.
+                (_, Some(why)) if self.no_keys.is_none() => {
+                    let words = format!("the key of {subject} could not be read: {why}");
+                    faults.add(Fault::at(needs.first, Class::Io, words));
+                }
+                (Some(erased), _) => {
+                    found.erased += needs.count;
+                    // Nothing that is signed says whose a disclosure is. But nothing more is written of who was erased.
+                    if needs.last > *erased {
+                        let words = format!(
+                            "a disclosure is said to be of {subject}, who was erased before, at entry {erased}"
+                        );
+                        faults.add(Fault::at(needs.last, Class::Disclosure, words));
+                    }
+                }
+                (None, _) if self.no_keys.is_some() => found.not_opened += needs.count,
+                (None, _) => {
+                    found.without_key += needs.count;
+                    let words = format!("the key of {subject} is gone, and nothing says that they were erased");
+                    faults.add(Fault::at(needs.first, Class::Disclosure, words));
+                }
             }
         }
-        for (subject, (index, why)) in &self.unread {
-            let words = format!("the key of {subject} could not be read: {why}");
-            faults.add(Fault::at(*index, Class::Io, words));
+        if let Some(why) = self.no_keys.as_ref().filter(|_| found.not_opened > 0) {
+            let count = match found.not_opened {
+                1 => "1 disclosure was not opened".to_owned(),
+                many => format!("{many} disclosures were not opened"),
+            };
+            remarks.push(format!("{count}, since {why}; entries, roots and signatures are checked without them"));
         }
         let there = self.vault.subjects().unwrap_or_default();
         for subject in there.iter().filter(|subject| tip.erased.contains_key(subject)) {

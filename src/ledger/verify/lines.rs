@@ -32,6 +32,19 @@ pub(super) fn next_line(reader: &mut BufReader<File>, most: usize) -> io::Result
     Ok(Some(line))
 }
 
+/// Whether a file that begins so is a list of something else than entries. One whose first line is no JSON, or has a member that
+/// an entry has, may be a spoiled list of them.
+pub(super) fn of_something_else(start: &[u8]) -> bool {
+    let first = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let members = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(first);
+    let of_an_entry = ["body", "kind", "prev"];
+    let other = |members: serde_json::Map<_, _>| {
+        !members.is_empty() && !of_an_entry.iter().any(|member| members.contains_key(*member))
+    };
+    // A long one is not read to its end.
+    members.is_ok_and(other) || first.starts_with(b"{\"disclosure\":")
+}
+
 pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> io::Result<Report> {
     let VerifyOptions { knows, anchors, key, progress, threads } = options;
     let file = files::open(path)?;
@@ -65,9 +78,6 @@ pub(super) fn verify(path: &Path, options: VerifyOptions<'_>) -> io::Result<Repo
 
 /// Compares the `log.jsonl` of an export, if there is one, with the root that its tiles gave.
 pub(super) fn compare(path: &Path, report: &mut Report) {
-    if !path.exists() {
-        return;
-    }
     let mut options = VerifyOptions::new(|_| true);
     options.threads = 1;
     match verify(path, options) {
@@ -77,6 +87,7 @@ pub(super) fn compare(path: &Path, report: &mut Report) {
             let words = "`log.jsonl` holds other entries than the bundles";
             report.faults.add(Fault { index: first, class: Class::Tile, words: words.into() });
         }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => report.faults.add(Fault::of_log(Class::Io, format!("`log.jsonl`: {error}"))),
     }
 }

@@ -1,7 +1,8 @@
 //! Verifying a public copy: the checkpoint, the bundles of entries, and every tile.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicUsize, Ordering},
@@ -49,6 +50,11 @@ pub trait Fetch: Sync {
     /// # Errors
     /// When that can't be said.
     fn fetch(&self, path: &str, limit: usize) -> io::Result<Option<Vec<u8>>>;
+
+    /// The address that a path is fetched from, when it is a server that answers: it may be one of something else.
+    fn address(&self, _path: &str) -> Option<String> {
+        None
+    }
 
     /// The widths of the partial tiles that lie beside the full path of a tile, if that can be listed.
     fn partial_widths(&self, _tile: &Tile) -> Vec<u64> {
@@ -150,8 +156,38 @@ fn cut<T>(mut held: Vec<T>, tile: &Tile) -> Vec<T> {
     held
 }
 
-/// Compares a head kept beside the log with it.
-pub(super) fn head_fault(text: &str, tip: &Tip, nodes: &AllNodes, place: &str) -> Option<Fault> {
+/// The checkpoint of a copy, and how many entries it is over.
+fn fetch_checkpoint(fetch: &dyn Fetch) -> Result<(String, u64), Fault> {
+    const PATH: &str = "checkpoint";
+    let bytes = fetch.fetch(PATH, NOTE_MAX_BYTES).map_err(|error| unread_note("the checkpoint", &error))?;
+    let there = bytes.is_some();
+    let text = String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default();
+    match SignedNote::parse(&text).and_then(|note| Checkpoint::parse(&note.text)) {
+        Ok(head) => Ok((text, head.size)),
+        // What answers at a wrong address has nothing to do with the log.
+        Err(error) => Err(match (fetch.address(PATH), there) {
+            (Some(url), true) => {
+                let words = format!("what {url} answers is no checkpoint; is this the address of the log?");
+                Fault::of_log(Class::Io, words)
+            }
+            (Some(url), false) => {
+                let words = format!("there is no checkpoint at {url}; is this the address of the log?");
+                Fault::of_log(Class::Io, words)
+            }
+            (None, true) => {
+                let words = format!("the `checkpoint` is none ({error}), so nothing says what the copy should hold");
+                Fault::of_log(Class::Signature, words)
+            }
+            (None, false) => {
+                let words = "there is no `checkpoint`, so nothing says what the copy should hold";
+                Fault::of_log(Class::Signature, words)
+            }
+        }),
+    }
+}
+
+/// Compares a head kept beside the log with it. `keys_known` says whether all keys that may sign are known.
+pub(super) fn head_fault(text: &str, tip: &Tip, nodes: &AllNodes, keys_known: bool, place: &str) -> Option<Fault> {
     let malformed = |error: &dyn std::fmt::Display| Some(Fault::of_log(Class::Signature, format!("{place}: {error}")));
     let note = match SignedNote::parse(text) {
         Ok(note) => note,
@@ -164,9 +200,15 @@ pub(super) fn head_fault(text: &str, tip: &Tip, nodes: &AllNodes, place: &str) -
     if tip.opened.as_ref().is_some_and(|opened| opened.origin != head.origin) {
         return Some(Fault::of_log(Class::Origin, format!("{place} is of another log, `{}`", head.origin)));
     }
-    // The keys that were live at that size: one that came later, or went before, must not have signed it.
+    if tip.size() == 0 && head.size > 0 {
+        let words = format!("{place} is over {} entries, and there are none", head.size);
+        return Some(Fault::of_log(Class::Behind, words));
+    }
+    // The keys that were live at that size: one that came later, or went before, must not have signed it. Without entry 0 no
+    // key is known.
     match tip.keys.signed(&note, head.size) {
         Ok(true) => {}
+        Ok(false) if !keys_known || tip.opened.is_none() => {}
         Ok(false) => {
             return Some(Fault::of_log(
                 Class::Key,
@@ -189,24 +231,27 @@ pub(super) fn head_fault(text: &str, tip: &Tip, nodes: &AllNodes, place: &str) -
 pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
     let VerifyOptions { knows, anchors, key, progress, threads } = options;
     let mut walked = Walked::new(Subject::Public, knows, threads, progress, 0);
-    let text = match fetch.fetch("checkpoint", NOTE_MAX_BYTES) {
-        Ok(bytes) => String::from_utf8(bytes.unwrap_or_default()).unwrap_or_default(),
-        Err(error) => {
-            let fault = unread_note("the checkpoint", &error);
-            walked.unread = fault.class == Class::Io;
+    let (text, size) = match fetch_checkpoint(fetch) {
+        Ok(read) => read,
+        Err(fault) => {
+            walked.report.cut_short = true;
             walked.walk.faults.add(fault);
             return walked.conclude(&anchors, key.as_ref()).0;
         }
     };
-    let size = SignedNote::parse(&text).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
     // Who does not answer for one of them is not waited for a thousand times.
     let silent = Cell::new(false);
+    // Those that are missing or spoiled: which keys may sign after the first of them is not known.
+    let lost = RefCell::new(BTreeSet::new());
     let find = |index| {
         if silent.get() {
             return Err((Class::Io, "was not asked for, since one before it can't be read".into()));
         }
         let found = fetch_rotation(fetch, index);
         silent.set(matches!(found, Err((Class::Io, _))));
+        if matches!(found, Err((Class::Key, _))) {
+            lost.borrow_mut().insert(index);
+        }
         found
     };
     let beside = Vouched::Beside(&find);
@@ -214,7 +259,7 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
         let words =
             format!("the checkpoint is over {size} entries, more than the {COPY_MAX_ENTRIES} that are read of a copy");
         walked.report.faults.add(Fault::of_log(Class::Limit, words));
-        walked.unread = true;
+        walked.report.cut_short = true;
         return walked.conclude(&anchors, key.as_ref()).0;
     }
     walked.expected = Some(size);
@@ -247,7 +292,7 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
                 Ok(found) => lines.extend(found),
                 // Without these, nothing after them can be placed.
                 Err(why) => {
-                    walked.unread = matches!(why, Unfetched::Unread(_));
+                    walked.report.cut_short = true;
                     walked.walk.faults.add(why.fault(tile.n * TILE_WIDTH));
                     whole = false;
                     break;
@@ -258,20 +303,31 @@ pub(super) fn verify(fetch: &dyn Fetch, options: VerifyOptions<'_>) -> Report {
         walked.keep(bytes);
     }
     if silent.get() {
-        walked.unread = true;
+        walked.report.cut_short = true;
         // Which keys are live after that can't be said.
         let faults = &mut walked.walk.faults.kept;
         let from = faults.iter().filter(|fault| fault.class == Class::Io).find_map(|fault| fault.index);
         faults.retain(|fault| fault.class != Class::Key || fault.index < from);
     }
-    if walked.unread || walked.given_up() {
+    let lost = lost.into_inner();
+    if let Some(first) = lost.first() {
+        walked.keys_known = false;
+        let doubtful = |index: Option<u64>| index.is_some_and(|index| index > *first && !lost.contains(&index));
+        walked.walk.faults.kept.retain(|fault| fault.class != Class::Key || !doubtful(fault.index));
+        let words = format!(
+            "without `{}` it is not known which keys may sign after entry {first}, so who signed the checkpoint was not checked",
+            rotation_path(*first)
+        );
+        walked.report.remarks.push(words);
+    }
+    if walked.report.cut_short || walked.given_up() {
         return walked.conclude(&anchors, key.as_ref()).0;
     }
     walked.walk.no_more_lines();
     let tip = walked.walk.tip.clone();
-    walked.walk.heads += u64::from(!text.is_empty());
-    let fault = head_fault(&text, &tip, &walked.nodes, "the checkpoint");
-    let holds = fault.is_none();
+    walked.walk.heads += 1;
+    let fault = head_fault(&text, &tip, &walked.nodes, walked.keys_known, "the checkpoint");
+    let holds = fault.is_none() && walked.keys_known && tip.opened.is_some();
     walked.walk.faults.extend(fault);
     let (mut report, nodes, tip) = walked.conclude(&anchors, key.as_ref());
     report.head = holds.then_some(text);
@@ -302,7 +358,7 @@ impl Copy {
                 return report.faults.add(unread_note("the public checkpoint", error));
             }
         };
-        report.faults.extend(head_fault(text, tip, nodes, "the public checkpoint"));
+        report.faults.extend(head_fault(text, tip, nodes, true, "the public checkpoint"));
         let size = SignedNote::parse(text).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
         let beside = tip.keys.iter().filter(|known| (1..size).contains(&known.added));
         for known in beside {

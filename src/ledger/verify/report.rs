@@ -1,10 +1,13 @@
 //! What a verification found, for people and for machines.
 
-use std::fmt;
+use std::{fmt, io, path::Path};
 
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
-use crate::ledger::fault::{Class, Fault, Faults};
+use crate::ledger::{
+    fault::{Class, Fault, Faults},
+    line::Line,
+};
 
 /// What was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -18,6 +21,8 @@ pub enum Subject {
     Lines,
     /// One proof.
     Proof,
+    /// Nobody knows: it could not be read.
+    Unread,
 }
 
 /// Whether the log is known to be as long as it ever was, and not rewritten.
@@ -46,6 +51,8 @@ pub struct Disclosures {
     pub erased: u64,
     /// Can't be opened, although nobody was erased: each is a fault.
     pub without_key: u64,
+    /// Were not opened, as the whole folder of keys is kept elsewhere or can't be read: no fault, and nothing is known of them.
+    pub not_opened: u64,
 }
 
 /// The findings.
@@ -63,7 +70,9 @@ pub struct Report {
     pub root: String,
     /// The newest signed head that holds.
     pub head: Option<String>,
-    /// The keys that may sign after the last entry; of lines and of a proof, none.
+    /// The key that entry 0 names.
+    pub first_key: Option<String>,
+    /// The keys that may sign after the last entry; of lines and of a proof, none, and none when that is not known.
     pub keys: Vec<String>,
     /// How many signed heads were checked.
     pub heads: u64,
@@ -73,12 +82,18 @@ pub struct Report {
     pub disclosures: Disclosures,
     /// Whether the log is whole as far as anybody outside knows.
     pub freshness: Freshness,
+    /// The index of the entry, when a proof was verified.
+    pub index: Option<u64>,
     /// The entry, when a proof was verified.
     pub entry: Option<String>,
     /// What is not wrong but worth knowing.
     pub remarks: Vec<String>,
     /// All that is wrong, at most 1,000 in full.
     pub faults: Faults,
+    /// Whether the log could not be followed to its end, so that nothing is said of what comes after.
+    pub(super) cut_short: bool,
+    /// How many of the faults are that an anchor is of another log.
+    pub(super) strange_anchors: u64,
 }
 
 impl Report {
@@ -90,15 +105,26 @@ impl Report {
             size: 0,
             root: String::new(),
             head: None,
+            first_key: None,
             keys: Vec::new(),
             heads: 0,
             roots_wrong: 0,
             disclosures: Disclosures::default(),
             freshness: Freshness::Unproven,
+            index: None,
             entry: None,
             remarks: Vec::new(),
             faults: Faults::default(),
+            cut_short: false,
+            strange_anchors: 0,
         }
+    }
+
+    /// The report of what could not be read.
+    pub(super) fn unread(path: &Path, error: &io::Error) -> Self {
+        let mut report = Self::of(Subject::Unread);
+        report.faults.add(Fault::of_log(Class::Io, format!("{} could not be read: {error}", path.display())));
+        report
     }
 
     /// Whether the log was not read to its end, since too much is wrong with it.
@@ -136,7 +162,7 @@ impl Report {
 
 impl Serialize for Report {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut map = to.serialize_struct("Report", 17)?;
+        let mut map = to.serialize_struct("Report", 19)?;
         map.serialize_field("holds", &self.holds())?;
         map.serialize_field("unchecked", &self.unchecked())?;
         map.serialize_field("subject", &self.subject)?;
@@ -145,11 +171,13 @@ impl Serialize for Report {
         map.serialize_field("size", &self.size)?;
         map.serialize_field("root", &self.root)?;
         map.serialize_field("head", &self.head)?;
+        map.serialize_field("first_key", &self.first_key)?;
         map.serialize_field("keys", &self.keys)?;
         map.serialize_field("heads", &self.heads)?;
         map.serialize_field("roots_wrong", &self.roots_wrong)?;
         map.serialize_field("disclosures", &self.disclosures)?;
         map.serialize_field("freshness", &self.freshness)?;
+        map.serialize_field("index", &self.index)?;
         map.serialize_field("entry", &self.entry)?;
         map.serialize_field("remarks", &self.remarks)?;
         map.serialize_field("faults", &self.faults.kept)?;
@@ -180,23 +208,62 @@ impl fmt::Display for Report {
         for key in &self.keys {
             writeln!(f, "live key: {key}")?;
         }
-        let origin = self.origin.as_deref().unwrap_or("a log without a name");
-        write!(f, "{origin}: {} entries, {} signed heads, root {}: ", self.size, self.heads, self.root)?;
-        if self.unchecked() {
-            return f.write_str("COULD NOT BE CHECKED");
+        if self.size == 0 && self.unchecked() {
+            return f.write_str("nothing of it was read: COULD NOT BE CHECKED");
         }
-        if !self.holds() {
-            return f.write_str("DOES NOT VERIFY");
+        let origin = self.origin.as_deref().unwrap_or("a log without a name");
+        if let Some(index) = self.index {
+            return self.proved(f, origin, index);
+        }
+        write!(f, "{origin}: {} entries, {} signed heads, root {}: ", self.size, self.heads, self.root)?;
+        if let Some(words) = self.refused() {
+            return f.write_str(words);
         }
         match &self.freshness {
-            Freshness::Unproven => f.write_str("consistent; freshness unproven (give an anchor)"),
-            Freshness::Anchored { size, after: 0 } => write!(f, "verified, and anchored over all its {size} entries"),
+            Freshness::Unproven => f.write_str("consistent; freshness unproven (give an anchor)")?,
+            Freshness::Anchored { size, after: 0 } => write!(f, "verified, and anchored over all its {size} entries")?,
             Freshness::Anchored { size, after } => {
                 write!(
                     f,
                     "verified, and anchored over the first {size} entries; freshness of the {after} after them unproven"
-                )
+                )?;
             }
+            Freshness::Contradicted => f.write_str("CONTRADICTED by an anchor")?,
+        }
+        match self.disclosures.not_opened {
+            0 => Ok(()),
+            count => write!(f, "; disclosures not opened: {count}"),
+        }
+    }
+}
+
+impl Report {
+    /// The verdict, unless nothing is wrong.
+    fn refused(&self) -> Option<&'static str> {
+        if self.unchecked() {
+            Some("COULD NOT BE CHECKED")
+        } else if self.holds() {
+            None
+        } else if self.strange_anchors == self.faults.count() {
+            Some("consistent, but AN ANCHOR IS OF ANOTHER LOG")
+        } else {
+            Some("DOES NOT VERIFY")
+        }
+    }
+
+    /// A proof shows one entry, and says nothing of the others.
+    fn proved(&self, f: &mut fmt::Formatter<'_>, origin: &str, index: u64) -> fmt::Result {
+        if let Some(words) = self.refused() {
+            return write!(f, "{origin}: the proof of entry {index}: {words}");
+        }
+        write!(f, "{origin}: entry {index}")?;
+        if let Some(line) = self.entry.as_deref().and_then(|entry| Line::read(entry.as_bytes()).ok()) {
+            write!(f, " ({}, {})", line.kind, line.time.text().unwrap_or_default())?;
+        }
+        write!(f, " is in the log of {} entries, root {}; ", self.size, self.root)?;
+        match &self.freshness {
+            Freshness::Unproven => f.write_str("freshness unproven (give an anchor)"),
+            Freshness::Anchored { .. } => f.write_str("an anchor has the same root"),
             Freshness::Contradicted => f.write_str("CONTRADICTED by an anchor"),
         }
     }

@@ -64,7 +64,7 @@ async fn a_third_party_checks_the_very_click_and_finds_a_forged_one() {
     let (code, said, _) = verify(&other);
     assert!(code == 1 && said.contains("its signature is not Discord's"), "{said}");
     let (code, _, errors) = verify("abc");
-    assert!(code == 1 && errors.contains("--discord-key is no key"), "{errors}");
+    assert!(code == 2 && errors.contains("--discord-key is no key"), "{errors}");
 
     // Whoever holds the ledger's key writes what was never clicked: a body that was changed, one from another click, and
     // one that is as it was and says something else.
