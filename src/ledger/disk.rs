@@ -15,6 +15,7 @@ use super::{
     index::{Index, IndexError, Indexed},
     journal::{self, End, Journal, Sizes, free_bytes},
     nodes::NodeFile,
+    notice::Notice,
     replay::{Damage, Replay, Wave},
     store::{Commit, Place, Store, StoreError},
     vault::Vault,
@@ -277,6 +278,13 @@ impl DiskStore {
         let deriver = Deriver::start(self.size, self.index.clone(), self.nodes.clone());
         self.deriver = Some(deriver.map_err(failed("the index"))?);
         Ok(())
+    }
+
+    /// What [`DiskStore::resume`] is going to cut off.
+    #[must_use]
+    pub fn torn(&self) -> Option<Notice> {
+        let (segment, end) = self.end.filter(|(_, end)| end.torn())?;
+        Some(Notice::Cut { segment, bytes: end.until.saturating_sub(end.at) as u64 })
     }
 
     /// Where the last frame of a segment begins that ends so. A replay that started behind it has not seen it.

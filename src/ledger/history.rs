@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    beside::Beside,
+    beside::{Beside, HeadError},
     check::{Knows, Tip, Walk},
     disclosure::{Disclosed, Disclosure},
     disk::Layout,
@@ -44,26 +44,9 @@ pub enum HistoryError {
         /// Why.
         error: io::Error,
     },
-    /// A head was signed over more entries than there are: the tail is gone.
-    #[error("the ledger has {size} entries, but a head over {signed} was signed ({place}): its tail is gone")]
-    Behind {
-        /// Entries in the journal.
-        size: u64,
-        /// Entries under the head.
-        signed: u64,
-        /// Where the head is kept.
-        place: &'static str,
-    },
-    /// A head was signed over another history.
-    #[error(
-        "the first {signed} entries are not those over which a head was signed ({place}): the history was rewritten"
-    )]
-    Diverged {
-        /// Entries under the head.
-        signed: u64,
-        /// Where the head is kept.
-        place: &'static str,
-    },
+    /// A signed head that lies beside the journal says that this is not the log it was.
+    #[error(transparent)]
+    Head(#[from] HeadError),
     /// There is no such entry.
     #[error("there is no entry {index}: the ledger has {size}")]
     NoSuchEntry {
@@ -117,7 +100,7 @@ pub(super) fn walk<E: From<HistoryError>>(
     if walk.tip.size() == 0 {
         return Err(HistoryError::NoLedger(dir.to_owned()).into());
     }
-    Ok(beside.compare(&walk.tip)?)
+    Ok(beside.compare(&walk.tip).map_err(HistoryError::from)?)
 }
 
 /// Visits every entry in order, with the disclosures that can still be opened. Blocks.

@@ -15,11 +15,14 @@ use std::{
 use super::{
     derive::{Derived, be_nice},
     disk::Layout,
+    files,
     hash::Hash,
     index::{Index, caught},
     journal::sync_dir,
+    line::LINE_MAX_BYTES,
     nodes::NodeFile,
     note::{Checkpoint, SignedNote},
+    notice::{Notice, OnNotice},
     rotation::{ROTATION_DIR, rotation_path},
     tiles::{TILE_HEIGHT, TILE_WIDTH, Tile, bundle, tiles_between},
     tree::Nodes as _,
@@ -33,6 +36,12 @@ const PAUSE_A_TILE: Duration = Duration::from_millis(4);
 
 /// How long at most.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// No tile or bundle is larger.
+const TILE_MAX_BYTES: u64 = TILE_WIDTH * (LINE_MAX_BYTES as u64 + 2);
+
+/// How many files that were not right are told of by name.
+const TOLD_MAX: usize = 8;
 
 #[derive(Debug, Default)]
 struct Due {
@@ -64,20 +73,28 @@ impl Publisher {
     ///
     /// # Errors
     /// When there can be no thread.
-    pub fn start(layout: Layout, index: Index, nodes: NodeFile, derived: Derived) -> io::Result<Self> {
+    pub fn start(
+        layout: Layout,
+        index: Index,
+        nodes: NodeFile,
+        derived: Derived,
+        on_notice: OnNotice,
+    ) -> io::Result<Self> {
         let shared = Arc::new(Published::default());
         let work = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("ledger-publish".into()).spawn(move || {
             be_nice();
             let copy = Copy { layout, index, nodes };
-            let mut published = copy.published();
+            let (mut published, said) = copy.published();
             let mut mended = false;
             let mut pause = Duration::ZERO;
             while let Some((size, head)) = work.next(pause) {
                 let done = told(|| {
                     derived.wait(size).map_err(io::Error::other)?;
                     if !mended {
-                        copy.mend(published, size)?;
+                        let mut wrong = copy.wrong(published, said, size)?;
+                        wrong.extend(copy.mend(published, size)?);
+                        tell(wrong, &copy.layout.public(), &on_notice);
                     }
                     copy.rotations(&work, size)?;
                     copy.publish(published, size, &head)
@@ -157,6 +174,14 @@ fn told<T>(step: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     caught(step).unwrap_or_else(|()| Err(io::Error::other("its thread panicked")))
 }
 
+/// Tells of files of the public copy that were not right.
+fn tell(wrong: BTreeSet<PathBuf>, public: &Path, on_notice: &OnNotice) {
+    let first = wrong.iter().take(TOLD_MAX).map(|path| path.strip_prefix(public).unwrap_or(path).display().to_string());
+    if !wrong.is_empty() {
+        on_notice(&Notice::Mended { count: wrong.len(), first: first.collect() });
+    }
+}
+
 /// Replaces a file at once. What is not durable may be empty after a power cut, as the new name can be on the disk before the
 /// bytes are.
 fn replace(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
@@ -177,11 +202,35 @@ struct Copy {
 
 impl Copy {
     /// From where on the public copy must be written: one tile before the one that was last being filled, since only full
-    /// ones are synced.
-    fn published(&self) -> u64 {
+    /// ones are synced. And how many entries its checkpoint says it has.
+    fn published(&self) -> (u64, u64) {
         let note = std::fs::read_to_string(self.layout.public().join("checkpoint")).unwrap_or_default();
         let size = SignedNote::parse(&note).and_then(|note| Checkpoint::parse(&note.text)).map_or(0, |head| head.size);
-        (size / TILE_WIDTH).saturating_sub(1) * TILE_WIDTH
+        ((size / TILE_WIDTH).saturating_sub(1) * TILE_WIDTH, size)
+    }
+
+    /// Which files are not what they are about to be written as: those that differ, and of those that a checkpoint over
+    /// `said` entries came after, those that are missing.
+    fn wrong(&self, old: u64, said: u64, new: u64) -> io::Result<BTreeSet<PathBuf>> {
+        let public = self.layout.public();
+        let owed: Vec<Tile> = tiles_between(old, said.min(new)).collect();
+        let due = tiles_between(old, new).filter(|tile| !owed.contains(tile)).map(|tile| (tile, false));
+        let mut wrong = BTreeSet::new();
+        for (tile, owed) in due.chain(owed.iter().map(|tile| (*tile, true))) {
+            let path = public.join(tile.path());
+            let differs = match files::read(&path, TILE_MAX_BYTES) {
+                Ok(there) => there != self.bytes(tile)?,
+                // A full one takes the place of those that were not: a stop may have come before the next checkpoint.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    owed && !public.join(tile.full_path()).exists()
+                }
+                Err(_) => true,
+            };
+            if differs {
+                wrong.insert(path);
+            }
+        }
+        Ok(wrong)
     }
 
     /// Writes what is new, and says how many tiles that were.
@@ -198,9 +247,9 @@ impl Copy {
     }
 
     /// Makes the partial tiles right that were left behind before the last stop: they are not synced, and a power cut can
-    /// have left them empty. Who has seen an older checkpoint may still ask for them.
-    fn mend(&self, old: u64, new: u64) -> io::Result<()> {
-        let public = self.layout.public();
+    /// have left them empty. Who has seen an older checkpoint may still ask for them. Says which were not right.
+    fn mend(&self, old: u64, new: u64) -> io::Result<Vec<PathBuf>> {
+        let (public, mut wrong) = (self.layout.public(), Vec::new());
         let levels = (0..u64::BITS / TILE_HEIGHT).take_while(|level| new >> (level * TILE_HEIGHT) > 0);
         for level in std::iter::once(None).chain(levels.map(Some)) {
             let shift = level.unwrap_or_default() * TILE_HEIGHT;
@@ -210,16 +259,18 @@ impl Copy {
                     let tile = Tile { width: width.unwrap_or_default(), ..beside };
                     if tile.width == 0 || n * TILE_WIDTH + tile.width > new >> shift {
                         std::fs::remove_file(&path)?;
+                        wrong.push(path);
                         continue;
                     }
                     let bytes = self.bytes(tile)?;
                     if std::fs::read(&path)? != bytes {
                         replace(&path, &bytes, false)?;
+                        wrong.push(path);
                     }
                 }
             }
         }
-        Ok(())
+        Ok(wrong)
     }
 
     /// Writes the heads that took the keys of the first `size` entries in, durably, as far as they are not there.

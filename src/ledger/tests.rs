@@ -7,6 +7,7 @@ mod crash;
 #[path = "../../tests/it/ledger_foreign/driver.rs"]
 mod driver;
 mod everywhere;
+mod evidence;
 mod faults;
 mod flips;
 mod foreign;
