@@ -83,7 +83,7 @@ pub use self::{
     beside::HeadError,
     calls::QUEUE_MAX_JOBS,
     check::Knows,
-    disclosure::{DISCLOSURE_MAX_BYTES, DISCLOSURES_MAX, Disclosed, Disclosure},
+    disclosure::{DISCLOSURE_MAX_BYTES, DISCLOSURES_MAX, Disclosed, Disclosure, Locked},
     draft::{AppendError, Committed, DRAFTS_MAX, Draft, JOB_MAX_BYTES, Refused},
     fault::{Class, Fault},
     hash::{Hash, leaf_hash},
@@ -151,13 +151,9 @@ impl Ledger {
         let head =
             Head { size: core.tip.size(), root: core.tip.tree.root(), note: note.into(), time: core.tip.time.to_utc() };
         let index = core.store.index.clone();
-        let publisher = Publisher::start(
-            opening.layout.clone(),
-            index.clone(),
-            core.store.nodes.clone(),
-            derived.clone(),
-            on_notice,
-        )?;
+        let beside = (derived.clone(), core.store.vault.clone());
+        let publisher =
+            Publisher::start(opening.layout.clone(), index.clone(), core.store.nodes.clone(), beside, on_notice)?;
         // All of them: a version before this one wrote none.
         publisher.rotations(core.tip.keys.rotations());
         publisher.head(head.size, Arc::clone(&head.note));

@@ -42,6 +42,18 @@ pub enum Notice {
         /// Why it is where it was.
         error: String,
     },
+    /// What is sealed for people can't be opened, though nobody erased them.
+    #[error(
+        "what is sealed for {count} people who were not erased can't be opened, and they can't be told by name: {}; put the \
+         files back from the backup of `keys/` and start again, or erase them by the names of the files",
+        first.join(", ")
+    )]
+    Locked {
+        /// How many.
+        count: usize,
+        /// The first of them: the file of the key, and what is wrong with it.
+        first: Vec<String>,
+    },
     /// Files of the public copy were not what the log says, and are made again.
     #[error(
         "files of the public copy ({count}) were missing or not what the ledger says, and are made again: {}; a power cut \

@@ -292,6 +292,7 @@ pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenErro
         core.begin(&options.origin, now)?;
     }
     finish_rotation(&mut core, &layout, now)?;
+    core.store.vault.note_erased(core.tip.erased.keys().copied());
     for subject in core.store.vault.subjects()? {
         if core.tip.erased.contains_key(&subject) {
             core.store.vault.destroy(subject)?;

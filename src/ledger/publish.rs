@@ -17,15 +17,18 @@ use super::{
     disk::Layout,
     files,
     hash::Hash,
+    ids::SubjectId,
     index::{Index, caught},
     journal::sync_dir,
-    line::LINE_MAX_BYTES,
+    line::{LINE_MAX_BYTES, Line},
     nodes::NodeFile,
     note::{Checkpoint, SignedNote},
     notice::{Notice, OnNotice},
+    reader::unsealed,
     rotation::{ROTATION_DIR, rotation_path},
     tiles::{TILE_HEIGHT, TILE_WIDTH, Tile, bundle, tiles_between},
     tree::Nodes as _,
+    vault::Vault,
 };
 
 /// How long the thread rests after it has published: under load it would else take the disk and a processor for itself.
@@ -36,6 +39,12 @@ const PAUSE_A_TILE: Duration = Duration::from_millis(4);
 
 /// How long at most.
 const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// How many keys that don't open what is sealed with them are told of by their files.
+const KEYS_TOLD_MAX: usize = 64;
+
+/// How many keys are tried before it is looked whether it is time to go.
+const KEYS_AT_ONCE: u64 = 256;
 
 /// No tile or bundle is larger.
 const TILE_MAX_BYTES: u64 = TILE_WIDTH * (LINE_MAX_BYTES as u64 + 2);
@@ -77,14 +86,14 @@ impl Publisher {
         layout: Layout,
         index: Index,
         nodes: NodeFile,
-        derived: Derived,
+        (derived, vault): (Derived, Vault),
         on_notice: OnNotice,
     ) -> io::Result<Self> {
         let shared = Arc::new(Published::default());
         let work = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("ledger-publish".into()).spawn(move || {
             be_nice();
-            let copy = Copy { layout, index, nodes };
+            let copy = Copy { layout, index, nodes, vault };
             let (mut published, said) = copy.published();
             let mut mended = false;
             let mut pause = Duration::ZERO;
@@ -99,6 +108,10 @@ impl Publisher {
                     copy.rotations(&work, size)?;
                     copy.publish(published, size, &head)
                 });
+                if done.is_ok() && !mended {
+                    // What is wrong with the index is told where it is read.
+                    drop(told(|| copy.keys(&work, &on_notice)));
+                }
                 mended |= done.is_ok();
                 let tiles = done.as_ref().copied().unwrap_or_default();
                 pause = PAUSE_MAX.min(PAUSE + PAUSE_A_TILE.saturating_mul(tiles));
@@ -198,6 +211,7 @@ struct Copy {
     layout: Layout,
     index: Index,
     nodes: NodeFile,
+    vault: Vault,
 }
 
 impl Copy {
@@ -284,6 +298,41 @@ impl Copy {
             due().rotations.remove(&index);
         }
         Ok(())
+    }
+
+    /// Tells of people whose key does not open the first that is sealed for them, though they were not erased.
+    fn keys(&self, work: &Published, on_notice: &OnNotice) -> io::Result<()> {
+        let (mut first, mut count, mut before, mut seen) = (Vec::new(), 0, None, 0_u64);
+        while let Some((subject, seq)) = self.index.subject_after(before).map_err(io::Error::other)? {
+            (before, seen) = (Some(subject), seen + 1);
+            if seen.is_multiple_of(KEYS_AT_ONCE) && work.due.lock().unwrap_or_else(PoisonError::into_inner).closing {
+                break;
+            }
+            let Some(why) = self.locked(subject, seq)? else { continue };
+            count += 1;
+            if first.len() < KEYS_TOLD_MAX {
+                first.push(format!("{}: {why}", self.vault.path(subject).display()));
+            }
+        }
+        if count > 0 {
+            on_notice(&Notice::Locked { count, first });
+        }
+        Ok(())
+    }
+
+    /// Why what is sealed for somebody in an entry can't be opened, unless it can or they were erased.
+    fn locked(&self, subject: SubjectId, seq: u64) -> io::Result<Option<String>> {
+        let Some((_, record)) = self.index.records(seq, seq + 1).next().transpose().map_err(io::Error::other)? else {
+            return Ok(None);
+        };
+        let Ok(line) = Line::read(&record.line) else { return Ok(None) };
+        let own = (0..).zip(&record.sealed).find(|(_, sealed)| sealed.subject == subject);
+        let Some((ordinal, sealed)) = own else { return Ok(None) };
+        let opened = match unsealed(&self.vault, &line, (ordinal, subject, &sealed.bytes)) {
+            Ok(opened) => opened.map(drop).map_err(|why| why.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        Ok(opened.err().filter(|_| !self.vault.was_erased(subject)))
     }
 
     fn bytes(&self, tile: Tile) -> io::Result<Vec<u8>> {

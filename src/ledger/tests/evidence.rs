@@ -198,3 +198,75 @@ async fn what_is_cut_off_the_journal_is_told_of() {
     assert!(told[0].starts_with(words), "{told:?}");
     assert_eq!(started(dir.path()), Ok((20, vec![])));
 }
+
+/// Everybody of [`filled`] has a key; that of one is damaged as it was found, or gone.
+#[tokio::test]
+async fn a_key_that_does_not_fit_stops_nobody_and_erases_nobody() {
+    for damage in ["flipped", "missing", "short"] {
+        let dir = twenty().await;
+        let (lost, other) = (subject(2), subject(3));
+        let path = dir.path().join("keys").join(lost.to_string());
+        let key = std::fs::read(&path).unwrap();
+        let why = match damage {
+            "flipped" => {
+                flip(&path, 5);
+                Locked::KeyWrong
+            }
+            "missing" => {
+                std::fs::remove_file(&path).unwrap();
+                Locked::KeyMissing
+            }
+            _ => {
+                std::fs::write(&path, "short").unwrap();
+                Locked::KeyWrong
+            }
+        };
+        // The start goes on, and tells whose key it is and what to do.
+        let (size, told) = started(dir.path()).unwrap();
+        let [words] = &*told else { panic!("{damage}: {told:?}") };
+        let wanted =
+            format!("can't be told by name: DIR/keys/{lost}: {why}; put the files back from the backup of `keys/`");
+        assert!(
+            size == 20 && words.starts_with("what is sealed for 1 people who") && words.contains(&wanted),
+            "{words}"
+        );
+        // Who reads is told the same, by the service and beside it, and everything else is read.
+        let ledger = Ledger::open(dir.path(), options(9)).unwrap();
+        let read: Vec<Entry> = ledger.entries(0, 20).unwrap().map(Result::unwrap).collect();
+        assert_eq!(read[10].disclosed, [Disclosed::Locked { subject: lost, why }], "{damage}");
+        assert!(matches!(&read[15].disclosed[..], [Disclosed::Open(open)] if open.subject == other));
+        ledger.prove(10).unwrap();
+        let mut beside = Vec::new();
+        history::entries(dir.path(), knows, |entry| beside.push(entry)).unwrap();
+        assert!(beside == read, "{damage}");
+        let to = dir.path().join("export");
+        let done = export::export(dir.path(), &to, true, knows).unwrap();
+        assert_eq!((done.disclosures, done.erased, done.locked), (2, 0, 1), "{damage}");
+        drop(ledger);
+        assert!(!dir.path().join("sled.damaged").exists(), "the index is sound");
+        assert!(!report(dir.path()).holds());
+        // The right key makes it good.
+        let aside = std::fs::read(&path).ok();
+        std::fs::write(&path, &key).unwrap();
+        assert_eq!(started(dir.path()), Ok((20, vec![])));
+        assert!(report(dir.path()).holds());
+        // So does erasing whose it is.
+        match aside {
+            Some(bytes) => std::fs::write(&path, bytes).unwrap(),
+            None => std::fs::remove_file(&path).unwrap(),
+        }
+        let ledger = Ledger::open(dir.path(), options(9)).unwrap();
+        ledger.append(20, start() + TimeDelta::hours(1), vec![erased(lost)]).await.unwrap();
+        let gone = [Disclosed::Erased { subject: lost }];
+        assert_eq!(ledger.reader().get(10).unwrap().disclosed, gone);
+        beside.clear();
+        history::entries(dir.path(), knows, |entry| beside.push(entry)).unwrap();
+        assert_eq!(beside[10].disclosed, gone, "it is said later in the journal, and of the whole of it");
+        drop(ledger);
+        assert_eq!(started(dir.path()), Ok((21, vec![])));
+        std::fs::remove_dir_all(&to).unwrap();
+        let done = export::export(dir.path(), &to, true, knows).unwrap();
+        assert_eq!((done.disclosures, done.erased, done.locked), (2, 1, 0), "{damage}");
+        assert!(report(dir.path()).holds());
+    }
+}
