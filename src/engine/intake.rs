@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use super::{
     doors::Call,
     follow::Lane,
+    ground::blocking,
     job::{Job, Owed},
     writer::{Batch, Room, Writer},
 };
@@ -79,6 +80,13 @@ impl Writer {
             Job::Checked(Err(error)) => self.broken = Some(error),
             Job::Stop(done) => self.stopping = Some(done),
         }
+    }
+
+    /// Looks whether there is room again, if there was none: each commit looks too, but none comes while all is refused.
+    pub(super) async fn look_for_room(&self) {
+        let Some(ledger) = self.ledger.clone().filter(|ledger| ledger.is_scarce()) else { return };
+        // If that breaks off, there is as little room as before.
+        let _ = blocking(self.setup.ground.as_ref(), move || ledger.look_for_room()).await;
     }
 
     /// Whether there is hardly room left in the ledger. Said once in the log, each time that it comes to that.

@@ -211,6 +211,7 @@ impl Writer {
 
     /// One batch: what is held first, then what is queued.
     async fn work(&mut self, first: Option<Job>) -> Result<(), Fatal> {
+        self.look_for_room().await;
         let mut batch = self.batch();
         let mut next = first.or_else(|| self.held.pop_front());
         let mut room = BATCH_JOBS_MAX;

@@ -135,7 +135,7 @@ impl Ledger {
     /// # Errors
     /// [`OpenError`]: each is one plain sentence.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
-        let (key_given, reserve_bytes) = (options.signing_key.is_some(), options.reserve_bytes);
+        let key_given = options.signing_key.is_some();
         let on_notice = Arc::clone(&options.on_notice);
         let opening = open::open(dir, options)?;
         let mut core = opening.core;
@@ -159,7 +159,7 @@ impl Ledger {
         publisher.head(head.size, Arc::clone(&head.note));
         let shared = Arc::new(Shared {
             layout: opening.layout.clone(),
-            reserve_bytes,
+            room: Arc::clone(&core.store.room),
             index: RwLock::new(Some(index)),
             nodes: core.store.nodes.clone(),
             vault: core.store.vault.clone(),
@@ -328,6 +328,11 @@ impl Ledger {
     #[must_use]
     pub fn is_scarce(&self) -> bool {
         self.reader.is_scarce()
+    }
+
+    /// Looks how much room there is; see [`Reader::look_for_room`]. Blocks for a moment.
+    pub fn look_for_room(&self) {
+        self.reader.look_for_room();
     }
 
     /// Number of durable entries.

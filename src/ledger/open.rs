@@ -285,7 +285,7 @@ pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenErro
     }
     // Without a reserve the ledger still runs: it is the first thing to go on a full disk, and the last to come back.
     drop(keep_reserve(&layout, options.reserve_bytes));
-    store.frugal(options.reserve_bytes > 0 && !layout.reserve().exists());
+    store.reserved(options.reserve_bytes);
     let now = Micros::from_utc(options.now);
     let mut core = Core::new(store, tip, signers, options.knows, options.rng);
     if core.tip.size() == 0 {

@@ -13,13 +13,12 @@ use tokio::sync::watch;
 use super::{
     derive::Derived,
     disclosure::{self, Disclosed, Disclosure, Locked},
-    disk::Layout,
+    disk::{Layout, Room},
     files,
     frame::Record,
     hash::{Hash, leaf_hash},
     ids::SubjectId,
     index::{Index, IndexError},
-    journal::free_bytes,
     line::Line,
     nodes::NodeFile,
     note::{Checkpoint, SignedNote},
@@ -101,8 +100,7 @@ impl From<IndexError> for ReadError {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub layout: Layout,
-    /// How much spare space there should be.
-    pub reserve_bytes: u64,
+    pub room: Arc<Room>,
     pub index: RwLock<Option<Index>>,
     pub nodes: NodeFile,
     pub vault: Vault,
@@ -150,13 +148,16 @@ impl Reader {
     }
 
     /// Whether the spare space is gone that a full disk is met with, and less than that is free: record only what must be
-    /// recorded. A disk that can't be asked is taken for one with room: a write that fails is told of anyhow. Blocks for a
-    /// moment.
+    /// recorded. As it was after the last commit, or when [`Reader::look_for_room`] was called: this does not block.
     #[must_use]
     pub fn is_scarce(&self) -> bool {
-        let layout = &self.shared.layout;
-        let free = || free_bytes(layout.root()).unwrap_or(u64::MAX);
-        self.shared.reserve_bytes > 0 && !layout.reserve().exists() && free() < self.shared.reserve_bytes
+        self.shared.room.is_scarce()
+    }
+
+    /// Looks how much room there is now. A disk that can't be asked is taken for one with room: a write that fails is told
+    /// of anyhow. Blocks for a moment.
+    pub fn look_for_room(&self) {
+        self.shared.room.look();
     }
 
     /// The index, once it has the first `size` entries, which must be durable.
