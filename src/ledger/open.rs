@@ -427,6 +427,10 @@ fn signers(
 /// Carries a rotation to its end that was begun before the last stop.
 fn finish_rotation(core: &mut Core<DiskStore>, layout: &Layout, now: Micros) -> Result<(), OpenError> {
     let origin = core.tip.opened.as_ref().map(|opened| opened.origin.clone()).unwrap_or_default();
+    // A stop came while one of them was written: under these names nothing is read.
+    for key in [layout.signing_key(), layout.next_signing_key()] {
+        vault::wipe(&key.with_extension("part"))?;
+    }
     let live = |core: &Core<DiskStore>, key| {
         let signer = Signer::new(&origin, key);
         core.tip.live().any(|key| key == signer.verifier())
