@@ -22,7 +22,7 @@ use super::{
     journal::sync_dir,
     line::{LINE_MAX_BYTES, Line},
     nodes::NodeFile,
-    note::{Checkpoint, SignedNote},
+    note::{Checkpoint, NOTE_MAX_BYTES, SignedNote},
     notice::{Notice, OnNotice},
     reader::unsealed,
     rotation::{ROTATION_DIR, rotation_path},
@@ -102,6 +102,7 @@ impl Publisher {
                     derived.wait(size).map_err(io::Error::other)?;
                     if !mended {
                         let mut wrong = copy.wrong(published, said, size)?;
+                        wrong.extend(copy.wrong_rotations(&work, said, size)?);
                         wrong.extend(copy.mend(published, size)?);
                         tell(wrong, &copy.layout.public(), &on_notice);
                     }
@@ -287,15 +288,37 @@ impl Copy {
         Ok(wrong)
     }
 
+    /// The heads that took the keys of the first `size` entries in, as far as they are not written.
+    fn due_rotations(&self, work: &Published, size: u64) -> io::Result<Vec<(u64, String)>> {
+        let due = work.due.lock().unwrap_or_else(PoisonError::into_inner).rotations.clone();
+        let head = |index: &u64| {
+            let head = self.index.head_from(index.saturating_add(1)).map_err(io::Error::other)?;
+            Ok((*index, head.ok_or_else(|| io::Error::other("the index lacks a head"))?))
+        };
+        due.range(..size).map(head).collect()
+    }
+
+    /// Which of them are not what they are about to be written as; missing are those that a checkpoint over `said` entries
+    /// came after.
+    fn wrong_rotations(&self, work: &Published, said: u64, size: u64) -> io::Result<Vec<PathBuf>> {
+        let public = self.layout.public();
+        let wrong = |(index, head): (u64, String)| {
+            let path = public.join(rotation_path(index));
+            let differs = match files::read(&path, NOTE_MAX_BYTES as u64) {
+                Ok(there) => there != head.as_bytes(),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => index < said,
+                Err(_) => true,
+            };
+            differs.then_some(path)
+        };
+        Ok(self.due_rotations(work, size)?.into_iter().filter_map(wrong).collect())
+    }
+
     /// Writes the heads that took the keys of the first `size` entries in, durably, as far as they are not there.
     fn rotations(&self, work: &Published, size: u64) -> io::Result<()> {
-        let due = || work.due.lock().unwrap_or_else(PoisonError::into_inner);
-        let wanted: Vec<u64> = due().rotations.range(..size).copied().collect();
-        for index in wanted {
-            let head = self.index.head_from(index.saturating_add(1)).map_err(io::Error::other)?;
-            let head = head.ok_or_else(|| io::Error::other("the index lacks a head"))?;
+        for (index, head) in self.due_rotations(work, size)? {
             put_rotation(&self.layout.public(), index, &head)?;
-            due().rotations.remove(&index);
+            work.due.lock().unwrap_or_else(PoisonError::into_inner).rotations.remove(&index);
         }
         Ok(())
     }

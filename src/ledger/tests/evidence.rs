@@ -187,6 +187,28 @@ async fn tiles_that_were_not_right_are_told_of() {
 }
 
 #[tokio::test]
+async fn a_head_that_took_a_key_in_and_was_not_right_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = filled(dir.path(), 5).await;
+    ledger.rotate_key(Zeroizing::new([7; 32]), start()).await.unwrap();
+    drop(ledger);
+    let file = dir.path().join("public/rotation/5");
+    let whole = std::fs::read(&file).unwrap();
+    for damage in ["flipped", "missing"] {
+        if damage == "flipped" {
+            flip(&file, 40)
+        } else {
+            std::fs::remove_file(&file).unwrap()
+        }
+        let (_, told) = started(dir.path()).unwrap();
+        let [words] = &*told else { panic!("{damage}: {told:?}") };
+        assert!(words.contains(" (1) were missing or not") && words.contains(": rotation/5;"), "{words}");
+        assert_eq!(std::fs::read(&file).unwrap(), whole);
+    }
+    assert_eq!(started(dir.path()).unwrap().1, [""; 0]);
+}
+
+#[tokio::test]
 async fn what_is_cut_off_the_journal_is_told_of() {
     let dir = twenty().await;
     let path = dir.path().join("journal/00000000.seg");
