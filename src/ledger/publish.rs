@@ -104,7 +104,7 @@ impl Publisher {
                         let mut wrong = copy.wrong(published, said, size)?;
                         wrong.extend(copy.wrong_rotations(&work, said, size)?);
                         wrong.extend(copy.mend(published, size)?);
-                        tell(wrong, &copy.layout.public(), &on_notice);
+                        tell(&wrong, &copy.layout.public(), &on_notice);
                     }
                     copy.rotations(&work, size)?;
                     copy.publish(published, size, &head)
@@ -189,7 +189,7 @@ fn told<T>(step: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
 }
 
 /// Tells of files of the public copy that were not right.
-fn tell(wrong: BTreeSet<PathBuf>, public: &Path, on_notice: &OnNotice) {
+fn tell(wrong: &BTreeSet<PathBuf>, public: &Path, on_notice: &OnNotice) {
     let first = wrong.iter().take(TOLD_MAX).map(|path| path.strip_prefix(public).unwrap_or(path).display().to_string());
     if !wrong.is_empty() {
         on_notice(&Notice::Mended { count: wrong.len(), first: first.collect() });

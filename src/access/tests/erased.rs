@@ -72,11 +72,12 @@ fn whose_key_is_lost_was_not_erased_and_nobody_can_tell_who_it_was() {
     // The same log, read without her key.
     world.state = State::new(world.state.log_tag().to_owned());
     for stored in &mut world.log {
-        match &mut stored.event {
-            Event::SubjectEnrolled { subject, name, .. } if *subject == bea => *name = Personal::Locked,
-            Event::MessageReceived { from, text, .. } if *from == bea => *text = Personal::Locked,
-            Event::RequestApproved { by, comment, .. } if *by == bea => *comment = Personal::Locked,
-            _ => {}
+        if let Event::SubjectEnrolled { subject: whose, name: text, .. }
+        | Event::MessageReceived { from: whose, text, .. }
+        | Event::RequestApproved { by: whose, comment: text, .. } = &mut stored.event
+            && *whose == bea
+        {
+            *text = Personal::Locked;
         }
         world.state.evolve(stored);
     }

@@ -196,9 +196,9 @@ async fn a_head_that_took_a_key_in_and_was_not_right_is_told_of() {
     let whole = std::fs::read(&file).unwrap();
     for damage in ["flipped", "missing"] {
         if damage == "flipped" {
-            flip(&file, 40)
+            flip(&file, 40);
         } else {
-            std::fs::remove_file(&file).unwrap()
+            std::fs::remove_file(&file).unwrap();
         }
         let (_, told) = started(dir.path()).unwrap();
         let [words] = &*told else { panic!("{damage}: {told:?}") };

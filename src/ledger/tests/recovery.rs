@@ -424,7 +424,7 @@ async fn half_a_key_file_is_wiped() {
     let layout = Layout::new(dir.path());
     vault::write_secret(&layout.next_signing_key(), new.as_bytes()).unwrap();
     let part = layout.next_signing_key().with_extension("part");
-    std::fs::write(&part, &pem[..40]).unwrap();
+    std::fs::write(&part, &pem.as_bytes()[..40]).unwrap();
     std::fs::write(layout.signing_key(), &real).unwrap();
     assert_eq!(Ledger::open(dir.path(), options(9)).unwrap().size(), 42);
     assert!(!part.exists() && std::fs::read_to_string(layout.signing_key()).unwrap() == *new);
