@@ -68,8 +68,10 @@ pub trait Log: Send + Sync {
     fn is_scarce(&self) -> bool {
         false
     }
-    /// Looks at the disk. Blocks.
-    fn look_for_room(&self) {}
+    /// A look at the disk, if there is anything to look at. It blocks.
+    fn look_for_room(&self) -> Option<Work> {
+        None
+    }
     /// The check of the history before the snapshot, if there is one.
     fn history_check(&self) -> Option<HistoryCheck>;
 }
@@ -112,8 +114,9 @@ impl Log for Ledger {
         Ledger::is_scarce(self)
     }
 
-    fn look_for_room(&self) {
-        Ledger::look_for_room(self);
+    fn look_for_room(&self) -> Option<Work> {
+        let reader = self.reader();
+        Some(Box::new(move || reader.look_for_room()))
     }
 
     fn history_check(&self) -> Option<HistoryCheck> {

@@ -82,11 +82,11 @@ impl Writer {
         }
     }
 
-    /// Looks whether there is room again, if there was none: each commit looks too, but none comes while all is refused.
+    /// Looks how much room there is, where that may block: others write to the disk too, and free it.
     pub(super) async fn look_for_room(&self) {
-        let Some(ledger) = self.ledger.clone().filter(|ledger| ledger.is_scarce()) else { return };
-        // If that breaks off, there is as little room as before.
-        let _ = blocking(self.setup.ground.as_ref(), move || ledger.look_for_room()).await;
+        let Some(look) = self.ledger.as_ref().and_then(|ledger| ledger.look_for_room()) else { return };
+        // If that breaks off, it is as it was before.
+        let _ = blocking(self.setup.ground.as_ref(), look).await;
     }
 
     /// Whether there is hardly room left in the ledger. Said once in the log, each time that it comes to that.

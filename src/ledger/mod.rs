@@ -330,11 +330,6 @@ impl Ledger {
         self.reader.is_scarce()
     }
 
-    /// Looks how much room there is; see [`Reader::look_for_room`]. Blocks for a moment.
-    pub fn look_for_room(&self) {
-        self.reader.look_for_room();
-    }
-
     /// Number of durable entries.
     #[must_use]
     pub fn size(&self) -> u64 {

@@ -186,7 +186,7 @@ async fn how_much_room_there_is_is_known_without_a_look_at_the_disk() {
     let reserve = dir.path().join("reserve");
     std::fs::write(&reserve, "").unwrap();
     assert!(ledger.is_scarce(), "nobody has looked");
-    ledger.look_for_room();
+    ledger.reader().look_for_room();
     assert!(!ledger.is_scarce());
     std::fs::remove_file(&reserve).unwrap();
     assert!(!ledger.is_scarce(), "nobody has looked");
