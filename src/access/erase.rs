@@ -3,10 +3,19 @@
 use super::{Event, Personal, Request, State, SubjectId};
 
 impl State {
-    /// Whether somebody had an id and was erased.
+    /// Whether somebody had an id and was erased; or their key is lost, which comes to the same: nobody can say who it was.
     #[must_use]
     pub fn was_erased(&self, subject: SubjectId) -> bool {
         self.subjects.get(&subject).is_some_and(|subject| subject.name.known().is_none())
+    }
+
+    /// Why nobody can say who has an id: what follows "somebody".
+    #[must_use]
+    pub fn why_nameless(&self, subject: SubjectId) -> &'static str {
+        match self.subjects.get(&subject).map(|subject| &subject.name) {
+            Some(Personal::Locked) => "whose key is lost",
+            Some(Personal::Known(_) | Personal::Erased) | None => "who was erased",
+        }
     }
 
     /// Whether two ids are surely two people's. Whoever was erased has another id when they come again: only who had
@@ -28,7 +37,7 @@ impl Event {
     pub fn hushed(mut self, state: &State) -> Self {
         let of_request = || self.request().and_then(|id| state.request(id)).map(|request: &Request| request.requester);
         if self.author().or_else(of_request).is_some_and(|whose| state.was_erased(whose)) {
-            self.fill(String::new());
+            self.fill(Personal::Known(String::new()));
         }
         self
     }

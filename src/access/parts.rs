@@ -14,6 +14,8 @@ pub enum Personal {
     /// Its subject was erased; nobody can read it any more.
     #[default]
     Erased,
+    /// Its key is missing or not the right one, though its subject was not erased.
+    Locked,
 }
 
 impl Personal {
@@ -23,6 +25,7 @@ impl Personal {
         match self {
             Self::Known(text) => text,
             Self::Erased => "(erased)",
+            Self::Locked => "(its key is lost)",
         }
     }
 
@@ -31,7 +34,7 @@ impl Personal {
     pub fn known(&self) -> Option<&str> {
         match self {
             Self::Known(text) => Some(text),
-            Self::Erased => None,
+            Self::Erased | Self::Locked => None,
         }
     }
 }

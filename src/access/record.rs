@@ -18,6 +18,8 @@ pub struct Record {
     pub personal: Vec<PersonalField>,
     /// Whether a personal field was there and can't be read any more.
     pub erased: bool,
+    /// Whether a personal field is there and can't be read for want of its key, though nobody was erased.
+    pub locked: bool,
 }
 
 /// A personal field of an event.
@@ -169,7 +171,7 @@ impl Event {
         if let Self::MessageReceived { from, evidence: Some(Personal::Known(value)), .. } = self {
             personal.push(PersonalField { subject: *from, name: EVIDENCE.into(), value: value.clone() });
         }
-        Ok(Record { kind, body, personal, erased: false })
+        Ok(Record { kind, body, personal, erased: false, locked: false })
     }
 
     /// Reads an event back. `personal` has the fields that can still be opened; `ledger_kind` says which kinds are the
@@ -200,8 +202,10 @@ impl Event {
             why: e.to_string(),
         })?;
         let has_own = record.personal.iter().any(|field| field.name != EVIDENCE);
-        if !has_own && !record.erased {
-            event.fill(String::new());
+        if !has_own && record.locked {
+            event.fill(Personal::Locked);
+        } else if !has_own && !record.erased {
+            event.fill(Personal::Known(String::new()));
         }
         for field in record.personal {
             if field.name == EVIDENCE
@@ -209,7 +213,7 @@ impl Event {
             {
                 *evidence = Some(Personal::Known(field.value));
             } else if event.personal().is_some_and(|(name, _)| name == field.name) {
-                event.fill(field.value);
+                event.fill(Personal::Known(field.value));
             } else {
                 return Err(NotAnEvent { seq, kind, why: format!("it has no field `{}`", field.name) });
             }
@@ -264,9 +268,9 @@ impl Event {
     }
 
     /// Sets the one personal field, if the kind has one.
-    pub(super) fn fill(&mut self, value: String) {
+    pub(super) fn fill(&mut self, value: Personal) {
         if let Some((_, field)) = self.personal() {
-            *field = Personal::Known(value);
+            *field = value;
         }
     }
 

@@ -393,7 +393,7 @@ impl State {
         self.open.iter().filter_map(|id| self.requests.get(id))
     }
 
-    /// Who somebody is, by name; a word in brackets for those who were erased.
+    /// Who somebody is, by name; words in brackets for those who were erased or whose key is lost.
     #[must_use]
     pub fn name(&self, subject: SubjectId) -> &str {
         self.subjects.get(&subject).map_or("(unknown)", |subject| subject.name.text())

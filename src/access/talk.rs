@@ -175,7 +175,7 @@ impl Request {
                 }
                 Personal::Known(shown)
             }
-            Personal::Erased => Personal::Erased,
+            unreadable @ (Personal::Erased | Personal::Locked) => unreadable.clone(),
         };
         self.talk.push(Uttered {
             seq: stored.seq,

@@ -67,6 +67,7 @@ pub fn told(entry: &Entry, names: &Names) -> String {
             Disclosed::Open(open) if open.name == EVIDENCE => text.push_str(" (signed by the platform)"),
             Disclosed::Open(open) => text.extend([" ", &open.name, "=", &format!("{:?}", open.value)]),
             Disclosed::Erased { .. } => text.push_str(" (erased)"),
+            Disclosed::Locked { why, .. } => text.extend([" (can't be opened: ", &why.to_string(), ")"]),
         }
     }
     for (key, value) in &entry.body {

@@ -26,7 +26,8 @@ anything is asked.\n\n\
 Example: countersign erase ana --config bot-config"
 )]
 pub struct Args {
-    /// The person's name; of an account that is nobody's, `chat:account`
+    /// The person's name; of an account that is nobody's, `chat:account`; of somebody whose key is lost, the name of its file
+    /// in `keys/`
     person: String,
     #[command(flatten)]
     config: ConfigDir,
@@ -48,7 +49,11 @@ pub fn main(args: &Args) -> Outcome {
         if entry.kind == kinds::SUBJECT_ENROLLED && names(&entry, &args.person) {
             subjects.extend(entry.disclosed.iter().map(subject_of));
         }
-        if entry.disclosed.iter().any(|one| subjects.contains(&subject_of(one)) && matches!(one, Disclosed::Open(_))) {
+        if entry
+            .disclosed
+            .iter()
+            .any(|one| subjects.contains(&subject_of(one)) && !matches!(one, Disclosed::Erased { .. }))
+        {
             held.entry(entry.kind.clone()).or_default().push(entry.seq);
         }
         state.evolve(&codec::stored(entry).map_err(|error| Stop::Finding(error.to_string()))?);
@@ -119,17 +124,20 @@ fn warn_of_doors(state: &State, person: &str, subjects: &[SubjectId]) {
     }
 }
 
+/// Whether an entry says who somebody is: by name, or, when that can't be opened, by id.
 fn names(entry: &Entry, person: &str) -> bool {
-    entry
-        .disclosed
-        .iter()
-        .any(|one| matches!(one, Disclosed::Open(open) if open.name == "name" && open.value == person))
+    let by_id = entry.body.get("subject").and_then(serde_json::Value::as_str) == Some(person);
+    by_id
+        || entry
+            .disclosed
+            .iter()
+            .any(|one| matches!(one, Disclosed::Open(open) if open.name == "name" && open.value == person))
 }
 
 fn subject_of(disclosed: &Disclosed) -> SubjectId {
     match disclosed {
         Disclosed::Open(open) => open.subject,
-        Disclosed::Erased { subject } => *subject,
+        Disclosed::Erased { subject } | Disclosed::Locked { subject, .. } => *subject,
     }
 }
 

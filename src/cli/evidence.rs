@@ -30,6 +30,8 @@ pub struct Signed {
     pub unsigned: u64,
     /// Messages whose author was erased, and the signed text with them.
     pub erased: u64,
+    /// Messages that can't be opened, though their author was not erased: the key is missing or not the right one.
+    pub locked: u64,
     /// What does not hold.
     pub faults: Vec<Wrong>,
 }
@@ -45,13 +47,16 @@ pub struct Wrong {
 
 impl fmt::Display for Signed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { proven, unsigned, erased, faults } = self;
+        let Self { proven, unsigned, erased, locked, faults } = self;
         write!(f, "Discord signed {proven} messages")?;
         if *unsigned > 0 {
             write!(f, "; {unsigned} came over the gateway, which signs nothing")?;
         }
         if *erased > 0 {
             write!(f, "; {erased} can't be read any more, their authors were erased")?;
+        }
+        if *locked > 0 {
+            write!(f, "; {locked} can't be opened, the keys of their authors are lost")?;
         }
         for wrong in faults.iter().take(TOLD_MAX) {
             write!(f, "\nentry {}: {}", wrong.entry, wrong.why)?;
@@ -95,6 +100,10 @@ impl Signed {
             match disclosed {
                 Disclosed::Erased { .. } => {
                     self.erased += 1;
+                    return;
+                }
+                Disclosed::Locked { .. } => {
+                    self.locked += 1;
                     return;
                 }
                 Disclosed::Open(open) if open.name == crate::access::EVIDENCE => evidence = Some(open.value.as_str()),

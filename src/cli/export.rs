@@ -23,5 +23,12 @@ pub fn main(args: &Args) -> Outcome {
     let exported = export::export(&args.ledger, &args.to, args.disclosures, Event::knows)
         .map_err(|error| Stop::Finding(error.to_string()))?;
     println!("{}: {} entries, {} disclosures", args.to.display(), exported.entries, exported.disclosures);
+    if exported.locked > 0 {
+        eprintln!(
+            "{} disclosures are left out that can't be opened, though nobody was erased: keys are missing or are not the right \
+             ones; `countersign verify` says whose, and the backup of `keys/` may have them",
+            exported.locked
+        );
+    }
     Ok(())
 }

@@ -70,7 +70,7 @@ pub fn main(args: &Args) -> Outcome {
 fn signed(entry: &Entry) -> Option<String> {
     let evidence = entry.disclosed.iter().find_map(|disclosed| match disclosed {
         Disclosed::Open(open) if open.name == EVIDENCE => Some(&open.value),
-        Disclosed::Open(_) | Disclosed::Erased { .. } => None,
+        Disclosed::Open(_) | Disclosed::Erased { .. } | Disclosed::Locked { .. } => None,
     })?;
     let mut lines = evidence.splitn(3, '\n');
     let (timestamp, signature, body) = (lines.next()?, lines.next()?, lines.next()?);

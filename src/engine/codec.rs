@@ -29,16 +29,17 @@ pub fn draft(state: &State, event: &Event) -> Result<Draft, NotAnEvent> {
 /// A kind or a body this program does not know: it never skips one.
 pub fn stored(entry: Entry) -> Result<Stored, NotAnEvent> {
     let mut personal = Vec::new();
-    let mut erased = false;
+    let (mut erased, mut locked) = (false, false);
     for disclosed in entry.disclosed {
         match disclosed {
             Disclosed::Open(ledger::Disclosure { subject, name, value }) => {
                 personal.push(PersonalField { subject: SubjectId(subject.0), name, value });
             }
             Disclosed::Erased { .. } => erased = true,
+            Disclosed::Locked { .. } => locked = true,
         }
     }
-    let record = Record { kind: entry.kind, body: entry.body, personal, erased };
+    let record = Record { kind: entry.kind, body: entry.body, personal, erased, locked };
     let event = Event::from_record(entry.seq, record, |kind| ledger::kinds::OWN.contains(&kind))?;
     Ok(Stored { seq: entry.seq, time: entry.time, leaf: Some(hex::encode(entry.leaf)), event })
 }

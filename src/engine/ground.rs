@@ -64,9 +64,13 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// [`AppendError`]; nothing else is harmed.
     async fn save_snapshot(&self, size: u64, state: Vec<u8>) -> Result<(), AppendError>;
-    /// Whether the disk is so full that only what must be recorded should be.
+    /// Whether the disk was so full, when it was looked at last, that only what must be recorded should be.
     fn is_scarce(&self) -> bool {
         false
+    }
+    /// A look at the disk, if there is anything to look at. It blocks.
+    fn look_for_room(&self) -> Option<Work> {
+        None
     }
     /// The check of the history before the snapshot, if there is one.
     fn history_check(&self) -> Option<HistoryCheck>;
@@ -108,6 +112,11 @@ impl Log for Ledger {
 
     fn is_scarce(&self) -> bool {
         Ledger::is_scarce(self)
+    }
+
+    fn look_for_room(&self) -> Option<Work> {
+        let reader = self.reader();
+        Some(Box::new(move || reader.look_for_room()))
     }
 
     fn history_check(&self) -> Option<HistoryCheck> {

@@ -5,6 +5,7 @@ use tokio::sync::oneshot;
 use super::{
     doors::Call,
     follow::Lane,
+    ground::blocking,
     job::{Job, Owed},
     writer::{Batch, Room, Writer},
 };
@@ -79,6 +80,13 @@ impl Writer {
             Job::Checked(Err(error)) => self.broken = Some(error),
             Job::Stop(done) => self.stopping = Some(done),
         }
+    }
+
+    /// Looks how much room there is, where that may block: others write to the disk too, and free it.
+    pub(super) async fn look_for_room(&self) {
+        let Some(look) = self.ledger.as_ref().and_then(|ledger| ledger.look_for_room()) else { return };
+        // If that breaks off, it is as it was before.
+        let _ = blocking(self.setup.ground.as_ref(), look).await;
     }
 
     /// Whether there is hardly room left in the ledger. Said once in the log, each time that it comes to that.

@@ -173,7 +173,6 @@ fn passes(error: &OpenError) -> bool {
         | OpenError::KeyNotLive
         | OpenError::Broken { .. }
         | OpenError::Unknown { .. }
-        | OpenError::Behind { .. }
-        | OpenError::Diverged { .. } => false,
+        | OpenError::Head(_) => false,
     }
 }

@@ -211,8 +211,11 @@ impl Writer {
 
     /// One batch: what is held first, then what is queued.
     async fn work(&mut self, first: Option<Job>) -> Result<(), Fatal> {
-        let mut batch = self.batch();
         let mut next = first.or_else(|| self.held.pop_front());
+        if next.is_some() {
+            self.look_for_room().await;
+        }
+        let mut batch = self.batch();
         let mut room = BATCH_JOBS_MAX;
         while let Some(job) = next.take() {
             // What follows other rules is decided by them, in a batch of its own.

@@ -49,11 +49,30 @@ pub struct Disclosure {
 pub enum Disclosed {
     /// The key is there, and the text hashes to a digest in the line.
     Open(Disclosure),
-    /// The key was destroyed.
+    /// Its subject was erased, and the key with them.
     Erased {
         /// Whose it was.
         subject: SubjectId,
     },
+    /// It can't be opened, and nothing says that its subject was erased.
+    Locked {
+        /// Whose it is.
+        subject: SubjectId,
+        /// Why.
+        why: Locked,
+    },
+}
+
+/// Why a disclosure can't be opened whose subject nobody erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Locked {
+    /// There is no key.
+    #[error("its key is missing")]
+    KeyMissing,
+    /// There is one that does not open it to what its entry has a digest of.
+    #[error("its key is not the one it was sealed with")]
+    KeyWrong,
 }
 
 /// Encodes a disclosure with a fresh salt: `b64url(JSON [salt, name, value])`.

@@ -4,6 +4,10 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{
@@ -15,6 +19,7 @@ use super::{
     index::{Index, IndexError, Indexed},
     journal::{self, End, Journal, Sizes, free_bytes},
     nodes::NodeFile,
+    notice::Notice,
     replay::{Damage, Replay, Wave},
     store::{Commit, Place, Store, StoreError},
     vault::Vault,
@@ -154,6 +159,34 @@ pub fn keep_reserve(layout: &Layout, bytes: u64) -> io::Result<()> {
     made
 }
 
+/// How much room there is, as it was seen when somebody looked last who may block: with each commit, and when it is asked for.
+#[derive(Debug)]
+pub struct Room {
+    layout: Layout,
+    /// How much spare space there should be.
+    reserve_bytes: u64,
+    scarce: AtomicBool,
+}
+
+impl Room {
+    fn new(layout: Layout, reserve_bytes: u64) -> Self {
+        Self { layout, reserve_bytes, scarce: AtomicBool::new(false) }
+    }
+
+    /// Whether the spare space was gone, and less than that was free. Does not block.
+    #[must_use]
+    pub fn is_scarce(&self) -> bool {
+        self.scarce.load(Ordering::Relaxed)
+    }
+
+    /// Looks. A disk that can't be asked is taken for one with room: a write that fails is told of anyhow.
+    pub fn look(&self) {
+        let free = || free_bytes(self.layout.root()).unwrap_or(u64::MAX);
+        let scarce = self.reserve_bytes > 0 && !self.layout.reserve().exists() && free() < self.reserve_bytes;
+        self.scarce.store(scarce, Ordering::Relaxed);
+    }
+}
+
 /// The store on disk.
 #[derive(Debug)]
 pub struct DiskStore {
@@ -167,6 +200,8 @@ pub struct DiskStore {
     /// The last segment and where it ends, once it is known.
     end: Option<(u64, End)>,
     frugal: bool,
+    /// How much room there is.
+    pub room: Arc<Room>,
     /// The index.
     pub index: Index,
     /// The node file.
@@ -207,6 +242,7 @@ impl DiskStore {
         let nodes = NodeFile::open(&layout.nodes()).map_err(failed("the node file"))?;
         let vault = Vault::open(&layout.keys()).map_err(failed("the folder of keys"))?;
         Ok(Self {
+            room: Arc::new(Room::new(layout.clone(), 0)),
             layout,
             sizes,
             journal: None,
@@ -279,6 +315,13 @@ impl DiskStore {
         Ok(())
     }
 
+    /// What [`DiskStore::resume`] is going to cut off.
+    #[must_use]
+    pub fn torn(&self) -> Option<Notice> {
+        let (segment, end) = self.end.filter(|(_, end)| end.torn())?;
+        Some(Notice::Cut { segment, bytes: end.until.saturating_sub(end.at) as u64 })
+    }
+
     /// Where the last frame of a segment begins that ends so. A replay that started behind it has not seen it.
     fn last_frame(&self, number: u64, end: End) -> io::Result<Option<usize>> {
         if end.last.is_some() {
@@ -317,8 +360,15 @@ impl DiskStore {
         }
     }
 
+    /// Says how much spare space there should be, once it was tried to make it.
+    pub fn reserved(&mut self, reserve_bytes: u64) {
+        self.room = Arc::new(Room::new(self.layout.clone(), reserve_bytes));
+        self.room.look();
+        self.frugal(reserve_bytes > 0 && !self.layout.reserve().exists());
+    }
+
     /// Says whether the reserve is gone, so that what is left of it must last.
-    pub fn frugal(&mut self, frugal: bool) {
+    fn frugal(&mut self, frugal: bool) {
         self.frugal = frugal;
         if let Some(journal) = &mut self.journal {
             journal.be_frugal(frugal);
@@ -368,7 +418,11 @@ impl Store for DiskStore {
 
     fn follow(&mut self) -> Result<(), StoreError> {
         match self.pending.take() {
-            Some((indexed, nodes)) => self.deriver()?.take(indexed, nodes).map_err(StoreError::Failed),
+            Some((indexed, nodes)) => {
+                // Those who wait for this commit have their answers by now.
+                self.room.look();
+                self.deriver()?.take(indexed, nodes).map_err(StoreError::Failed)
+            }
             None => Ok(()),
         }
     }

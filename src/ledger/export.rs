@@ -11,25 +11,28 @@ use serde_json::json;
 
 use super::{
     check::Knows,
-    disclosure,
     disk::Layout,
     frame::BatchRef,
-    history::{self, HistoryError},
+    history::{self, HistoryError, Looked, People},
     journal,
+    line::Line,
     publish::{put_rotation, put_tile},
     tiles::{TILE_HEIGHT, TILE_WIDTH, bundle, tiles_between},
     tree::Nodes as _,
-    vault::Vault,
     verify::{AllNodes, CLEAR_FILE},
 };
 
 /// What was exported.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Exported {
     /// Entries.
     pub entries: u64,
     /// Disclosures, written in clear.
     pub disclosures: u64,
+    /// Disclosures left out, as whom they are of was erased.
+    pub erased: u64,
+    /// Disclosures left out that can't be opened, though whom they are of was not erased. `verify` says whose they are.
+    pub locked: u64,
 }
 
 /// Why nothing, or not all, was exported.
@@ -49,7 +52,7 @@ pub enum ExportError {
 struct Export<'a> {
     to: &'a Path,
     lines: BufWriter<File>,
-    disclosures: Option<(BufWriter<File>, Vault)>,
+    disclosures: Option<(BufWriter<File>, People)>,
     bundle: Vec<Vec<u8>>,
     nodes: AllNodes,
     head: String,
@@ -74,7 +77,7 @@ pub fn export(dir: &Path, to: &Path, with_disclosures: bool, knows: Knows) -> Re
     }
     // Personal data is its reader's alone from the first byte on.
     let secret = || File::options().write(true).create_new(true).mode(0o600).open(to.join(CLEAR_FILE));
-    let clear = || Ok::<_, io::Error>((BufWriter::new(secret()?), Vault::at(&layout.keys())));
+    let clear = || Ok::<_, io::Error>((BufWriter::new(secret()?), People::at(&layout)));
     let mut export = Export {
         to,
         lines: BufWriter::new(File::create(to.join("log.jsonl"))?),
@@ -83,7 +86,7 @@ pub fn export(dir: &Path, to: &Path, with_disclosures: bool, knows: Knows) -> Re
         nodes: AllNodes::default(),
         head: String::new(),
         rotations: Vec::new(),
-        done: Exported { entries: 0, disclosures: 0 },
+        done: Exported::default(),
     };
     history::walk(&layout, dir, knows, |batches, walk| {
         export.nodes.0.extend_from_slice(&walk.nodes);
@@ -107,12 +110,15 @@ impl Export<'_> {
             if self.bundle.len() as u64 == TILE_WIDTH {
                 self.put_bundle()?;
             }
-            let Some((clear, vault)) = &mut self.disclosures else { continue };
+            let (Some((clear, people)), Ok(line)) = (&mut self.disclosures, Line::read(record.line)) else { continue };
             for (ordinal, (subject, sealed)) in (0..).zip(&record.sealed) {
-                let key = vault.get(*subject)?;
-                if let Some(open) = key.and_then(|key| disclosure::open(&key, seq, ordinal, sealed)) {
-                    writeln!(clear, "{}", json!({"disclosure": open, "seq": seq, "subject": subject}))?;
-                    self.done.disclosures += 1;
+                match people.open(&line, ordinal, *subject, sealed)? {
+                    Looked::Open(open) => {
+                        writeln!(clear, "{}", json!({"disclosure": open.encoded, "seq": seq, "subject": subject}))?;
+                        self.done.disclosures += 1;
+                    }
+                    Looked::Erased => self.done.erased += 1,
+                    Looked::Locked(_) => self.done.locked += 1,
                 }
             }
         }

@@ -2,22 +2,25 @@
 //! the proof of one. The chain is checked on the way; nothing is believed because it is there.
 
 use std::{
+    collections::BTreeSet,
     io,
     path::{Path, PathBuf},
 };
 
 use super::{
-    beside::Beside,
+    beside::{Beside, HeadError},
     check::{Knows, Tip, Walk},
-    disclosure::{Disclosed, Disclosure},
+    disclosure::{Disclosed, Disclosure, Locked},
     disk::Layout,
     fault::Fault,
     frame::{BatchRef, RecordRef},
     hash::leaf_hash,
+    ids::SubjectId,
     journal::{self, Piece},
+    kinds,
     line::Line,
     live, proof,
-    reader::{Entry, opened},
+    reader::{Entry, Open, unsealed},
     replay::WAVE_FRAMES,
     tree,
     vault::Vault,
@@ -44,26 +47,9 @@ pub enum HistoryError {
         /// Why.
         error: io::Error,
     },
-    /// A head was signed over more entries than there are: the tail is gone.
-    #[error("the ledger has {size} entries, but a head over {signed} was signed ({place}): its tail is gone")]
-    Behind {
-        /// Entries in the journal.
-        size: u64,
-        /// Entries under the head.
-        signed: u64,
-        /// Where the head is kept.
-        place: &'static str,
-    },
-    /// A head was signed over another history.
-    #[error(
-        "the first {signed} entries are not those over which a head was signed ({place}): the history was rewritten"
-    )]
-    Diverged {
-        /// Entries under the head.
-        signed: u64,
-        /// Where the head is kept.
-        place: &'static str,
-    },
+    /// A signed head that lies beside the journal says that this is not the log it was.
+    #[error(transparent)]
+    Head(#[from] HeadError),
     /// There is no such entry.
     #[error("there is no entry {index}: the ledger has {size}")]
     NoSuchEntry {
@@ -117,7 +103,7 @@ pub(super) fn walk<E: From<HistoryError>>(
     if walk.tip.size() == 0 {
         return Err(HistoryError::NoLedger(dir.to_owned()).into());
     }
-    Ok(beside.compare(&walk.tip)?)
+    Ok(beside.compare(&walk.tip).map_err(HistoryError::from)?)
 }
 
 /// Visits every entry in order, with the disclosures that can still be opened. Blocks.
@@ -126,27 +112,27 @@ pub(super) fn walk<E: From<HistoryError>>(
 /// [`HistoryError`]; what came before it has been visited.
 pub fn entries(dir: &Path, knows: Knows, mut visit: impl FnMut(Entry)) -> Result<(), HistoryError> {
     let layout = Layout::new(dir);
-    let vault = Vault::at(&layout.keys());
+    let mut people = People::at(&layout);
     walk(&layout, dir, knows, |batches, _| {
         for batch in batches {
             for record in &batch.records {
-                visit(entry(record, &vault)?);
+                visit(entry(record, &mut people)?);
             }
         }
         Ok(())
     })
 }
 
-fn entry(record: &RecordRef<'_>, vault: &Vault) -> Result<Entry, HistoryError> {
+fn entry(record: &RecordRef<'_>, people: &mut People) -> Result<Entry, HistoryError> {
     let unreadable = || HistoryError::Io(io::ErrorKind::InvalidData.into());
     let line = Line::read(record.line).map_err(|_| unreadable())?;
     let mut disclosed = Vec::new();
     for (ordinal, (subject, sealed)) in (0..).zip(&record.sealed) {
         let subject = *subject;
-        let open = vault.get(subject)?.and_then(|key| opened(&line, &key, ordinal, sealed));
-        disclosed.push(match open {
-            Some(open) => Disclosed::Open(Disclosure { subject, name: open.name, value: open.value }),
-            None => Disclosed::Erased { subject },
+        disclosed.push(match people.open(&line, ordinal, subject, sealed)? {
+            Looked::Open(open) => Disclosed::Open(Disclosure { subject, name: open.name, value: open.value }),
+            Looked::Erased => Disclosed::Erased { subject },
+            Looked::Locked(why) => Disclosed::Locked { subject, why },
         });
     }
     Ok(Entry {
@@ -158,6 +144,83 @@ fn entry(record: &RecordRef<'_>, vault: &Vault) -> Result<Entry, HistoryError> {
         leaf: leaf_hash(record.line),
         disclosed,
     })
+}
+
+/// What came of a disclosure.
+pub(super) enum Looked {
+    Open(Open),
+    Erased,
+    Locked(Locked),
+}
+
+/// The keys of people, and who was erased, for who reads a folder.
+pub(super) struct People {
+    layout: Layout,
+    vault: Vault,
+    /// Whether the journal was gone through for those who were erased.
+    gone_through: bool,
+    /// Who has no key, and was not erased when that was looked up.
+    lost: BTreeSet<SubjectId>,
+}
+
+impl People {
+    pub(super) fn at(layout: &Layout) -> Self {
+        let (layout, vault) = (layout.clone(), Vault::at(&layout.keys()));
+        Self { layout, vault, gone_through: false, lost: BTreeSet::new() }
+    }
+
+    /// Opens a disclosure.
+    pub(super) fn open(
+        &mut self,
+        line: &Line<'_>,
+        ordinal: u32,
+        subject: SubjectId,
+        sealed: &[u8],
+    ) -> io::Result<Looked> {
+        Ok(match unsealed(&self.vault, line, (ordinal, subject, sealed))? {
+            Ok(open) => Looked::Open(open),
+            Err(_) if self.was_erased(subject)? => Looked::Erased,
+            Err(why) => Looked::Locked(why),
+        })
+    }
+
+    /// Whether an entry, which may stand anywhere, says that somebody was erased. It may have come just now, before the key
+    /// went.
+    fn was_erased(&mut self, subject: SubjectId) -> io::Result<bool> {
+        let again = !self.lost.contains(&subject) && live::in_use(&self.layout);
+        if !self.vault.was_erased(subject) && (again || !self.gone_through) {
+            self.go_through()?;
+            self.gone_through = true;
+        }
+        let erased = self.vault.was_erased(subject);
+        if !erased {
+            self.lost.insert(subject);
+        }
+        Ok(erased)
+    }
+
+    /// Looks for those who were erased. What is no entry is told of by the walk.
+    fn go_through(&self) -> io::Result<()> {
+        for (number, path) in journal::segments(&self.layout.journal())? {
+            let bytes = live::read(&path, number, || false)?;
+            let pieces = journal::pieces(&bytes, number).map(|(_, pieces, _)| pieces).unwrap_or_default();
+            let frames = pieces.iter().filter_map(|piece| match piece {
+                Piece::Frame(raw) => raw.decode(),
+                Piece::Broken(_) | Piece::Gap { .. } => None,
+            });
+            for batch in frames {
+                self.vault.note_erased(batch.records.iter().filter_map(|record| erases(record.line)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whom an entry says to be erased.
+fn erases(line: &[u8]) -> Option<SubjectId> {
+    let line = Line::read(line).ok().filter(|line| line.kind == kinds::SUBJECT_ERASED)?;
+    let body: serde_json::Value = serde_json::from_slice(line.body).ok()?;
+    body.get("subject")?.as_str()?.parse().ok()
 }
 
 /// The proof that an entry is under the newest head in the journal, as `c2sp.org/tlog-proof@v1`. Blocks.

@@ -382,6 +382,20 @@ impl Index {
         found.map(|found| number(found?.0.get(17..).unwrap_or_default()))
     }
 
+    /// The next person after another, or the first, and the first entry that holds disclosures of them.
+    ///
+    /// # Errors
+    /// What sled says.
+    pub fn subject_after(&self, before: Option<SubjectId>) -> Result<Option<(SubjectId, u64)>, IndexError> {
+        let from = before.map_or_else(|| vec![b'u'], |before| key(b'u', &[&before.0, &[u8::MAX; 9]]));
+        let found = Some(self.db.range(from..vec![b'u' + 1]));
+        let Some(found) = (Scan { index: self.clone(), found }).next() else { return Ok(None) };
+        let (key, _) = found?;
+        let (subject, seq) = key.split_at_checked(17).ok_or_else(|| torn("a key"))?;
+        let subject = subject.last_chunk().ok_or_else(|| torn("a key"))?;
+        Ok(Some((SubjectId(*subject), number(seq)?)))
+    }
+
     /// The smallest signed head over at least `size` entries.
     ///
     /// # Errors

@@ -14,7 +14,8 @@
 //! | `open`, `replay`, `snapshot`, `check`, `fault` | the start, and the one check of a log | Storage, Verifying |
 //! | `keys`, `rotation` | which keys may sign a head, and who vouched for each | Tree, head, signature |
 //! | `job`, `calls`, `writer`, `derive`, `publish`, `reader` | what is handed in, the threads, the public copy, reading | Storage, Public copy |
-//! | [`verify`], [`history`], `beside`, [`export`] | what outsiders use, and who reads beside the service | Verifying |
+//! | [`verify`], [`history`], [`export`] | what outsiders use, and who reads beside the service | Verifying |
+//! | `beside`, `notice` | the signed heads beside the journal; what the start tells of and does not refuse | Storage, Verifying |
 //! | `files`, `live` | reading what somebody else may have put there, or is at work on | |
 //! | `again` | the parsers with their writers behind them, for `fuzz/` | |
 
@@ -47,6 +48,7 @@ mod live;
 mod memory;
 mod nodes;
 mod note;
+mod notice;
 mod open;
 pub mod proof;
 mod publish;
@@ -77,6 +79,25 @@ use ed25519_dalek::SigningKey;
 use tokio::sync::{oneshot, watch};
 use zeroize::Zeroizing;
 
+pub use self::{
+    beside::HeadError,
+    calls::QUEUE_MAX_JOBS,
+    check::Knows,
+    disclosure::{DISCLOSURE_MAX_BYTES, DISCLOSURES_MAX, Disclosed, Disclosure, Locked},
+    draft::{AppendError, Committed, DRAFTS_MAX, Draft, JOB_MAX_BYTES, Refused},
+    fault::{Class, Fault},
+    hash::{Hash, leaf_hash},
+    ids::{NotASubjectId, SubjectId},
+    journal::Sizes,
+    line::{LINE_MAX_BYTES, is_kind},
+    note::{Checkpoint, NoteError, SignedNote, VerifierKey, is_origin},
+    notice::{Notice, OnNotice},
+    open::{OnProgress, OpenError, Options, Progress, in_use},
+    reader::{Entry, Head, ReadError, Reader},
+    tree::{consistent, included},
+    vault::{wipe_secret, write_secret},
+    writer::{BATCH_MAX_BYTES, BATCH_MAX_JOBS},
+};
 use self::{
     calls::Calls,
     disk::Layout,
@@ -86,23 +107,6 @@ use self::{
     reader::Shared,
     time::Micros,
     writer::{Answers, Command, Writer},
-};
-pub use self::{
-    calls::QUEUE_MAX_JOBS,
-    check::Knows,
-    disclosure::{DISCLOSURE_MAX_BYTES, DISCLOSURES_MAX, Disclosed, Disclosure},
-    draft::{AppendError, Committed, DRAFTS_MAX, Draft, JOB_MAX_BYTES, Refused},
-    fault::{Class, Fault},
-    hash::{Hash, leaf_hash},
-    ids::{NotASubjectId, SubjectId},
-    journal::Sizes,
-    line::{LINE_MAX_BYTES, is_kind},
-    note::{Checkpoint, NoteError, SignedNote, VerifierKey, is_origin},
-    open::{OnProgress, OpenError, Options, Progress, in_use},
-    reader::{Entry, Head, ReadError, Reader},
-    tree::{consistent, included},
-    vault::{wipe_secret, write_secret},
-    writer::{BATCH_MAX_BYTES, BATCH_MAX_JOBS},
 };
 
 /// An open ledger: the only one on its folder, as long as it lives.
@@ -131,7 +135,8 @@ impl Ledger {
     /// # Errors
     /// [`OpenError`]: each is one plain sentence.
     pub fn open(dir: &Path, options: Options) -> Result<Self, OpenError> {
-        let (key_given, reserve_bytes) = (options.signing_key.is_some(), options.reserve_bytes);
+        let key_given = options.signing_key.is_some();
+        let on_notice = Arc::clone(&options.on_notice);
         let opening = open::open(dir, options)?;
         let mut core = opening.core;
         core.follow();
@@ -146,14 +151,15 @@ impl Ledger {
         let head =
             Head { size: core.tip.size(), root: core.tip.tree.root(), note: note.into(), time: core.tip.time.to_utc() };
         let index = core.store.index.clone();
+        let beside = (derived.clone(), core.store.vault.clone());
         let publisher =
-            Publisher::start(opening.layout.clone(), index.clone(), core.store.nodes.clone(), derived.clone())?;
+            Publisher::start(opening.layout.clone(), index.clone(), core.store.nodes.clone(), beside, on_notice)?;
         // All of them: a version before this one wrote none.
         publisher.rotations(core.tip.keys.rotations());
         publisher.head(head.size, Arc::clone(&head.note));
         let shared = Arc::new(Shared {
             layout: opening.layout.clone(),
-            reserve_bytes,
+            room: Arc::clone(&core.store.room),
             index: RwLock::new(Some(index)),
             nodes: core.store.nodes.clone(),
             vault: core.store.vault.clone(),

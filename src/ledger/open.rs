@@ -17,6 +17,7 @@ use rand::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::{
+    beside::{self, HeadError},
     check::{Knows, Tip, Walk},
     core::Core,
     disk::{CatchUp, DiskStore, Layout, RESERVE_BYTES, free_reserve_if_low, keep_reserve},
@@ -26,7 +27,8 @@ use super::{
     frame::Raw,
     hash::{Hash, leaf_hash},
     journal::{Sizes, sync_dir},
-    note::{Checkpoint, NOTE_MAX_BYTES, SignedNote, Signer, is_origin},
+    note::{Signer, is_origin},
+    notice::{Notice, OnNotice},
     replay::Replay,
     snapshot::{self, Snapshot},
     store::{Place, Stopped, Store as _, StoreError},
@@ -63,6 +65,9 @@ pub struct Options {
     pub signing_key: Option<Zeroizing<String>>,
     /// Told now and then while the journal is walked.
     pub progress: OnProgress<'static>,
+    /// Told of what the start found and did not refuse; the usual options write it to the program's own log. Also called
+    /// from another thread, after the start.
+    pub on_notice: OnNotice,
     /// How large the journal's segments are, in bytes.
     pub segments: Sizes,
     /// Spare space for a full disk, in bytes; 0 for none.
@@ -82,6 +87,7 @@ impl Options {
             rng,
             signing_key: None,
             progress: Box::new(|_| ()),
+            on_notice: Notice::to_log(),
             segments: Sizes::default(),
             reserve_bytes: RESERVE_BYTES,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
@@ -133,26 +139,9 @@ pub enum OpenError {
         /// What is unknown.
         words: String,
     },
-    /// A head was signed over more entries than there are: the tail is gone.
-    #[error("the ledger has {size} entries, but a head over {signed} was signed ({place}): its tail is gone")]
-    Behind {
-        /// Entries in the journal.
-        size: u64,
-        /// Entries under the head.
-        signed: u64,
-        /// Where the head is kept.
-        place: &'static str,
-    },
-    /// A head was signed over another history.
-    #[error(
-        "the first {signed} entries are not those over which a head was signed ({place}): the history was rewritten"
-    )]
-    Diverged {
-        /// Entries under the head.
-        signed: u64,
-        /// Where the head is kept.
-        place: &'static str,
-    },
+    /// A signed head that lies beside the journal says that this is not the log it was.
+    #[error(transparent)]
+    Head(#[from] HeadError),
     /// The disk is full, and so is the reserve.
     #[error("the disk is full")]
     DiskFull,
@@ -279,7 +268,7 @@ pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenErro
         walked = walk(&mut store, &mut options, None);
     }
     let (mut tip, agreed) = walked?;
-    remembered(&store, &layout, &tip)?;
+    let untrusted = beside::remembered(&store, &layout, &tip)?;
     if !agreed {
         store = store.reset_index()?;
         (tip, _) = walk(&mut store, &mut options, None)?;
@@ -288,16 +277,22 @@ pub(crate) fn open(dir: &Path, mut options: Options) -> Result<Opening, OpenErro
     if let Some(opened) = tip.opened.as_ref().filter(|opened| opened.origin != options.origin) {
         return Err(OpenError::OtherOrigin { found: opened.origin.clone(), wanted: options.origin });
     }
+    let cut = store.torn();
     store.resume()?;
+    // Each of these is told once it is done, and done only when nothing is refused any more.
+    for notice in cut.into_iter().chain(untrusted.into_iter().map(|one| one.set_aside(&layout))) {
+        (options.on_notice)(&notice);
+    }
     // Without a reserve the ledger still runs: it is the first thing to go on a full disk, and the last to come back.
     drop(keep_reserve(&layout, options.reserve_bytes));
-    store.frugal(options.reserve_bytes > 0 && !layout.reserve().exists());
+    store.reserved(options.reserve_bytes);
     let now = Micros::from_utc(options.now);
     let mut core = Core::new(store, tip, signers, options.knows, options.rng);
     if core.tip.size() == 0 {
         core.begin(&options.origin, now)?;
     }
     finish_rotation(&mut core, &layout, now)?;
+    core.store.vault.note_erased(core.tip.erased.keys().copied());
     for subject in core.store.vault.subjects()? {
         if core.tip.erased.contains_key(&subject) {
             core.store.vault.destroy(subject)?;
@@ -390,40 +385,6 @@ pub(crate) fn root_at(nodes: &impl Nodes<Error = io::Error>, size: u64) -> io::R
     Ok(Frontier::from_peaks(size, tree::peaks(nodes, size)?).unwrap_or_default().root())
 }
 
-/// Compares the journal with every place that remembers a signed head. A head that no key of this log signed says nothing.
-fn remembered(store: &DiskStore, layout: &Layout, tip: &Tip) -> Result<(), OpenError> {
-    let newest = store.index.newest_head().map_err(StoreError::from)?;
-    let places = [
-        ("head", kept_note(&layout.head())),
-        ("public/checkpoint", kept_note(&layout.public().join("checkpoint"))),
-        ("sled", newest),
-    ];
-    for (place, note) in places {
-        let Some(head) = note.and_then(|note| trusted(&note, tip)) else { continue };
-        if head.size > tip.size() {
-            return Err(OpenError::Behind { size: tip.size(), signed: head.size, place });
-        }
-        if root_at(&store.nodes, head.size)? != head.root {
-            return Err(OpenError::Diverged { signed: head.size, place });
-        }
-    }
-    Ok(())
-}
-
-/// The text of a note that is kept in a file.
-fn kept_note(path: &Path) -> Option<String> {
-    String::from_utf8(files::read(path, NOTE_MAX_BYTES as u64).ok()?).ok()
-}
-
-/// The head in a note, if a key that was live at its size signed it: who found an old key is not to stop the service with it.
-/// Of a log whose entry 0 is gone nothing is left to check it with: then any head counts.
-pub(super) fn trusted(note: &str, tip: &Tip) -> Option<Checkpoint> {
-    let note = SignedNote::parse(note).ok()?;
-    let head = Checkpoint::parse(&note.text).ok()?;
-    let signed = tip.keys.signed(&note, head.size).unwrap_or(false);
-    (signed || tip.size() == 0).then_some(head)
-}
-
 /// The keys that are at hand.
 fn candidates(layout: &Layout, options: &Options) -> Result<Vec<Signer>, OpenError> {
     let keys = if let Some(pem) = options.signing_key.as_deref() {
@@ -466,6 +427,10 @@ fn signers(
 /// Carries a rotation to its end that was begun before the last stop.
 fn finish_rotation(core: &mut Core<DiskStore>, layout: &Layout, now: Micros) -> Result<(), OpenError> {
     let origin = core.tip.opened.as_ref().map(|opened| opened.origin.clone()).unwrap_or_default();
+    // A stop came while one of them was written: under these names nothing is read.
+    for key in [layout.signing_key(), layout.next_signing_key()] {
+        vault::wipe(&key.with_extension("part"))?;
+    }
     let live = |core: &Core<DiskStore>, key| {
         let signer = Signer::new(&origin, key);
         core.tip.live().any(|key| key == signer.verifier())

@@ -12,13 +12,13 @@ use tokio::sync::watch;
 
 use super::{
     derive::Derived,
-    disclosure::{self, Disclosed, Disclosure},
-    disk::Layout,
+    disclosure::{self, Disclosed, Disclosure, Locked},
+    disk::{Layout, Room},
+    files,
     frame::Record,
     hash::{Hash, leaf_hash},
     ids::SubjectId,
     index::{Index, IndexError},
-    journal::free_bytes,
     line::Line,
     nodes::NodeFile,
     note::{Checkpoint, SignedNote},
@@ -100,8 +100,7 @@ impl From<IndexError> for ReadError {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub layout: Layout,
-    /// How much spare space there should be.
-    pub reserve_bytes: u64,
+    pub room: Arc<Room>,
     pub index: RwLock<Option<Index>>,
     pub nodes: NodeFile,
     pub vault: Vault,
@@ -149,13 +148,16 @@ impl Reader {
     }
 
     /// Whether the spare space is gone that a full disk is met with, and less than that is free: record only what must be
-    /// recorded. A disk that can't be asked is taken for one with room: a write that fails is told of anyhow. Blocks for a
-    /// moment.
+    /// recorded. As it was after the last commit, or when [`Reader::look_for_room`] was called: this does not block.
     #[must_use]
     pub fn is_scarce(&self) -> bool {
-        let layout = &self.shared.layout;
-        let free = || free_bytes(layout.root()).unwrap_or(u64::MAX);
-        self.shared.reserve_bytes > 0 && !layout.reserve().exists() && free() < self.shared.reserve_bytes
+        self.shared.room.is_scarce()
+    }
+
+    /// Looks how much room there is now. A disk that can't be asked is taken for one with room: a write that fails is told
+    /// of anyhow. Blocks for a moment.
+    pub fn look_for_room(&self) {
+        self.shared.room.look();
     }
 
     /// The index, once it has the first `size` entries, which must be durable.
@@ -232,12 +234,14 @@ impl Reader {
         let (Some(line), true) = (read, self.shared.nodes.node(0, seq)? == leaf) else { return Err(self.damaged(seq)) };
         let disclosed = (0u32..)
             .zip(&record.sealed)
-            .map(|(ordinal, sealed)| match self.shared.vault.get(sealed.subject)? {
-                None => Ok(Disclosed::Erased { subject: sealed.subject }),
-                Some(key) => {
-                    let open = opened(&line, &key, ordinal, &sealed.bytes).ok_or_else(|| self.damaged(seq))?;
-                    Ok(Disclosed::Open(Disclosure { subject: sealed.subject, name: open.name, value: open.value }))
-                }
+            .map(|(ordinal, sealed)| {
+                let (vault, subject) = (&self.shared.vault, sealed.subject);
+                // The line is what was signed, so the index is sound: what can't be opened lacks its key.
+                Ok(match unsealed(vault, &line, (ordinal, subject, &sealed.bytes))? {
+                    Ok(open) => Disclosed::Open(Disclosure { subject, name: open.name, value: open.value }),
+                    Err(_) if vault.was_erased(subject) => Disclosed::Erased { subject },
+                    Err(why) => Disclosed::Locked { subject, why },
+                })
             })
             .collect::<Result<_, ReadError>>()?;
         let (time, kind) = (line.time.to_utc(), line.kind.to_owned());
@@ -286,8 +290,27 @@ impl Reader {
     }
 }
 
+/// Opens a sealed disclosure with the key of its subject, or says why that can't be.
+///
+/// # Errors
+/// When the key file may be right and can't be read; the words name it.
+pub(crate) fn unsealed(
+    vault: &Vault,
+    line: &Line<'_>,
+    (ordinal, subject, sealed): (u32, SubjectId, &[u8]),
+) -> io::Result<Result<Open, Locked>> {
+    match vault.get(subject) {
+        Ok(Some(key)) => Ok(opened(line, &key, ordinal, sealed).ok_or(Locked::KeyWrong)),
+        Ok(None) => Ok(Err(Locked::KeyMissing)),
+        Err(error) if files::wrong(&error) => Ok(Err(Locked::KeyWrong)),
+        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", vault.path(subject).display()))),
+    }
+}
+
 /// A disclosure that was opened.
 pub(crate) struct Open {
+    /// As it was sealed: salt, name and value.
+    pub encoded: String,
     /// What it is: `reason`, `email`.
     pub name: String,
     /// The text.
@@ -301,5 +324,5 @@ pub(crate) fn opened(line: &Line<'_>, key: &disclosure::SubjectKey, ordinal: u32
     let encoded = disclosure::open(key, line.seq, ordinal, sealed)?;
     let digest = disclosure::digest(&encoded);
     let (name, value) = disclosure::decode(&encoded)?;
-    line.each_digest().any(|known| known == digest.as_bytes()).then_some(Open { name, value, digest })
+    line.each_digest().any(|known| known == digest.as_bytes()).then_some(Open { encoded, name, value, digest })
 }

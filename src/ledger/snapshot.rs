@@ -8,12 +8,16 @@
 //! The signature is by the key that signs heads, over the SHA-256 of everything before it after a prefix of its own, so that
 //! neither the state nor the keys in the header can be changed by who can only write files.
 
-use std::{io, path::Path};
+use std::{
+    io::{self, Read as _},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     check::{Opened, Tip},
+    files,
     hash::{Hash, sha256},
     ids::lower_hex,
     keys::{Keys, LogKey},
@@ -85,6 +89,18 @@ pub fn encode(tip: &Tip, place: Place, head: &str, state: &[u8], signer: &Signer
 /// The bytes with their signature.
 pub(super) fn signed(bytes: &[u8], signer: &Signer) -> Vec<u8> {
     [bytes, &signer.sign_text(&signed_text(bytes))].concat()
+}
+
+/// The signed head in a snapshot, whatever else of it can be used: who compares it must check its signature.
+#[must_use]
+pub fn head(path: &Path) -> Option<String> {
+    let mut start = [0; 12];
+    let mut file = files::open(path).ok()?;
+    file.read_exact(&mut start).ok()?;
+    let length = u64::from(u32::from_le_bytes(*start.strip_prefix(MAGIC)?.first_chunk()?));
+    let mut header = Vec::new();
+    file.take(length.min(HEADER_MAX_BYTES as u64)).read_to_end(&mut header).ok()?;
+    serde_json::from_slice::<Header>(&header).ok().map(|header| header.head)
 }
 
 /// Reads a snapshot that one of these keys signed and whose head the node file agrees with.

@@ -7,6 +7,7 @@ mod crash;
 #[path = "../../tests/it/ledger_foreign/driver.rs"]
 mod driver;
 mod everywhere;
+mod evidence;
 mod faults;
 mod flips;
 mod foreign;
@@ -174,6 +175,27 @@ async fn a_draft_that_cannot_be_leaves_no_trace() {
     assert_eq!(ledger.append(1, start(), vec![draft(1)]).await.unwrap().first, 1);
     drop(ledger);
     assert!(report(dir.path()).holds());
+}
+
+/// Who asks is a thread that must not wait: the disk is looked at with each commit, or by who may block.
+#[tokio::test]
+async fn how_much_room_there_is_is_known_without_a_look_at_the_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    // No disk has so much, so the reserve can't be made.
+    let ledger = Ledger::open(dir.path(), Options { reserve_bytes: u64::MAX / 2, ..options(1) }).unwrap();
+    assert!(ledger.is_scarce());
+    let reserve = dir.path().join("reserve");
+    std::fs::write(&reserve, "").unwrap();
+    assert!(ledger.is_scarce(), "nobody has looked");
+    ledger.reader().look_for_room();
+    assert!(!ledger.is_scarce());
+    std::fs::remove_file(&reserve).unwrap();
+    assert!(!ledger.is_scarce(), "nobody has looked");
+    // What follows a commit is done before the next at the latest.
+    for n in 1..3 {
+        ledger.append(n, start(), vec![draft(n)]).await.unwrap();
+    }
+    assert!(ledger.is_scarce());
 }
 
 #[tokio::test]

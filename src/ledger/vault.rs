@@ -1,7 +1,7 @@
 //! The sealing keys of people: one small file each, mode 0600, named by the subject. Destroying the file is erasing the person.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fs::{File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -27,6 +27,8 @@ const CACHE_MAX_KEYS: usize = 4_096;
 pub struct Vault {
     dir: PathBuf,
     cache: Arc<Mutex<HashMap<SubjectId, SubjectKey>>>,
+    /// Who was erased, so that who is not and has no key can be told from them.
+    erased: Arc<Mutex<BTreeSet<SubjectId>>>,
 }
 
 impl Vault {
@@ -45,11 +47,28 @@ impl Vault {
     /// The vault of a folder that may not be there, to read from.
     #[must_use]
     pub fn at(dir: &Path) -> Self {
-        Self { dir: dir.to_owned(), cache: Arc::default() }
+        Self { dir: dir.to_owned(), cache: Arc::default(), erased: Arc::default() }
     }
 
-    fn path(&self, subject: SubjectId) -> PathBuf {
+    /// Where a person's key is.
+    #[must_use]
+    pub fn path(&self, subject: SubjectId) -> PathBuf {
         self.dir.join(subject.to_string())
+    }
+
+    fn erased(&self) -> MutexGuard<'_, BTreeSet<SubjectId>> {
+        self.erased.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of who was erased.
+    pub fn note_erased(&self, subjects: impl IntoIterator<Item = SubjectId>) {
+        self.erased().extend(subjects);
+    }
+
+    /// Whether somebody is known to have been erased.
+    #[must_use]
+    pub fn was_erased(&self, subject: SubjectId) -> bool {
+        self.erased().contains(&subject)
     }
 
     fn cache(&self) -> MutexGuard<'_, HashMap<SubjectId, SubjectKey>> {
@@ -66,6 +85,19 @@ impl Vault {
         if let Some(key) = cache.get(&subject) {
             return Ok(Some(key.clone()));
         }
+        let Some(key) = self.read(subject)? else { return Ok(None) };
+        if cache.len() >= CACHE_MAX_KEYS {
+            cache.clear();
+        }
+        cache.insert(subject, key.clone());
+        Ok(Some(key))
+    }
+
+    /// The same from the disk, and not kept in memory.
+    ///
+    /// # Errors
+    /// As [`Vault::get`].
+    pub fn read(&self, subject: SubjectId) -> io::Result<Option<SubjectKey>> {
         let bytes = match files::read(&self.path(subject), KEY_FILE_MAX_BYTES) {
             Ok(bytes) => zeroize::Zeroizing::new(bytes),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -75,12 +107,7 @@ impl Vault {
             .as_slice()
             .try_into()
             .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, format!("the key file of {subject} is damaged")))?;
-        let key = SubjectKey::new(key);
-        if cache.len() >= CACHE_MAX_KEYS {
-            cache.clear();
-        }
-        cache.insert(subject, key.clone());
-        Ok(Some(key))
+        Ok(Some(SubjectKey::new(key)))
     }
 
     /// Makes keys durable.
@@ -101,11 +128,13 @@ impl Vault {
         Ok(())
     }
 
-    /// Destroys a key: overwritten, removed, and the removal made durable. Doing it twice is harmless.
+    /// Destroys the key of somebody who was erased: overwritten, removed, and the removal made durable. Doing it twice is harmless.
     ///
     /// # Errors
     /// What the disk says.
     pub fn destroy(&self, subject: SubjectId) -> io::Result<()> {
+        // First, so that nobody takes the key for lost.
+        self.note_erased([subject]);
         let mut cache = self.cache();
         cache.remove(&subject);
         wipe(&self.path(subject))?;

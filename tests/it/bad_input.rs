@@ -84,7 +84,7 @@ fn of_key<'a>(entries: &'a [Entry], key: &str) -> &'a Entry {
 fn sealed<'a>(entry: &'a Entry, name: &str) -> &'a str {
     let found = entry.disclosed.iter().find_map(|disclosed| match disclosed {
         Disclosed::Open(open) if open.name == name => Some(open.value.as_str()),
-        Disclosed::Open(_) | Disclosed::Erased { .. } => None,
+        Disclosed::Open(_) | Disclosed::Erased { .. } | Disclosed::Locked { .. } => None,
     });
     found.unwrap_or_else(|| panic!("no `{name}` beside entry {}", entry.seq))
 }

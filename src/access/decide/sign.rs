@@ -25,11 +25,12 @@ impl Desk<'_> {
         if request.approvals.iter().any(|decision| decision.by == self.actor.subject) {
             return Err(Refusal::DecidedAlready(request.id));
         }
-        if request.approvals.iter().any(|decision| !self.surely_differs(decision.by)) {
+        if let Some(decision) = request.approvals.iter().find(|decision| !self.surely_differs(decision.by)) {
             return Err(Refusal::Words(format!(
-                "{} was approved by somebody who was erased, and nobody can tell any more that it was not you. Somebody \
+                "{} was approved by somebody {}, and nobody can tell any more that it was not you. Somebody \
                  who was here before has to approve it",
-                request.id
+                request.id,
+                self.state.why_nameless(decision.by)
             )));
         }
         Ok(vec![Event::RequestApproved {
@@ -87,8 +88,9 @@ impl Desk<'_> {
         }
         if !self.surely_differs(request.requester) {
             return Err(Refusal::Words(format!(
-                "{id} was of somebody who was erased, and nobody can tell any more that it was not you. Somebody who was \
-                 here before has to review it"
+                "{id} was of somebody {}, and nobody can tell any more that it was not you. Somebody who was \
+                 here before has to review it",
+                self.state.why_nameless(request.requester)
             )));
         }
         let policies = allowed(self.moment.rules.judge(&question))?;
@@ -126,7 +128,7 @@ impl Desk<'_> {
             return Err(self.wrong_phase(request));
         }
         if !self.surely_differs(request.requester) {
-            return Err(gone(request));
+            return Err(gone(self.state, request));
         }
         let Some(terms) = request.leaf.clone() else { return Err(Refusal::NoRequest(request.id)) };
         Ok((terms, allowed(self.moment.rules.judge(&question))?))
@@ -143,15 +145,16 @@ impl Desk<'_> {
     }
 }
 
-fn gone(request: &Request) -> Refusal {
-    Refusal::Rules(format!("{} can't be decided any more: who asked for it was erased", request.id))
+fn gone(state: &State, request: &Request) -> Refusal {
+    let why = state.why_nameless(request.requester);
+    Refusal::Rules(format!("{} can't be decided any more: it is of somebody {why}", request.id))
 }
 
 /// Whether the request could still be asked by whom it was, for the span of the question, under the rules of this
 /// moment.
 fn still_allowed(state: &State, moment: Moment<'_>, request: &Request, question: &Question<'_>) -> Result<(), Refusal> {
     let name = state.subjects.get(&request.requester).and_then(|subject| subject.name.known());
-    let requester = name.ok_or_else(|| gone(request))?;
+    let requester = name.ok_or_else(|| gone(state, request))?;
     let resource =
         moment.rules.resource(&request.resource).ok_or_else(|| no_resource(moment.rules, &request.resource))?;
     if question.span > resource.max_duration {

@@ -40,7 +40,7 @@ fn nobody_reviews_or_denies_what_may_have_been_their_own() {
     let waits = world.newest();
     erase(&mut world, "bea");
     is!(world.says("bea", review(id, Finding::Ok)), @"refused: #3 was of somebody who was erased, and nobody can tell any more that it was not you. Somebody who was here before has to review it");
-    is!(world.says("bea", deny(waits)), @"refused: #14 can't be decided any more: who asked for it was erased");
+    is!(world.says("bea", deny(waits)), @"refused: #14 can't be decided any more: it is of somebody who was erased");
     is!(world.says("cas", review(id, Finding::Ok)), @r#"review.given {"by":"1b5dcfb3ae5b6f8f8245ffcdec1c1acf","finding":"ok","message":21,"policies":["db.approvers"],"request":3}"#);
 }
 
@@ -59,4 +59,34 @@ fn nothing_is_sealed_for_somebody_who_was_erased() {
     assert_eq!(hushed.iter().map(sealed).collect::<Vec<_>>(), [0]);
     world.append(hushed);
     assert!(matches!(world.phase(id), Phase::Ending { failures: 1, .. }));
+}
+
+#[test]
+fn whose_key_is_lost_was_not_erased_and_nobody_can_tell_who_it_was() {
+    let mut world = World::new();
+    world.says("ana", ask("api", 600));
+    let id = world.newest();
+    world.says("bea", approve(id));
+    world.says("cas", Action::List);
+    let bea = world.state.subject("bea").unwrap();
+    // The same log, read without her key.
+    world.state = State::new(world.state.log_tag().to_owned());
+    for stored in &mut world.log {
+        if let Event::SubjectEnrolled { subject: whose, name: text, .. }
+        | Event::MessageReceived { from: whose, text, .. }
+        | Event::RequestApproved { by: whose, comment: text, .. } = &mut stored.event
+            && *whose == bea
+        {
+            *text = Personal::Locked;
+        }
+        world.state.evolve(stored);
+    }
+    assert_eq!(world.state.name(bea), "(its key is lost)");
+    assert_eq!(world.state.subject("bea"), None);
+    // Who comes under her name may be her, and does not count twice.
+    is!(world.says("bea", approve(id)), @"refused: #3 was approved by somebody whose key is lost, and nobody can tell any more that it was not you. Somebody who was here before has to approve it");
+    assert!(world.says("dan", approve(id)).contains("by somebody whose key is lost"));
+    let name = Event::SubjectEnrolled { subject: bea, sort: Sort::Person, name: Personal::Locked };
+    let record = Record { personal: vec![], locked: true, ..name.to_record(|_| None).unwrap() };
+    assert_eq!(Event::from_record(7, record, |_| false).unwrap(), name);
 }

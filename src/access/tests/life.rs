@@ -227,7 +227,7 @@ fn who_was_erased_can_not_be_read_and_can_not_be_approved() {
     world.append(vec![Event::SubjectErased { subject: ana }]);
     assert_eq!(world.state.request(id).unwrap().reason, Personal::Erased);
     assert_eq!(world.state.name(ana), "(erased)");
-    is!(world.says("bea", approve(id)), @"refused: #3 can't be decided any more: who asked for it was erased");
+    is!(world.says("bea", approve(id)), @"refused: #3 can't be decided any more: it is of somebody who was erased");
     // Coming back under the same name doesn't help either: it is somebody else's request now.
-    is!(world.says("ana", approve(id)), @"refused: #3 can't be decided any more: who asked for it was erased");
+    is!(world.says("ana", approve(id)), @"refused: #3 can't be decided any more: it is of somebody who was erased");
 }

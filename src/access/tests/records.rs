@@ -7,6 +7,7 @@ fn an_unknown_kind_or_field_stops_the_reader() {
         body: serde_json::from_str(body).unwrap(),
         personal: vec![],
         erased: false,
+        locked: false,
     };
     let read = |kind: &str, body: &str| Event::from_record(7, record(kind, body), |kind| kind == "log.opened");
     assert!(matches!(read("log.opened", "{\"any\":1}"), Ok(Event::Ledger(_))));

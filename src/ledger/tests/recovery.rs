@@ -400,6 +400,36 @@ async fn a_rotation_that_did_not_begin_is_forgotten() {
     assert!(!next.exists());
 }
 
+/// Stopped while a key was written: what is there of it may be all of it, and is no key of this log.
+#[tokio::test]
+async fn half_a_key_file_is_wiped() {
+    let (dir, head) = closed().await;
+    let layout = Layout::new(dir.path());
+    let real = std::fs::read(layout.signing_key()).unwrap();
+    let pem = open::signing_key_pem(&SigningKey::from_bytes(&[7; 32])).unwrap();
+    let parts = [layout.signing_key(), layout.next_signing_key()].map(|path| path.with_extension("part"));
+    // Another name of the same file shows what became of its bytes.
+    let other = dir.path().join("other-name");
+    for part in &parts {
+        std::fs::write(part, pem.as_bytes()).unwrap();
+        drop(std::fs::remove_file(&other));
+        std::fs::hard_link(part, &other).unwrap();
+        drop(mended(dir.path(), &head));
+        assert!(!part.exists(), "{}", part.display());
+        assert!(std::fs::read(&other).unwrap().iter().all(|byte| *byte == 0));
+    }
+    assert_eq!(std::fs::read(layout.signing_key()).unwrap(), real);
+    // One that comes in is brought in all the same.
+    let (dir, [_, new]) = half_rotated(41).await;
+    let layout = Layout::new(dir.path());
+    vault::write_secret(&layout.next_signing_key(), new.as_bytes()).unwrap();
+    let part = layout.next_signing_key().with_extension("part");
+    std::fs::write(&part, &pem.as_bytes()[..40]).unwrap();
+    std::fs::write(layout.signing_key(), &real).unwrap();
+    assert_eq!(Ledger::open(dir.path(), options(9)).unwrap().size(), 42);
+    assert!(!part.exists() && std::fs::read_to_string(layout.signing_key()).unwrap() == *new);
+}
+
 /// The files of a signing key, as a stop in the middle of a rotation leaves them.
 #[derive(Debug)]
 struct KeyFiles<'a> {

@@ -78,7 +78,7 @@ async fn a_third_party_checks_the_very_click_and_finds_a_forged_one() {
                 change(&mut open);
                 open
             }
-            Disclosed::Erased { .. } => panic!("nobody was erased"),
+            Disclosed::Erased { .. } | Disclosed::Locked { .. } => panic!("nobody was erased"),
         });
         Draft { kind: click.kind.clone(), body: click.body.clone(), disclosures: disclosures.collect() }
     };

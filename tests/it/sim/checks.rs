@@ -127,7 +127,7 @@ impl Default for Checks {
 /// An entry as the core reads it.
 pub fn stored(entry: &Entry) -> Stored {
     let mut personal = Vec::new();
-    let mut erased = false;
+    let (mut erased, mut locked) = (false, false);
     for one in &entry.disclosed {
         match one {
             Disclosed::Open(open) => personal.push(PersonalField {
@@ -136,9 +136,10 @@ pub fn stored(entry: &Entry) -> Stored {
                 value: open.value.clone(),
             }),
             Disclosed::Erased { .. } => erased = true,
+            Disclosed::Locked { .. } => locked = true,
         }
     }
-    let record = Record { kind: entry.kind.clone(), body: entry.body.clone(), personal, erased };
+    let record = Record { kind: entry.kind.clone(), body: entry.body.clone(), personal, erased, locked };
     let event = Event::from_record(entry.seq, record, |kind| kinds::OWN.contains(&kind)).unwrap();
     Stored { seq: entry.seq, time: entry.time, leaf: Some(hex::encode(entry.leaf)), event }
 }
@@ -267,7 +268,7 @@ impl Inner {
     fn entry(&mut self, entry: &Entry) {
         let known = |one: &Disclosed| match one {
             Disclosed::Open(open) => open.value.contains(SECRET_MARK),
-            Disclosed::Erased { .. } => false,
+            Disclosed::Erased { .. } | Disclosed::Locked { .. } => false,
         };
         let line = String::from_utf8_lossy(&entry.line);
         if line.contains(SECRET_MARK) || entry.disclosed.iter().any(known) {
@@ -338,7 +339,7 @@ impl Inner {
         let subject = text(entry, "subject").to_owned();
         let name = entry.disclosed.iter().find_map(|one| match one {
             Disclosed::Open(open) if open.name == "name" => Some(open.value.clone()),
-            Disclosed::Open(_) | Disclosed::Erased { .. } => None,
+            Disclosed::Open(_) | Disclosed::Erased { .. } | Disclosed::Locked { .. } => None,
         });
         let name = name.ok_or((PERSON, "nobody's id".to_owned()))?;
         let twice = self.checks.people.iter().any(|(id, known)| *known == name && !self.is_erased(id));

@@ -37,6 +37,7 @@ fn recorded(service: &Service) -> Vec<(String, Value)> {
         let text = entry.disclosed.iter().map(|disclosed| match disclosed {
             Disclosed::Open(open) => open.value.clone(),
             Disclosed::Erased { .. } => "(erased)".to_owned(),
+            Disclosed::Locked { why, .. } => why.to_string(),
         });
         (text.collect::<String>(), Value::Object(entry.body))
     });

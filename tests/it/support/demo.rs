@@ -367,7 +367,7 @@ pub fn unmarked(text: &str) -> String {
 pub fn text_of(entry: &Entry, name: &str) -> String {
     let opened = entry.disclosed.iter().find_map(|disclosed| match disclosed {
         Disclosed::Open(open) if open.name == name => Some(open.value.clone()),
-        Disclosed::Open(_) | Disclosed::Erased { .. } => None,
+        Disclosed::Open(_) | Disclosed::Erased { .. } | Disclosed::Locked { .. } => None,
     });
     opened.unwrap_or_default()
 }
