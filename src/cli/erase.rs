@@ -2,10 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    io::{self, BufRead as _, Write as _},
+    io::{self, BufRead as _},
 };
 
-use super::{ConfigDir, Outcome, Stop, block_on, shelf::Shelf, signing};
+use super::{
+    ConfigDir, Outcome, Stop, block_on,
+    out::{self, say},
+    shelf::Shelf,
+    signing,
+};
 use crate::{
     access::{Phase, Request, State, phase_words},
     chat::draw::utc,
@@ -56,9 +61,9 @@ pub fn main(args: &Args) -> Outcome {
     if subjects.is_empty() {
         return Err(Stop::Finding(format!("the ledger holds nothing that can be read of `{}`", args.person)));
     }
-    println!("Of `{}` this will be unreadable for ever:", args.person);
+    say!("Of `{}` this will be unreadable for ever:", args.person);
     for (kind, entries) in &held {
-        println!("  {:>5} × {kind:<20} {}", entries.len(), listed(entries));
+        say!("  {:>5} × {kind:<20} {}", entries.len(), listed(entries));
     }
     warn_of_doors(&state, &args.person, &subjects);
     if !args.yes && !agreed(&args.person)? {
@@ -83,9 +88,9 @@ pub fn main(args: &Args) -> Outcome {
                 key.display()
             )));
         }
-        println!("entry {}: erased", done.first);
+        say!("entry {}: erased", done.first);
     }
-    println!("Backups of the ledger's `keys/` that are older than now still open it: destroy them.");
+    say!("Backups of the ledger's `keys/` that are older than now still open it: destroy them.");
     Ok(())
 }
 
@@ -98,16 +103,16 @@ fn warn_of_doors(state: &State, person: &str, subjects: &[SubjectId]) {
         .filter(|request| !request.phase.finished())
         .partition(|request| request.phase == Phase::Pending);
     if let Some(first) = open.first() {
-        println!("\n`{person}` holds access, and erasing does not end it:");
+        say!("\n`{person}` holds access, and erasing does not end it:");
         for request in &open {
             let until = match (&request.phase, request.not_after) {
                 (Phase::Approved { due }, _) => format!(", {}", utc(*due)),
                 (_, Some(end)) => format!(", until {}", utc(end)),
                 (_, None) => String::new(),
             };
-            println!("  {} {} {}{until}", request.id, request.resource, phase_words(request));
+            say!("  {} {} {}{until}", request.id, request.resource, phase_words(request));
         }
-        println!(
+        say!(
             "Each ends at its time, as soon as the service runs again. To end one before, start the service and have an \
              approver say `/access revoke {} <reason>`; that can be done after the erasure too.",
             first.id.0
@@ -115,7 +120,7 @@ fn warn_of_doors(state: &State, person: &str, subjects: &[SubjectId]) {
     }
     if !waiting.is_empty() {
         let ids: Vec<String> = waiting.iter().map(|request| request.id.to_string()).collect();
-        println!("\n{} can't be decided any more once `{person}` is erased, and will lapse.", ids.join(", "));
+        say!("\n{} can't be decided any more once `{person}` is erased, and will lapse.", ids.join(", "));
     }
 }
 
@@ -143,8 +148,10 @@ fn listed(entries: &[u64]) -> String {
 }
 
 fn agreed(person: &str) -> io::Result<bool> {
-    print!("Type the name to erase it: ");
-    io::stdout().flush()?;
+    out::part("Type the name to erase it: ");
+    if !out::heard() {
+        return Ok(false);
+    }
     let mut typed = String::new();
     io::stdin().lock().read_line(&mut typed)?;
     Ok(typed.trim() == person)

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Outcome, Stop};
+use super::{Outcome, Stop, out::say};
 use crate::{access::Event, ledger::export};
 
 /// Write a ledger out
@@ -22,6 +22,6 @@ pub struct Args {
 pub fn main(args: &Args) -> Outcome {
     let exported = export::export(&args.ledger, &args.to, args.disclosures, Event::knows)
         .map_err(|error| Stop::Finding(error.to_string()))?;
-    println!("{}: {} entries, {} disclosures", args.to.display(), exported.entries, exported.disclosures);
+    say!("{}: {} entries, {} disclosures", args.to.display(), exported.entries, exported.disclosures);
     Ok(())
 }

@@ -1,13 +1,19 @@
 //! `log`: the entries of a ledger, read from its folder. A running service is not disturbed.
 
-use std::path::PathBuf;
+use std::{collections::VecDeque, path::PathBuf, sync::mpsc::sync_channel};
 
-use super::{Outcome, Stop};
+use super::{
+    Outcome, Stop,
+    out::{self, say},
+};
 use crate::{
     access::{EVIDENCE, Event},
     audit::{Names, told},
     ledger::{Disclosed, Entry, history},
 };
+
+/// So many entries are read ahead of what is shown.
+const FOUND_AHEAD_MAX: usize = 256;
 
 /// Read the ledger
 #[derive(Debug, clap::Args)]
@@ -33,37 +39,65 @@ pub struct Args {
 }
 
 pub fn main(args: &Args) -> Outcome {
-    let mut found = std::collections::VecDeque::new();
-    let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
-    let show = |text: String| println!("{text}");
-    history::entries(&args.ledger, Event::knows, |entry| {
-        let (at, words_of) = (entry.time.format("%Y-%m-%d %H:%M:%S"), told(&entry, &Names::new()));
-        let text = format!("{:>6}  {at}  {:<20} {words_of}", entry.seq, entry.kind);
-        let haystack = text.to_lowercase();
-        if !words.iter().all(|word| haystack.contains(word)) {
-            return;
-        }
-        let text = match (args.json, args.evidence) {
-            (true, _) => String::from_utf8_lossy(&entry.line).into_owned(),
-            (false, true) => match signed(&entry) {
-                Some(signed) => signed,
-                None => return,
-            },
-            (false, false) => text,
-        };
+    let lines = Lines::of(args);
+    let (found, shown) = sync_channel(FOUND_AHEAD_MAX);
+    let ledger = args.ledger.clone();
+    // In a thread of its own, which ends with the process: when nobody listens any more, the rest needs no reading.
+    let reading = std::thread::spawn(move || {
+        history::entries(&ledger, Event::knows, |entry| {
+            if let Some(text) = lines.line(&entry) {
+                drop(found.send(text));
+            }
+        })
+    });
+    let mut newest = VecDeque::new();
+    for text in shown {
         match args.last {
-            None => show(text),
+            None => say!("{text}"),
             Some(most) => {
-                found.push_back(text);
-                if found.len() > most {
-                    found.pop_front();
+                newest.push_back(text);
+                if newest.len() > most {
+                    newest.pop_front();
                 }
             }
         }
-    })
-    .map_err(|error| Stop::Finding(error.to_string()))?;
-    found.into_iter().for_each(show);
+        if !out::heard() {
+            return Ok(());
+        }
+    }
+    let read = reading.join().map_err(|_| anyhow::anyhow!("the reading broke off"))?;
+    read.map_err(|error| Stop::Finding(error.to_string()))?;
+    newest.iter().for_each(|text| say!("{text}"));
     Ok(())
+}
+
+/// Which entries are shown, and how.
+struct Lines {
+    words: Vec<String>,
+    json: bool,
+    evidence: bool,
+}
+
+impl Lines {
+    fn of(args: &Args) -> Self {
+        let words = args.words.iter().map(|word| word.to_lowercase()).collect();
+        Self { words, json: args.json, evidence: args.evidence }
+    }
+
+    /// What is shown of an entry, if it is one that is looked for.
+    fn line(&self, entry: &Entry) -> Option<String> {
+        let (at, words_of) = (entry.time.format("%Y-%m-%d %H:%M:%S"), told(entry, &Names::new()));
+        let text = format!("{:>6}  {at}  {:<20} {words_of}", entry.seq, entry.kind);
+        let haystack = text.to_lowercase();
+        if !self.words.iter().all(|word| haystack.contains(word)) {
+            return None;
+        }
+        match (self.json, self.evidence) {
+            (true, _) => Some(String::from_utf8_lossy(&entry.line).into_owned()),
+            (false, true) => signed(entry),
+            (false, false) => Some(text),
+        }
+    }
 }
 
 /// What a platform signed of an entry, if it signed it and its author was not erased.

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{ConfigDir, Outcome, Stop, block_on, status::Status};
+use super::{ConfigDir, Outcome, Stop, block_on, out::say, status::Status};
 use crate::ledger;
 
 /// How often the service is looked at until it has answered. It goes on, whether anybody waits or not.
@@ -32,7 +32,7 @@ pub fn main(args: &Args) -> Outcome {
     let pid = Pid::from_raw(before.pid).ok_or_else(nobody)?;
     kill_process(pid, Signal::HUP).map_err(|error| Stop::Finding(format!("the service can't be told: {error}")))?;
     let entry = block_on(answered(ledger, &before))?;
-    println!("entry {entry}: the rules were loaded anew");
+    say!("entry {entry}: the rules were loaded anew");
     Ok(())
 }
 

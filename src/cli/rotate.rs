@@ -5,7 +5,12 @@ use std::path::PathBuf;
 use rand::{Rng as _, SeedableRng as _};
 use zeroize::Zeroizing;
 
-use super::{ConfigDir, Outcome, Stop, block_on, service::environment, signing};
+use super::{
+    ConfigDir, Outcome, Stop, block_on,
+    out::{self, say},
+    service::environment,
+    signing,
+};
 use crate::engine::clock::{Clock as _, SystemClock};
 
 /// Replace the key that signs the ledger
@@ -57,10 +62,10 @@ pub fn main(args: &Args) -> Outcome {
         };
         done.map_err(|error| Stop::Finding(error.to_string()))
     })?;
-    println!("entry {}: the old key is retired; the head is signed by the new one", done.first);
-    print!("{}", done.head);
+    say!("entry {}: the old key is retired; the head is signed by the new one", done.first);
+    out::part(&done.head);
     if let Some(path) = &args.new_key_file {
-        println!("From now on the service needs the key in {}: put it in the place of the old one.", path.display());
+        say!("From now on the service needs the key in {}: put it in the place of the old one.", path.display());
     }
     Ok(())
 }

@@ -58,5 +58,6 @@ mod story;
 mod support;
 mod sweep;
 mod sweep_databases;
+mod unheard;
 mod verify_url;
 mod web;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Outcome, Stop, block_on, load, service, start_logging};
+use super::{Outcome, Stop, block_on, load, out::say, service, start_logging};
 use crate::provider::throwaway::Cluster;
 
 const SERVER: &str = include_str!("countersign.toml");
@@ -86,7 +86,7 @@ fn greet(args: &Args, dir: &Path, running: &service::Running, database: &Databas
         Some(dir) => format!("kept in {}", dir.display()),
         None => format!("in {} until you stop it; --keep DIR keeps it", dir.display()),
     };
-    println!(
+    say!(
         "Countersign demo, {kept}\n\
          \n  ssh       our own CA; certificates that end by themselves\
          \n  token     signed tokens; /providers/prod-api/jwks.json checks them\
