@@ -13,6 +13,7 @@ mod explain;
 mod export;
 mod log;
 mod out;
+mod place;
 mod prove;
 mod providers;
 mod rehearse;

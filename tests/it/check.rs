@@ -297,9 +297,9 @@ fn what_can_never_be_so_is_told() {
     let dir = config(&[("countersign.toml", "0 0 9 * * Mon", "0 0 9 31 2 *")]);
     is!(check(dir.path(), &[]), @r#"
     1
-    countersign.toml:63:12: `cron` never comes: "0 0 9 31 2 *"
+    countersign.toml:65:12: `cron` never comes: "0 0 9 31 2 *"
         |
-     63 | cron     = "0 0 9 31 2 *"
+     65 | cron     = "0 0 9 31 2 *"
         |            ^
       hint: no year has such a day; every Monday at nine is `0 0 9 * * Mon`
 

@@ -115,9 +115,9 @@ fn five_mistakes_are_five_reports_with_file_and_line() {
     let (code, said, errors) = with_config("check", dir.path());
     is!(format!("{code}\n{said}{errors}"), @r#"
     1
-    countersign.toml:42:1: unknown key `lapse_afer`
+    countersign.toml:44:1: unknown key `lapse_afer`
         |
-     42 | lapse_afer = "8h"
+     44 | lapse_afer = "8h"
         | ^
       hint: did you mean `lapse_after`?
 
@@ -328,7 +328,9 @@ async fn a_new_key_takes_over_and_a_person_is_erased() {
     let (ledger, config) = (ledger.to_string_lossy(), config.to_string_lossy());
     let (code, _, errors) = countersign(&["rotate-key", "--config", &config]);
     assert_eq!(code, 1);
-    assert!(errors.contains("another process is using the ledger"), "{errors}");
+    assert!(errors.starts_with("another process is using the ledger in "), "{errors}");
+    let hint = format!("\n  hint: stop the service first, process {}, and start it again afterwards\n", demo.pid());
+    assert!(errors.ends_with(&hint), "{errors}");
     demo.stop();
 
     let (code, said, errors) = countersign(&["rotate-key", "--config", &config]);

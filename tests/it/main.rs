@@ -27,6 +27,7 @@ mod four_doors;
 mod fuzz_targets;
 mod house;
 mod ledger_foreign;
+mod paths;
 mod playground;
 mod playground_browser;
 mod playground_fake;

@@ -1,0 +1,71 @@
+//! Where a ledger is, and what is said when it is not there, can't be read or is in use: with the file, and what to do next.
+
+use std::{
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
+
+use super::{Stop, status::Status};
+use crate::ledger::OpenError;
+
+/// The whole path, which says the same from wherever it is read.
+pub fn whole(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+/// What is said of a ledger that a config names and that is not there.
+pub fn missing(path: &Path) -> Stop {
+    let hint = if path.is_absolute() {
+        "`ledger.path` in countersign.toml names it; `countersign run` makes one".to_owned()
+    } else {
+        format!(
+            "`ledger.path` in countersign.toml is `{}`, which is taken from the folder in which a command is called: call it \
+             where the service is started, or put the whole path there",
+            path.display()
+        )
+    };
+    Stop::Finding(format!("there is no ledger in {}\n  hint: {hint}", whole(path).display()))
+}
+
+/// Refuses when a config names a ledger that is not there: only the service makes one.
+///
+/// # Errors
+/// What is there instead.
+pub fn must_be(path: &Path) -> Result<(), Stop> {
+    // The head stays when the journal is lost: then the start says what is gone.
+    let head = path.join("head");
+    let kept = head.try_exists().map_err(|error| unreadable(&head, &error))?;
+    let journal = path.join("journal");
+    let begun = match std::fs::read_dir(&journal) {
+        Ok(files) => files.flatten().any(|file| file.path().extension().is_some_and(|ending| ending == "seg")),
+        Err(error) if error.kind() == ErrorKind::NotFound => false,
+        Err(error) => return Err(unreadable(&journal, &error)),
+    };
+    if kept || begun { Ok(()) } else { Err(missing(path)) }
+}
+
+/// What is said of a file or folder that can't be read.
+pub fn unreadable(path: &Path, error: &io::Error) -> Stop {
+    Stop::Finding(cant("read", path, error))
+}
+
+/// A path that something can't be done with, why, and what to do.
+pub fn cant(what: &str, path: &Path, error: &io::Error) -> String {
+    let hint = if error.kind() == ErrorKind::PermissionDenied {
+        "\n  hint: call it as the user that the service runs as, or as root"
+    } else if error.kind() == ErrorKind::NotADirectory {
+        "\n  hint: a part of that path is a file, where a folder is meant"
+    } else {
+        ""
+    };
+    format!("{} can't be {what}: {error}{hint}", whole(path).display())
+}
+
+/// Why the ledger of a config could not be opened.
+pub fn closed(path: &Path, error: &OpenError) -> Stop {
+    if !matches!(error, OpenError::InUse(_)) {
+        return Stop::Finding(error.to_string());
+    }
+    let who = Status::read(path).map_or_else(String::new, |status| format!(", process {}", status.pid));
+    Stop::Finding(format!("{error}\n  hint: stop the service first{who}, and start it again afterwards"))
+}
