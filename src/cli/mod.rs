@@ -82,7 +82,7 @@ enum Command {
     Sweep(sweep::Args),
     /// Read the ledger
     Log(log::Args),
-    /// Make all that the ledger holds of a person unreadable; every proof stays valid
+    /// Make what a person wrote, and who they are, unreadable; every proof stays valid
     Erase(erase::Args),
     /// Replace the key that signs the ledger
     RotateKey(rotate::Args),

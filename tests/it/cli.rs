@@ -59,7 +59,7 @@ fn help_names_every_command_and_each_shows_an_example() {
       providers   List the providers and what each can do; test one against its promises
       sweep       End what is overdue by its own mark, without ledger or service
       log         Read the ledger
-      erase       Make all that the ledger holds of a person unreadable; every proof stays valid
+      erase       Make what a person wrote, and who they are, unreadable; every proof stays valid
       rotate-key  Replace the key that signs the ledger
       help        Print this message or the help of the given subcommand(s)
 
@@ -340,7 +340,7 @@ async fn a_new_key_takes_over_and_a_person_is_erased() {
     assert_eq!(kinds[kinds.len() - 2..], ["key.added", "key.retired"]);
 
     let (code, _, errors) = countersign(&["erase", "nobody", "--config", &config]);
-    assert_eq!((code, errors.trim()), (1, "the ledger holds nothing that can be read of `nobody`"));
+    assert_eq!((code, errors.trim()), (1, "the ledger holds nothing of `nobody`'s own that can be read"));
     // Nobody types the name, so nothing is erased.
     let (code, said, errors) = countersign(&["erase", "ana", "--config", &config]);
     assert_eq!((code, errors.trim()), (1, "nothing was erased"));

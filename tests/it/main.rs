@@ -19,6 +19,7 @@ mod crash;
 mod crash_rounds;
 mod discord;
 mod drift;
+mod erase;
 mod explain;
 mod extend;
 mod faults;
