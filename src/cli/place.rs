@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Stop, status::Status};
-use crate::ledger::OpenError;
+use crate::ledger::{OpenError, history::HistoryError};
 
 /// The whole path, which says the same from wherever it is read.
 pub fn whole(path: &Path) -> PathBuf {
@@ -51,14 +51,33 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Stop {
 
 /// A path that something can't be done with, why, and what to do.
 pub fn cant(what: &str, path: &Path, error: &io::Error) -> String {
-    let hint = if error.kind() == ErrorKind::PermissionDenied {
+    format!("{} can't be {what}: {error}{}", whole(path).display(), hint(error))
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    if error.kind() == ErrorKind::PermissionDenied {
         "\n  hint: call it as the user that the service runs as, or as root"
     } else if error.kind() == ErrorKind::NotADirectory {
         "\n  hint: a part of that path is a file, where a folder is meant"
     } else {
         ""
-    };
-    format!("{} can't be {what}: {error}{hint}", whole(path).display())
+    }
+}
+
+/// Why the ledger in a folder that was named on the command line can't be read.
+pub fn unread(dir: &Path, error: &HistoryError) -> String {
+    match error {
+        HistoryError::NoLedger(_) => {
+            format!("there is no ledger in {}\n  hint: name the folder that `ledger.path` names", whole(dir).display())
+        }
+        HistoryError::Io(error) => cant("read", dir, error),
+        HistoryError::Segment { error: why, .. } => format!("{error}{}", hint(why)),
+        HistoryError::Broken(_)
+        | HistoryError::Damaged(_)
+        | HistoryError::Behind { .. }
+        | HistoryError::Diverged { .. }
+        | HistoryError::NoSuchEntry { .. } => error.to_string(),
+    }
 }
 
 /// Why the ledger of a config could not be opened.
@@ -68,4 +87,25 @@ pub fn closed(path: &Path, error: &OpenError) -> Stop {
     }
     let who = Status::read(path).map_or_else(String::new, |status| format!(", process {}", status.pid));
     Stop::Finding(format!("{error}\n  hint: stop the service first{who}, and start it again afterwards"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_not_read_is_told_who_may() {
+        let denied = io::Error::from_raw_os_error(13);
+        let path = Path::new("/var/lib/countersign");
+        let told = "/var/lib/countersign can't be read: Permission denied (os error 13)\n  hint: call it as the user that the \
+                    service runs as, or as root";
+        assert_eq!(cant("read", path, &denied), told);
+        assert_eq!(unread(path, &HistoryError::Io(denied)), told);
+        let segment = HistoryError::Segment { number: 3, error: io::Error::from_raw_os_error(13) };
+        assert!(unread(path, &segment).ends_with("as root"));
+        assert_eq!(
+            cant("read", path, &io::Error::other("it is cold")),
+            "/var/lib/countersign can't be read: it is cold"
+        );
+    }
 }

@@ -21,6 +21,7 @@ mod discord;
 mod drift;
 mod erase;
 mod explain;
+mod export;
 mod extend;
 mod faults;
 mod four_doors;
