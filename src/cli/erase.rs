@@ -132,7 +132,9 @@ fn tell_what_stays(person: &str, others: &Kinds) {
         _ => say!("\nWhat others wrote stays. In {count} entries of theirs `{person}` can be read of:"),
     }
     list(others);
-    say!("They were looked through for the name, and what people.toml knows the person by. `countersign log` shows them.");
+    say!(
+        "They were looked through for the name, and what people.toml knows the person by. `countersign log` shows them."
+    );
 }
 
 /// Says which files of the config name the person: that is no business of the ledger, and goes on.

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, path::PathBuf, sync::mpsc::sync_channel};
 use super::{
     Outcome, Stop,
     out::{self, say},
+    place,
 };
 use crate::{
     access::{EVIDENCE, Event},
@@ -66,7 +67,7 @@ pub fn main(args: &Args) -> Outcome {
         }
     }
     let read = reading.join().map_err(|_| anyhow::anyhow!("the reading broke off"))?;
-    read.map_err(|error| Stop::Finding(error.to_string()))?;
+    read.map_err(|error| Stop::Finding(place::unread(&args.ledger, &error)))?;
     newest.iter().for_each(|text| say!("{text}"));
     Ok(())
 }

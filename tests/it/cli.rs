@@ -186,6 +186,7 @@ fn nothing_to_verify_is_said_so() {
     is!(format!("{code}\n{errors}").replace(&*path, "DIR"), @"
     1
     there is no ledger in DIR
+      hint: name the folder that `ledger.path` names
     ");
     let (code, _, errors) = countersign(&["verify", &path, "--anchor", "no anchor at all"]);
     is!(format!("{code}\n{errors}"), @"
