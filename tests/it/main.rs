@@ -29,6 +29,7 @@ mod four_doors;
 mod fuzz_targets;
 mod house;
 mod ledger_foreign;
+mod log;
 mod paths;
 mod playground;
 mod playground_browser;
