@@ -1,6 +1,6 @@
 //! An export that breaks off, and where none may be.
 
-use std::{fs, os::unix::fs::FileExt as _};
+use std::{fs, os::unix::fs::FileExt as _, process::Command};
 
 use insta::assert_snapshot as is;
 
@@ -95,4 +95,24 @@ fn where_none_may_be() {
     ");
     assert_eq!((kept.names("L"), kept.names("")), before, "nothing was begun");
     assert_eq!(fs::read_to_string(kept.path("full/note")).unwrap(), "mine");
+}
+
+#[test]
+fn what_is_in_clear_is_read_as_the_docs_say() {
+    let kept = Kept::of(STORY);
+    let (code, _, errors) = kept.run("", &["export", "L", "--to", "x", "--disclosures"]);
+    assert_eq!(code, 0, "{errors}");
+    let docs = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ledger.md")).unwrap();
+    let mut blocks = docs.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let lines = blocks.find(|lines| lines.contains("disclosures.jsonl")).expect("no shell line reads it");
+    let read = Command::new("sh").args(["-eu", "-c", lines]).current_dir(kept.path("x")).output().unwrap();
+    let (said, errors) = (String::from_utf8(read.stdout).unwrap(), String::from_utf8(read.stderr).unwrap());
+    assert!(read.status.success() && errors.is_empty(), "{said}{errors}");
+    let exported = fs::read_to_string(kept.path("x/disclosures.jsonl")).unwrap();
+    assert_eq!(said.lines().count(), exported.lines().count(), "{said}");
+    // Index, salt, which field, text.
+    for (seq, end) in [(2, r#","name","ana"]"#), (4, r#","reason","fixing INC-42"]"#), (3, "fixing INC-42\"]")] {
+        let found = said.lines().any(|line| line.starts_with(&format!("{seq} [\"")) && line.ends_with(end));
+        assert!(found, "{seq} {end}: {said}");
+    }
 }
