@@ -12,6 +12,7 @@ mod evidence;
 mod explain;
 mod export;
 mod log;
+mod modes;
 mod out;
 mod place;
 mod prove;

@@ -19,6 +19,7 @@ use tokio::{
 use super::{
     Stop,
     chats::{self, Chats},
+    modes,
     shelf::Shelf,
     signing,
     status::Status,
@@ -225,6 +226,9 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
              set `http.listen` to 127.0.0.1, or take the `[playground]` table out",
             surroundings.listen
         )));
+    }
+    for words in modes::open_to_others(&surroundings.data, config.server.signing_key_file.as_ref()) {
+        tracing::warn!("{words}");
     }
     let live = Live::new(config.clone());
     let shelf = Shelf::of(&surroundings.data);

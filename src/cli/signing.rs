@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::{
     Stop,
     chats::{Env, secret},
-    place,
+    modes, out, place,
     service::environment,
 };
 use crate::{
@@ -40,6 +40,9 @@ pub fn key(config: &Config, env: &Env) -> Result<Option<SecretString>, Stop> {
 pub fn ledger(config: &Config, now: DateTime<Utc>) -> Result<Ledger, Stop> {
     let path = &config.server.ledger_path;
     place::must_be(path)?;
+    for words in modes::open_to_others(path, config.server.signing_key_file.as_ref()) {
+        out::complain(&words);
+    }
     let rng = Box::new(StdRng::from_rng(&mut rand::rng()));
     let mut options = Options::new(&config.server.origin, Event::knows, now, rng);
     let key = key(config, &environment())?;

@@ -30,7 +30,7 @@ fn whoever_stops_reading_ends_it_quietly_and_a_full_disk_does_not() {
     let kept = Kept::of(STORY);
     for args in TELLING {
         assert_eq!(kept.unheard(args), (0, String::new()), "{args:?}");
-        assert_eq!(kept.into_full(args), (75, FULL.to_owned()), "{args:?}");
+        assert_eq!(kept.to_full(args), (75, FULL.to_owned()), "{args:?}");
     }
 }
 
@@ -42,7 +42,7 @@ fn a_verdict_is_one_whether_it_is_heard_or_not() {
     for args in [&["verify", "L"][..], &["verify", "--json", "L"]] {
         let (code, errors) = kept.unheard(args);
         assert!(code == 1 && errors.contains(" fault") && !errors.contains("can't be written"), "{code} {errors}");
-        let (code, errors) = kept.into_full(args);
+        let (code, errors) = kept.to_full(args);
         assert!(code == 1 && errors.contains(" fault") && errors.ends_with(FULL), "{code} {errors}");
         assert_eq!(kept.struck_dumb(args), 1, "even if not a word of it can be said: {args:?}");
     }
@@ -52,7 +52,7 @@ fn a_verdict_is_one_whether_it_is_heard_or_not() {
 fn what_was_begun_is_finished_whether_anybody_listens_or_not() {
     let kept = Kept::of(STORY);
     assert_eq!(kept.unheard(&["export", "L", "--to", "x1"]).0, 0);
-    assert_eq!(kept.into_full(&["export", "L", "--to", "x2"]), (75, FULL.to_owned()));
+    assert_eq!(kept.to_full(&["export", "L", "--to", "x2"]), (75, FULL.to_owned()));
     for out in ["x1", "x2"] {
         assert_verifies(&kept.path(out));
     }
@@ -62,7 +62,7 @@ fn what_was_begun_is_finished_whether_anybody_listens_or_not() {
 
     let rotations = || demo::entries(&kept.path("L")).iter().filter(|entry| entry["kind"] == "key.retired").count();
     assert_eq!(kept.unheard(&["rotate-key", "--config", "conf"]).0, 0);
-    assert_eq!(kept.into_full(&["rotate-key", "--config", "conf"]), (75, FULL.to_owned()));
+    assert_eq!(kept.to_full(&["rotate-key", "--config", "conf"]), (75, FULL.to_owned()));
     assert_eq!(rotations(), 2);
 
     let erased = || demo::entries(&kept.path("L")).iter().filter(|entry| entry["kind"] == "subject.erased").count();
@@ -70,7 +70,7 @@ fn what_was_begun_is_finished_whether_anybody_listens_or_not() {
     let (code, errors) = kept.unheard(&["erase", "ana", "--config", "conf"]);
     assert_eq!((code, &*errors, erased()), (1, "nothing was erased\n", 0));
     assert_eq!(kept.unheard(&["erase", "ana", "--yes", "--config", "conf"]).0, 0);
-    assert_eq!(kept.into_full(&["erase", "cleo", "--yes", "--config", "conf"]).0, 75);
+    assert_eq!(kept.to_full(&["erase", "cleo", "--yes", "--config", "conf"]).0, 75);
     assert_eq!(erased(), 2);
     assert_verifies(&kept.path("L"));
 }

@@ -67,7 +67,7 @@ impl Kept {
     }
 
     /// Runs a command whose output has no room; its exit code, and what it says of errors.
-    pub fn into_full(&self, args: &[&str]) -> (i32, String) {
+    pub fn to_full(&self, args: &[&str]) -> (i32, String) {
         self.piped(full(), args)
     }
 
