@@ -80,13 +80,11 @@ pub fn unread(dir: &Path, error: &HistoryError) -> String {
     }
 }
 
-/// Why the ledger of a config could not be opened.
-pub fn closed(path: &Path, error: &OpenError) -> Stop {
-    if !matches!(error, OpenError::InUse(_)) {
-        return Stop::Finding(error.to_string());
-    }
+/// What to do about a ledger that could not be opened, as far as that is known: a line of its own.
+pub fn next_step(error: &OpenError) -> String {
+    let OpenError::InUse(path) = error else { return String::new() };
     let who = Status::read(path).map_or_else(String::new, |status| format!(", process {}", status.pid));
-    Stop::Finding(format!("{error}\n  hint: stop the service first{who}, and start it again afterwards"))
+    format!("\n  hint: stop the service first{who}, and start it again afterwards")
 }
 
 #[cfg(test)]

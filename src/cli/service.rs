@@ -19,7 +19,7 @@ use tokio::{
 use super::{
     Stop,
     chats::{self, Chats},
-    modes,
+    modes, place,
     shelf::Shelf,
     signing,
     status::Status,
@@ -343,7 +343,8 @@ fn stop(fatal: Fatal, what: &str) -> Stop {
     match fatal {
         Fatal::Broken(_) => Stop::Fault(fatal.into()),
         Fatal::Open(_) | Fatal::Entry(_) | Fatal::Read(_) => {
-            Stop::Finding(format!("countersign {what}, and nothing is granted: {fatal}"))
+            let next = if let Fatal::Open(error) = &fatal { place::next_step(error) } else { String::new() };
+            Stop::Finding(format!("countersign {what}, and nothing is granted: {fatal}{next}"))
         }
     }
 }

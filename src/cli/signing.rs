@@ -47,5 +47,5 @@ pub fn ledger(config: &Config, now: DateTime<Utc>) -> Result<Ledger, Stop> {
     let mut options = Options::new(&config.server.origin, Event::knows, now, rng);
     let key = key(config, &environment())?;
     options.signing_key = key.map(|pem| Zeroizing::new(pem.expose_secret().to_owned()));
-    Ledger::open(path, options).map_err(|error| place::closed(path, &error))
+    Ledger::open(path, options).map_err(|error| Stop::Finding(format!("{error}{}", place::next_step(&error))))
 }

@@ -262,3 +262,21 @@ fn every_name_in_the_folder_is_in_the_docs() {
         assert!(table.iter().find(row).is_some(), "docs/ledger.md has no row for `{name}`");
     }
 }
+
+#[test]
+fn a_second_service_is_told_of_the_first() {
+    let dir = apart();
+    let (mut status, mut ended) = (None, None);
+    run(dir.path(), || {
+        status = fs::read(dir.path().join("ledger/service.json")).ok();
+        let mut second = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let config = dir.path().join("bot-config");
+        ended = second.args(["run", "--config"]).arg(config).current_dir(dir.path()).output().ok();
+    });
+    let status: serde_json::Value = serde_json::from_slice(&status.unwrap()).unwrap();
+    let ended = ended.unwrap();
+    let errors = String::from_utf8(ended.stderr).unwrap();
+    let hint = format!("hint: stop the service first, process {}, and start it again afterwards", status["pid"]);
+    assert!(ended.status.code() == Some(1) && errors.contains("another process is using the ledger"), "{errors}");
+    assert!(errors.trim_end().ends_with(&hint), "{errors}");
+}
