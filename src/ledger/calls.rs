@@ -134,7 +134,9 @@ mod tests {
                 all += 1;
             }
         }
-        adders.into_iter().for_each(|adder| adder.join().unwrap());
+        for adder in adders {
+            adder.join().unwrap();
+        }
         assert!(!calls.any());
     }
 

@@ -1,16 +1,20 @@
 //! The journal: append-only segments of frames. When a frame is on the disk, its entries have happened.
 //!
-//! Segments are preallocated and, when there is time for that, zeroed, so that an append changes no metadata and one `fdatasync`
-//! is one write to the disk. The next one is zeroed slowly, beside the appends; when they are faster than that, the next is only
-//! allocated: a large batch gains less from the zeros than they cost. The first segment is small, for the sake of small ledgers.
-//! A full segment is cut to its length and never changes again.
+//! Segments are preallocated and zeroed, so that an append changes no metadata and one `fdatasync` is one write to the disk. The
+//! next one is zeroed beside the appends, slowly while they are slow; when they are faster than the disk can do that, the next is
+//! only allocated. The first segment is small, for the sake of small ledgers, and each is twice as large as the one before, up to
+//! a limit. A full segment is cut to its length and never changes again.
 
 use std::{
     fs::{File, OpenOptions},
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::mpsc::{RecvTimeoutError, Sender, channel},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{RecvTimeoutError, Sender, channel},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -25,7 +29,7 @@ use super::{
     store::Place,
 };
 
-/// Size of a segment.
+/// Largest size of a segment, unless one frame needs more.
 pub const SEGMENT_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Size of the first segment.
@@ -36,10 +40,20 @@ pub const SEGMENT_HEADER_BYTES: usize = 32;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"CSJRNL1\n";
 
+/// In how many parts of a segment it is counted how much of it is used.
+const PARTS: u64 = 1_024;
+
+/// At which part of a segment the next one is begun: a small ledger then does without.
+const BEGUN_AT: u64 = 8;
+
 /// How many zeros are written at once.
 const ZEROS_BYTES: usize = 128 * 1024;
 
-/// How long the next segment rests after each such write: it shares the disk with those who wait for theirs.
+/// How many zeros are synced at once when the next segment is needed soon.
+const ZEROS_SYNCED_BYTES: u64 = 1024 * 1024;
+
+/// How long the next segment rests after each such write, when it is not needed soon: it shares the disk with those who wait for
+/// theirs.
 const ZEROS_PAUSE: Duration = Duration::from_millis(1);
 
 /// How many bytes of checksums that do not hold are computed over one segment, and one frame more: a file full of false
@@ -247,9 +261,9 @@ pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-/// Makes a file of that many zeros whose blocks are all there, durable but for its name. `rest` is called after each write,
-/// and may end it.
-fn zeroed(path: &Path, bytes: u64, mut rest: impl FnMut(&File) -> io::Result<()>) -> io::Result<File> {
+/// Makes a file of that many zeros whose blocks are all there, durable but for its name. `rest` is called after each write with
+/// the number of zeros so far, and may end it.
+fn zeroed(path: &Path, bytes: u64, mut rest: impl FnMut(&File, u64) -> io::Result<()>) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
     allocate(&file, bytes)?;
     let zeros = vec![0; ZEROS_BYTES];
@@ -258,7 +272,7 @@ fn zeroed(path: &Path, bytes: u64, mut rest: impl FnMut(&File) -> io::Result<()>
         let length = zeros.len().min(usize::try_from(bytes - at).unwrap_or(zeros.len()));
         file.write_all_at(zeros.get(..length).unwrap_or_default(), at)?;
         at += length as u64;
-        rest(&file)?;
+        rest(&file, at)?;
     }
     file.sync_all()?;
     Ok(file)
@@ -267,7 +281,7 @@ fn zeroed(path: &Path, bytes: u64, mut rest: impl FnMut(&File) -> io::Result<()>
 /// Makes a file of that length whose blocks are all there: at once where the file system can, else with zeros.
 fn allocated(path: &Path, bytes: u64) -> io::Result<File> {
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    if reserved(&file, bytes)? { Ok(file) } else { zeroed(path, bytes, |_| Ok(())) }
+    if reserved(&file, bytes)? { Ok(file) } else { zeroed(path, bytes, |_, _| Ok(())) }
 }
 
 /// Renames a file, never over another one.
@@ -293,7 +307,7 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 pub struct Sizes {
     /// The first one, in bytes.
     pub first: u64,
-    /// All others, in bytes.
+    /// The others at most, in bytes: each is twice as large as the one before.
     pub others: u64,
 }
 
@@ -313,6 +327,8 @@ pub struct Journal {
     at: u64,
     capacity: u64,
     next: Option<Next>,
+    /// How much of the segment is used, for whoever prepares the next.
+    used: Arc<AtomicU64>,
     /// Whether there is little room, which others need too: segments are then small.
     frugal: bool,
 }
@@ -337,18 +353,9 @@ impl Journal {
         if !segments(dir)?.is_empty() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there are segments already"));
         }
-        prepare(&dir.join(NEXT), sizes.first, |_| Ok(()))?;
-        let file = Self::segment(dir, 0, 0, sizes.first)?;
-        Ok(Self {
-            dir: dir.to_owned(),
-            sizes,
-            file,
-            number: 0,
-            at: SEGMENT_HEADER_BYTES as u64,
-            capacity: sizes.first,
-            next: None,
-            frugal: false,
-        })
+        prepare(&dir.join(NEXT), sizes.first, |_, _| Ok(()))?;
+        let (file, capacity) = Self::segment(dir, 0, 0, sizes.first, 0)?;
+        Ok(Self::at(dir, sizes, file, 0, SEGMENT_HEADER_BYTES as u64, capacity))
     }
 
     /// Opens the last segment of a journal to write on at `end.at`, and cuts off what was begun after it. Segments whose making
@@ -375,25 +382,33 @@ impl Journal {
         settle_last(&file, end)?;
         // The segment's name may be as new as its last frame.
         sync_dir(dir)?;
-        Ok(Self { dir: dir.to_owned(), sizes, file, number, at, capacity, next: None, frugal: false })
+        Ok(Self::at(dir, sizes, file, number, at, capacity))
     }
 
-    fn segment(dir: &Path, number: u64, first: u64, bytes: u64) -> io::Result<File> {
+    fn at(dir: &Path, sizes: Sizes, file: File, number: u64, at: u64, capacity: u64) -> Self {
+        let (dir, used) = (dir.to_owned(), Arc::default());
+        Self { dir, sizes, file, number, at, capacity, next: None, used, frugal: false }
+    }
+
+    /// Makes a segment, of the one that lies ready if that has `need` bytes; gives its size.
+    fn segment(dir: &Path, number: u64, first: u64, bytes: u64, need: u64) -> io::Result<(File, u64)> {
         let part = dir.join(NEXT);
         // A name that nobody else uses comes first: another one that is ready may come under this one at any moment.
         let now = part.with_extension(AT_ONCE);
-        let ready = std::fs::metadata(&part).is_ok_and(|part| part.len() == bytes);
-        let file = if ready {
-            std::fs::rename(&part, &now)?;
-            OpenOptions::new().read(true).write(true).open(&now)?
-        } else {
-            allocated(&now, bytes)?
+        let ready = match std::fs::rename(&part, &now) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            renamed => Some(renamed.and_then(|()| OpenOptions::new().read(true).write(true).open(&now))?),
+        };
+        let found = ready.as_ref().map_or(Ok(0), |file| file.metadata().map(|found| found.len()))?;
+        let (file, capacity) = match ready {
+            Some(file) if found >= need => (file, found),
+            Some(_) | None => (allocated(&now, bytes)?, bytes),
         };
         file.write_all_at(&header(number, first), 0)?;
         file.sync_all()?;
         rename_new(&now, &dir.join(segment_name(number)))?;
         sync_dir(dir)?;
-        Ok(file)
+        Ok((file, capacity))
     }
 
     /// Appends a frame whose first entry has that index, and says where it stands. When this returns, the frame is on the disk.
@@ -409,9 +424,10 @@ impl Journal {
         self.file.write_all_at(frame, self.at)?;
         self.file.sync_data()?;
         self.at += length;
-        if self.next.is_none() && !self.frugal && self.at > self.capacity / 2 {
+        self.used.store(self.at * PARTS / self.capacity, Ordering::Relaxed);
+        if self.next.is_none() && !self.frugal && self.at > self.capacity / BEGUN_AT {
             // Without it, the next is made when it is needed.
-            self.next = Next::prepare(self.dir.join(NEXT), self.sizes.others).ok();
+            self.next = Next::prepare(self.dir.join(NEXT), self.usual(), Arc::clone(&self.used)).ok();
         }
         Ok(place)
     }
@@ -438,24 +454,26 @@ impl Journal {
             self.settle();
         }
         let need = SEGMENT_HEADER_BYTES as u64 + length;
-        let usual = self.sizes.others.max(need);
-        // One that lies ready takes no more room.
-        let ready = std::fs::metadata(self.dir.join(NEXT)).is_ok_and(|next| next.len() == usual);
+        let usual = self.usual().max(need);
         // Half of what there is, for the journal; the other half for what is derived from it.
-        let half = if self.frugal && !ready { free_bytes(&self.dir)? / 2 } else { usual };
-        let (mut capacity, next) = (half.clamp(need, usual), self.number + 1);
-        let made = Self::segment(&self.dir, next, first, capacity).or_else(|error| {
+        let half = if self.frugal { free_bytes(&self.dir)? / 2 } else { usual };
+        let next = self.number + 1;
+        let made = Self::segment(&self.dir, next, first, half.clamp(need, usual), need).or_else(|error| {
             if error.kind() != io::ErrorKind::StorageFull || !self.frugal {
                 return Err(error);
             }
-            capacity = need;
-            Self::segment(&self.dir, next, first, capacity)
+            Self::segment(&self.dir, next, first, need, need)
         });
-        self.file = made?;
+        (self.file, self.capacity) = made?;
         self.number = next;
-        self.capacity = capacity;
         self.at = SEGMENT_HEADER_BYTES as u64;
+        self.used.store(0, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// How large the next segment is.
+    fn usual(&self) -> u64 {
+        self.capacity.saturating_mul(2).min(self.sizes.others)
     }
 
     /// Ends the preparation of the next segment, if it is under way. Whether it went well shows when it is needed.
@@ -468,12 +486,19 @@ impl Journal {
 }
 
 impl Next {
-    fn prepare(part: PathBuf, bytes: u64) -> io::Result<Self> {
+    /// Prepares a segment, so fast that it is ready before the present one is full.
+    fn prepare(part: PathBuf, bytes: u64, used: Arc<AtomicU64>) -> io::Result<Self> {
         let (needed, given_up) = channel();
-        let rest = move |file: &File| {
-            // Not all at the end: who waits for an entry would wait for all of these zeros.
-            file.sync_data()?;
-            match given_up.recv_timeout(ZEROS_PAUSE) {
+        let rest = move |file: &File, zeros: u64| {
+            // Half as fast again as the present one fills.
+            let since = used.load(Ordering::Relaxed).saturating_sub(PARTS / BEGUN_AT);
+            let behind = zeros * (PARTS - PARTS / BEGUN_AT) * 2 < bytes * since * 3;
+            // Not all at the end: who waits for an entry would wait for all of these zeros. And not often: each time somebody
+            // may wait.
+            if !behind || zeros.is_multiple_of(ZEROS_SYNCED_BYTES) {
+                file.sync_data()?;
+            }
+            match given_up.recv_timeout(if behind { Duration::ZERO } else { ZEROS_PAUSE }) {
                 Err(RecvTimeoutError::Disconnected) => Err(io::ErrorKind::Interrupted.into()),
                 Ok(()) | Err(RecvTimeoutError::Timeout) => Ok(()),
             }
@@ -490,7 +515,7 @@ impl Drop for Journal {
 }
 
 /// Prepares a segment; half a file is removed, so that what is there is whole.
-fn prepare(part: &Path, bytes: u64, rest: impl FnMut(&File) -> io::Result<()>) -> io::Result<()> {
+fn prepare(part: &Path, bytes: u64, rest: impl FnMut(&File, u64) -> io::Result<()>) -> io::Result<()> {
     let work = part.with_extension(UNDER_WAY);
     let made = zeroed(&work, bytes, rest).and_then(|_| std::fs::rename(&work, part));
     if made.is_err() {

@@ -85,7 +85,7 @@ use self::{
     publish::Publisher,
     reader::Shared,
     time::Micros,
-    writer::{Command, Writer},
+    writer::{Answers, Command, Writer},
 };
 pub use self::{
     calls::QUEUE_MAX_JOBS,
@@ -163,7 +163,8 @@ impl Ledger {
             derived,
         });
         let commands = Arc::new(Calls::new());
-        let writer = Writer { core, shared: Arc::clone(&shared), publisher }.start(Arc::clone(&commands))?;
+        let writer = Writer { core, shared: Arc::clone(&shared), publisher, answers: Answers::start() };
+        let writer = writer.start(Arc::clone(&commands))?;
         Ok(Self {
             reader: Reader { shared },
             verifier,

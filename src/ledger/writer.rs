@@ -7,7 +7,10 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use tokio::sync::oneshot;
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::{mpsc, oneshot},
+};
 
 use super::{
     calls::Calls,
@@ -50,6 +53,53 @@ type Answer = oneshot::Sender<(Box<Job>, Result<Arc<Done>, AppendError>)>;
 /// A call of append.
 type Call = (Box<Job>, Answer);
 
+/// How many calls are answered by the writer itself. To wake one task from outside of the runtime takes a lock that its
+/// workers contend for while they run those who were woken before; to have one task wake the others does not.
+const ANSWERED_AT_ONCE: usize = 8;
+
+/// Calls that are to be answered: they are when this is dropped, wherever that happens.
+struct Answered {
+    calls: Vec<Call>,
+    done: Result<Arc<Done>, AppendError>,
+}
+
+impl Drop for Answered {
+    fn drop(&mut self) {
+        for (job, answer) in self.calls.drain(..) {
+            // Who has gone away does not need the answer.
+            drop(answer.send((job, self.done.clone())));
+        }
+    }
+}
+
+/// Who wakes those that are answered.
+pub(crate) struct Answers(Option<mpsc::UnboundedSender<Answered>>);
+
+impl Answers {
+    /// A task of the runtime that this is called in, if that has threads of its own; else the writer does it.
+    pub fn start() -> Self {
+        let runtime = Handle::try_current().ok();
+        let with_threads = runtime.filter(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+        Self(with_threads.map(|runtime| {
+            let (send, mut answered) = mpsc::unbounded_channel();
+            runtime.spawn(async move {
+                while let Some(answered) = answered.recv().await {
+                    drop::<Answered>(answered);
+                }
+            });
+            send
+        }))
+    }
+
+    fn answer(&self, answered: Answered) {
+        match &self.0 {
+            // When the runtime has ended, what comes back is dropped here.
+            Some(task) if answered.calls.len() > ANSWERED_AT_ONCE => drop(task.send(answered)),
+            Some(_) | None => drop(answered),
+        }
+    }
+}
+
 /// What the writer can be asked.
 pub(crate) enum Command {
     /// Append entries.
@@ -64,6 +114,7 @@ pub(crate) struct Writer<S> {
     pub core: Core<S>,
     pub shared: Arc<Shared>,
     pub publisher: Publisher,
+    pub answers: Answers,
 }
 
 /// The calls that wait, oldest first.
@@ -168,9 +219,7 @@ impl<S: Store + 'static> Writer<S> {
         let (stage, calls) = waiting.gather(&mut self.core, first);
         let done = self.core.commit(stage);
         let head = done.as_ref().ok().map(|done| self.announce(done.size, done.root, &done.head));
-        for (job, answer) in calls {
-            drop(answer.send((job, done.clone())));
-        }
+        self.answers.answer(Answered { calls, done });
         self.follow(head);
     }
 

@@ -43,6 +43,27 @@ fn rolls_into_segments_and_full_ones_are_cut() {
 }
 
 #[test]
+fn each_segment_is_twice_as_large_as_the_one_before_up_to_a_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let sizes = Sizes { first: 4096, others: 20_000 };
+    let mut journal = Journal::create(dir.path(), sizes).unwrap();
+    let mut capacities = Vec::new();
+    for n in 0..60 {
+        journal.append(&frame(n, 1_000), n).unwrap();
+        capacities.push(journal.capacity);
+        if n == 30 {
+            let (_, path) = segments(dir.path()).unwrap().pop().unwrap();
+            let bytes = std::fs::read(path).unwrap();
+            let (_, _, end) = pieces(&bytes, journal.number).unwrap();
+            journal = Journal::resume(dir.path(), sizes, journal.number, end).unwrap();
+        }
+    }
+    // One that lies ready from before is taken as it is.
+    assert!(capacities.windows(2).all(|two| two[1] <= (2 * two[0]).min(20_000)), "{capacities:?}");
+    assert!(capacities.last() > capacities.first());
+}
+
+#[test]
 fn who_is_faster_than_the_zeros_does_not_wait_for_them() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::create(dir.path(), SIZES).unwrap();
@@ -62,7 +83,7 @@ fn who_is_faster_than_the_zeros_does_not_wait_for_them() {
     // What was begun and given up leaves nothing either.
     let mut pieces = 0;
     let part = dir.path().join(NEXT);
-    let rest = |_: &File| {
+    let rest = |_: &File, _| {
         pieces += 1;
         if pieces == 2 { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
     };
