@@ -138,19 +138,20 @@ impl Waiting {
         self.taken.pop_front()
     }
 
-    /// Looks so often whether there is one.
+    /// Looks whether there is one, and so many times more.
     fn look(&mut self, times: usize) -> bool {
-        for _ in 0..times {
-            if !self.taken.is_empty() {
-                break;
-            }
-            if self.calls.any() {
-                self.calls.take(&mut self.taken);
-            } else {
+        for again in 0..=times {
+            if again > 0 {
                 (0..LOOK_SPINS).for_each(|_| std::hint::spin_loop());
             }
+            if self.taken.is_empty() && self.calls.any() {
+                self.calls.take(&mut self.taken);
+            }
+            if !self.taken.is_empty() {
+                return true;
+            }
         }
-        !self.taken.is_empty()
+        false
     }
 
     /// Stages a call, and those that come behind it and go into one batch with it, each as it comes.
@@ -172,7 +173,9 @@ impl Waiting {
 
     /// The oldest, if it is an append that fits into so much of a frame; looks for one behind so many.
     fn next_append(&mut self, behind: usize, room: usize) -> Option<Call> {
-        self.look(if behind < self.last { LOOKS_FOR_MISSING } else { LOOKS_BEHIND });
+        // Who was alone the last time does not wait for others.
+        let looks = if behind < self.last { LOOKS_FOR_MISSING } else { LOOKS_BEHIND.min(self.last.saturating_sub(1)) };
+        self.look(looks);
         match self.taken.pop_front()? {
             Command::Append(job, answer) if job.frame_max_bytes <= room => Some((job, answer)),
             other @ (Command::Append(..) | Command::Rotate(..) | Command::Snapshot { .. }) => {
