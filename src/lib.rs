@@ -19,6 +19,8 @@
 //! | [`cli`] | one file a subcommand; wires everything up | all of the above |
 //!
 //! A test (`tests/it/house.rs`) reads the `crate::` paths and fails on an edge that this table does not have.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod access;
 pub mod audit;
 pub mod chat;

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use serde_json::Value;
+
 use crate::{
     access::{EVIDENCE, SubjectId},
     ledger::{Disclosed, Entry},
@@ -47,7 +49,7 @@ impl Search {
         }
         // What was said in a request's thread concerns whoever asked for it.
         let request = entry.body.get("request").or_else(|| entry.body.get("thread")?.get("request"));
-        let Some(request) = request.and_then(serde_json::Value::as_u64) else { return false };
+        let Some(request) = request.and_then(Value::as_u64) else { return false };
         let requester = self.requesters.entry(request).or_insert_with(|| requester_of(&at(request)?));
         *requester == Some(own)
     }
@@ -71,13 +73,21 @@ pub fn told(entry: &Entry, names: &Names) -> String {
         }
     }
     for (key, value) in &entry.body {
-        let name = value.as_str().and_then(|text| text.parse().ok()).and_then(|id: SubjectId| names.get(&id));
-        let value = match (name, value.as_str()) {
-            (Some(name), _) => name.clone(),
-            (None, Some(text)) => text.to_owned(),
-            (None, None) => value.to_string(),
-        };
+        let value = named(value, names);
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         text.extend([" ", key, "=", &value]);
     }
     text.trim_start().to_owned()
+}
+
+/// The same with the names of people in the place of their ids, where several are called at once too.
+fn named(value: &Value, names: &Names) -> Value {
+    match value {
+        Value::String(text) => {
+            let name = text.parse().ok().and_then(|id: SubjectId| names.get(&id));
+            Value::String(name.unwrap_or(text).clone())
+        }
+        Value::Array(values) => values.iter().map(|value| named(value, names)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => value.clone(),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ConfigDir, Outcome, Stop, block_on, chats, service};
+use super::{ConfigDir, Outcome, Stop, block_on, chats, out::say, service};
 use crate::{
     access::Rules as _,
     engine::clock::{Clock, SystemClock},
@@ -27,9 +27,9 @@ pub fn main(args: &Args) -> Outcome {
     let config = args.config.load()?;
     let resources = &config.resources;
     for warning in &config.warnings {
-        println!("{warning}\n");
+        say!("{warning}\n");
     }
-    println!("{}: {} resources, {} people", args.config.config.display(), resources.len(), config.people.len());
+    say!("{}: {} resources, {} people", args.config.config.display(), resources.len(), config.people.len());
     let warned = match config.warnings.len() {
         0 => None,
         1 => Some("1 warning".to_owned()),
@@ -37,7 +37,7 @@ pub fn main(args: &Args) -> Outcome {
     };
     match warned {
         Some(words) if args.strict => return Err(Stop::Finding(words)),
-        Some(words) => println!("{words}"),
+        Some(words) => say!("{words}"),
         None => {}
     }
     if !args.live {
@@ -62,20 +62,16 @@ pub fn main(args: &Args) -> Outcome {
                 }
                 Err(error) => vec![error.to_string()],
             };
-            println!(
-                "{name} ({}): {}",
-                resource.target.provider,
-                if findings.is_empty() { "ready" } else { "not ready" }
-            );
+            say!("{name} ({}): {}", resource.target.provider, if findings.is_empty() { "ready" } else { "not ready" });
             for finding in &findings {
-                println!("  {}", finding.replace('\n', "\n  "));
+                say!("  {}", finding.replace('\n', "\n  "));
             }
             lacking += findings.len();
         }
         for (chat, findings) in chats::check(&live, &service::environment(), &clock).await {
-            println!("{chat}: {}", if findings.lacking.is_empty() { "ready" } else { "not ready" });
+            say!("{chat}: {}", if findings.lacking.is_empty() { "ready" } else { "not ready" });
             for finding in findings.lacking.iter().chain(&findings.found) {
-                println!("  {finding}");
+                say!("  {finding}");
             }
             lacking += findings.lacking.len();
         }
@@ -83,10 +79,10 @@ pub fn main(args: &Args) -> Outcome {
         rules.refresh(clock.now()).await;
         for (group, people) in rules.sourced() {
             match people {
-                Ok(people) if people.is_empty() => println!("group {group}: nobody of people.toml"),
-                Ok(people) => println!("group {group}: {}", people.join(", ")),
+                Ok(people) if people.is_empty() => say!("group {group}: nobody of people.toml"),
+                Ok(people) => say!("group {group}: {}", people.join(", ")),
                 Err(why) => {
-                    println!("group {group}: {why}");
+                    say!("group {group}: {why}");
                     lacking += 1;
                 }
             }

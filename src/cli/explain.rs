@@ -2,7 +2,11 @@
 
 use chrono::{DateTime, NaiveDateTime, TimeZone as _, Utc};
 
-use super::{ConfigDir, Outcome, Stop, block_on, service};
+use super::{
+    ConfigDir, Outcome, Stop, block_on,
+    out::{self, say},
+    service,
+};
 use crate::{
     access::{Chat, Resource, Rules as _, Span},
     engine::clock::{Clock as _, SystemClock},
@@ -87,9 +91,9 @@ pub fn main(args: &Args) -> Outcome {
     };
     let explanation = rules.explain(&wish).ok_or_else(missing)?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&explanation)?);
+        say!("{}", serde_json::to_string_pretty(&explanation)?);
     } else {
-        print!("{}", told(&explanation, &resource, args.span, args.break_glass));
+        out::part(told(&explanation, &resource, args.span, args.break_glass));
     }
     Ok(())
 }

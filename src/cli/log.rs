@@ -1,22 +1,33 @@
 //! `log`: the entries of a ledger, read from its folder. A running service is not disturbed.
 
-use std::path::PathBuf;
+use std::{collections::VecDeque, path::PathBuf, sync::mpsc::sync_channel};
 
-use super::{Outcome, Stop};
-use crate::{
-    access::{EVIDENCE, Event},
-    audit::{Names, told},
-    ledger::{Disclosed, Entry, history},
+use super::{
+    Outcome, Stop,
+    out::{self, say},
+    place,
 };
+use crate::{
+    access::{EVIDENCE, Event, SubjectId},
+    audit::{Names, told},
+    chat::draw::utc,
+    ledger::{Disclosed, Entry, history, kinds},
+};
+
+/// So many entries are read ahead of what is shown.
+const FOUND_AHEAD_MAX: usize = 256;
 
 /// Read the ledger
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Personal data is shown where its key is still there, so this needs the right to read `keys/`.\n\n\
+    after_help = "Personal data is shown where its key is still there, so this needs the right to read `keys/`. People are \
+called by name, until they are erased; times are UTC. `log ana` finds what ana did, what was done to her, and what \
+others said of her.\n\n\
 Example: countersign log --ledger data --last 20 prod-db"
 )]
 pub struct Args {
-    /// Only entries that have all of these words, in the kind, the body or what can be read of the personal data
+    /// Only entries that have all of these words: in the kind, the body, the names of the people in it, or what can be
+    /// read of the personal data
     words: Vec<String>,
     /// The ledger's folder
     #[arg(long, value_name = "DIR", default_value = "data")]
@@ -33,37 +44,82 @@ pub struct Args {
 }
 
 pub fn main(args: &Args) -> Outcome {
-    let mut found = std::collections::VecDeque::new();
-    let words: Vec<String> = args.words.iter().map(|word| word.to_lowercase()).collect();
-    let show = |text: String| println!("{text}");
-    history::entries(&args.ledger, Event::knows, |entry| {
-        let (at, words_of) = (entry.time.format("%Y-%m-%d %H:%M:%S"), told(&entry, &Names::new()));
-        let text = format!("{:>6}  {at}  {:<20} {words_of}", entry.seq, entry.kind);
-        let haystack = text.to_lowercase();
-        if !words.iter().all(|word| haystack.contains(word)) {
-            return;
-        }
-        let text = match (args.json, args.evidence) {
-            (true, _) => String::from_utf8_lossy(&entry.line).into_owned(),
-            (false, true) => match signed(&entry) {
-                Some(signed) => signed,
-                None => return,
-            },
-            (false, false) => text,
-        };
+    let mut lines = Lines::of(args);
+    let (found, shown) = sync_channel(FOUND_AHEAD_MAX);
+    let ledger = args.ledger.clone();
+    // In a thread of its own, which ends with the process: when nobody listens any more, the rest needs no reading.
+    let reading = std::thread::spawn(move || {
+        history::entries(&ledger, Event::knows, |entry| {
+            if let Some(text) = lines.line(&entry) {
+                drop(found.send(text));
+            }
+        })
+    });
+    let mut newest = VecDeque::new();
+    for text in shown {
         match args.last {
-            None => show(text),
+            None => say!("{text}"),
             Some(most) => {
-                found.push_back(text);
-                if found.len() > most {
-                    found.pop_front();
+                newest.push_back(text);
+                if newest.len() > most {
+                    newest.pop_front();
                 }
             }
         }
-    })
-    .map_err(|error| Stop::Finding(error.to_string()))?;
-    found.into_iter().for_each(show);
+        if !out::heard() {
+            return Ok(());
+        }
+    }
+    let read = reading.join().map_err(|_| anyhow::anyhow!("the reading broke off"))?;
+    read.map_err(|error| Stop::Finding(place::unread(&args.ledger, &error)))?;
+    for text in newest {
+        say!("{text}");
+    }
     Ok(())
+}
+
+/// Which entries are shown, and how.
+struct Lines {
+    words: Vec<String>,
+    json: bool,
+    evidence: bool,
+    /// Whoever has appeared so far.
+    names: Names,
+}
+
+impl Lines {
+    fn of(args: &Args) -> Self {
+        let words = args.words.iter().map(|word| word.to_lowercase()).collect();
+        Self { words, json: args.json, evidence: args.evidence, names: Names::new() }
+    }
+
+    /// What is shown of an entry, if it is one that is looked for.
+    fn line(&mut self, entry: &Entry) -> Option<String> {
+        let text = format!("{:>6}  {}  {:<20} {}", entry.seq, utc(entry.time), entry.kind, told(entry, &self.names));
+        // By their ids, too: a key in `keys/` has one for its name.
+        let bare = if self.words.is_empty() { String::new() } else { told(entry, &Names::new()) };
+        let haystack = format!("#{} {text} {bare}", entry.seq).to_lowercase();
+        // From here on: where somebody appears, the id is said that is theirs.
+        self.names.extend(enrolled(entry));
+        if !self.words.iter().all(|word| haystack.contains(word)) {
+            return None;
+        }
+        match (self.json, self.evidence) {
+            (true, _) => Some(String::from_utf8_lossy(&entry.line).into_owned()),
+            (false, true) => signed(entry),
+            (false, false) => Some(text),
+        }
+    }
+}
+
+/// Who appears with this entry, by what name.
+fn enrolled(entry: &Entry) -> Option<(SubjectId, String)> {
+    let id = entry.body.get("subject").filter(|_| entry.kind == kinds::SUBJECT_ENROLLED)?;
+    let name = entry.disclosed.iter().find_map(|disclosed| match disclosed {
+        Disclosed::Open(open) if open.name == "name" => Some(open.value.clone()),
+        Disclosed::Open(_) | Disclosed::Erased { .. } | Disclosed::Locked { .. } => None,
+    })?;
+    Some((id.as_str()?.parse().ok()?, name))
 }
 
 /// What a platform signed of an entry, if it signed it and its author was not erased.

@@ -1,7 +1,8 @@
 //! The command line: one file a subcommand. Results go to stdout, logs to stderr.
 //!
 //! Exit codes: 0 done, 1 a finding (the chain doesn't verify, the config is wrong, the ledger can't be used), 2 usage,
-//! 70 a fault of ours, 75 (of `verify` alone) what was to be checked could not be read, and trying again may help.
+//! 70 a fault of ours, 75 what `verify` was to check could not be read, or what any command said could not be written: it
+//! says nothing about whether something is wrong, and trying again may help.
 
 mod chats;
 mod check;
@@ -11,6 +12,9 @@ mod evidence;
 mod explain;
 mod export;
 mod log;
+mod modes;
+mod out;
+mod place;
 mod prove;
 mod providers;
 mod rehearse;
@@ -79,7 +83,7 @@ enum Command {
     Sweep(sweep::Args),
     /// Read the ledger
     Log(log::Args),
-    /// Make all that the ledger holds of a person unreadable; every proof stays valid
+    /// Make what a person wrote, and who they are, unreadable; every proof stays valid
     Erase(erase::Args),
     /// Replace the key that signs the ledger
     RotateKey(rotate::Args),
@@ -115,7 +119,6 @@ const EXIT_UNREAD: u8 = 75;
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Whoever reads our output may stop reading; that is no reason to panic.
     let outcome = match cli.command {
         Command::Demo(args) => demo::main(args),
         Command::Run(args) => run::main(&args),
@@ -133,25 +136,31 @@ pub fn main() -> ExitCode {
         Command::Erase(args) => erase::main(&args),
         Command::RotateKey(args) => rotate::main(&args),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match outcome {
+        Ok(()) => None,
         Err(Stop::Finding(words)) => {
-            eprintln!("{words}");
-            ExitCode::from(EXIT_FINDING)
+            out::complain(&words);
+            Some(EXIT_FINDING)
         }
         Err(Stop::Usage(words)) => {
-            eprintln!("{words}");
-            ExitCode::from(EXIT_USAGE)
+            out::complain(&words);
+            Some(EXIT_USAGE)
         }
         Err(Stop::Unread(words)) => {
-            eprintln!("{words}");
-            ExitCode::from(EXIT_UNREAD)
+            out::complain(&words);
+            Some(EXIT_UNREAD)
         }
         Err(Stop::Fault(error)) => {
-            eprintln!("countersign: {error:#}");
-            ExitCode::from(EXIT_FAULT)
+            out::complain(&format_args!("countersign: {error:#}"));
+            Some(EXIT_FAULT)
         }
-    }
+    };
+    // A verdict is one, whether it was heard or not.
+    let unsaid = out::end().err().map(|error| {
+        out::complain(&format_args!("the output can't be written: {error}"));
+        EXIT_UNREAD
+    });
+    code.or(unsaid).map_or(ExitCode::SUCCESS, ExitCode::from)
 }
 
 /// Where the config is.

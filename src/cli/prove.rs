@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Outcome, Stop};
+use super::{Outcome, Stop, out, place};
 use crate::{access::Event, ledger::history};
 
 /// Write the proof that an entry is in the ledger
@@ -21,6 +21,6 @@ pub struct Args {
 
 pub fn main(args: &Args) -> Outcome {
     let proof = history::prove(&args.ledger, args.index, Event::knows);
-    print!("{}", proof.map_err(|error| Stop::Finding(error.to_string()))?);
+    out::part(proof.map_err(|error| Stop::Finding(place::unread(&args.ledger, &error)))?);
     Ok(())
 }

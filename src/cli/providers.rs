@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::{ConfigDir, Outcome, Stop, block_on, service};
+use super::{ConfigDir, Outcome, Stop, block_on, out::say, service};
 use crate::{
     access::Target,
     config::Config,
@@ -133,15 +133,15 @@ fn list(args: &List) -> Outcome {
             provider::open(&kind, name, &settings, &around).map_err(|error| Stop::Finding(error.to_string()))?;
         let description = opened.describe();
         if !args.json {
-            println!("{name} ({kind})");
-            description.lines().iter().for_each(|line| println!("  {line}"));
+            say!("{name} ({kind})");
+            description.lines().iter().for_each(|line| say!("  {line}"));
         }
         all.push(json!({ "resource": name, "provider": kind, "description": Abilities::from(&description) }));
     }
     if args.json {
-        println!("{}", Value::Array(all));
+        say!("{}", Value::Array(all));
     } else {
-        println!("\nkinds of providers: {}", provider::NAMES.join(", "));
+        say!("\nkinds of providers: {}", provider::NAMES.join(", "));
     }
     Ok(())
 }
@@ -172,11 +172,11 @@ async fn examine(args: &Test) -> Outcome {
     let options = kit::Options { holder: args.holder.clone(), probe: None };
     let report = subject.examine(&options).await;
     if args.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say!("{}", serde_json::to_string(&report)?);
     } else {
         tell(&report);
         if let Some(table) = table.filter(|_| report.passed()) {
-            println!("\n{}", in_config(&table));
+            say!("\n{}", in_config(&table));
         }
     }
     match report.broken().count() {
@@ -223,18 +223,18 @@ async fn described(
 fn tell(report: &Report) {
     if let Some(description) = &report.description {
         let description = description.described(report.provider);
-        description.lines().iter().for_each(|line| println!("it says: {line}"));
-        println!();
+        description.lines().iter().for_each(|line| say!("it says: {line}"));
+        say!("");
     }
     for promise in &report.promises {
         match (promise.skipped, promise.broken.is_empty()) {
-            (Some(why), _) => println!("skipped  {}: {why}", promise.promise),
-            (None, true) => println!("kept     {}", promise.promise),
-            (None, false) => println!("BROKEN   {}", promise.promise),
+            (Some(why), _) => say!("skipped  {}: {why}", promise.promise),
+            (None, true) => say!("kept     {}", promise.promise),
+            (None, false) => say!("BROKEN   {}", promise.promise),
         }
-        promise.broken.iter().for_each(|words| println!("         {words}"));
+        promise.broken.iter().for_each(|words| say!("         {words}"));
     }
-    println!("\nasked {} times", report.asked);
+    say!("\nasked {} times", report.asked);
 }
 
 /// What belongs into the config for a plugin's file.

@@ -2,7 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{ConfigDir, Outcome, Stop, service, start_logging};
+use super::{
+    ConfigDir, Outcome, Stop,
+    out::{self, say},
+    service, start_logging,
+};
 use crate::{
     config::Config,
     engine::Fatal,
@@ -74,9 +78,9 @@ pub fn main(args: &Args) -> Outcome {
         });
         let report = rehearse(path, (&args.config.config, &config), keep.as_deref())?;
         if args.json {
-            println!("{}", serde_json::to_string(&report)?);
+            say!("{}", serde_json::to_string(&report)?);
         } else {
-            print!("{report}");
+            out::part(&report);
         }
         reports.push(report);
     }
@@ -86,7 +90,7 @@ pub fn main(args: &Args) -> Outcome {
         return Err(Stop::Finding(summary));
     }
     if !args.json {
-        println!("{summary}");
+        say!("{summary}");
     }
     Ok(())
 }

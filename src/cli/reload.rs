@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{ConfigDir, Outcome, Stop, block_on, status::Status};
+use super::{ConfigDir, Outcome, Stop, block_on, out::say, place, status::Status};
 use crate::ledger;
 
 /// How often the service is looked at until it has answered. It goes on, whether anybody waits or not.
@@ -24,7 +24,8 @@ pub struct Args {
 pub fn main(args: &Args) -> Outcome {
     let config = args.config.load()?;
     let ledger = &config.server.ledger_path;
-    let nobody = || Stop::Finding(format!("no service runs on the ledger in {}", ledger.display()));
+    place::must_be(ledger)?;
+    let nobody = || Stop::Finding(format!("no service runs on the ledger in {}", place::whole(ledger).display()));
     if !ledger::in_use(ledger) {
         return Err(nobody());
     }
@@ -32,7 +33,7 @@ pub fn main(args: &Args) -> Outcome {
     let pid = Pid::from_raw(before.pid).ok_or_else(nobody)?;
     kill_process(pid, Signal::HUP).map_err(|error| Stop::Finding(format!("the service can't be told: {error}")))?;
     let entry = block_on(answered(ledger, &before))?;
-    println!("entry {entry}: the rules were loaded anew");
+    say!("entry {entry}: the rules were loaded anew");
     Ok(())
 }
 

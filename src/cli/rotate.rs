@@ -2,11 +2,25 @@
 
 use std::path::PathBuf;
 
+use ed25519_dalek::{SigningKey, VerifyingKey, pkcs8::DecodePrivateKey as _};
 use rand::{Rng as _, SeedableRng as _};
+use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
-use super::{ConfigDir, Outcome, Stop, block_on, service::environment, signing};
-use crate::engine::clock::{Clock as _, SystemClock};
+use super::{
+    ConfigDir, Outcome, Stop, block_on,
+    out::{self, say},
+    place,
+    service::environment,
+    signing,
+};
+use crate::{
+    engine::clock::{Clock as _, SystemClock},
+    ledger::{Ledger, ReadError, kinds},
+};
+
+/// Where a new key comes from.
+const MAKE: &str = "`openssl genpkey -algorithm ed25519` makes a new one";
 
 /// Replace the key that signs the ledger
 #[derive(Debug, clap::Args)]
@@ -31,10 +45,11 @@ pub fn main(args: &Args) -> Outcome {
     let clock = SystemClock::start();
     let given = args.new_key_file.as_ref().map(|path| {
         let read = std::fs::read_to_string(path).map(Zeroizing::new);
-        read.map_err(|error| Stop::Finding(format!("{} can't be read: {error}", path.display())))
+        read.map_err(|error| place::unreadable(path, &error))
     });
     let given = given.transpose()?;
-    match (signing::key(&config, &environment())?, &given) {
+    let key = signing::key(&config, &environment())?;
+    match (&key, &given) {
         (Some(_), None) => {
             let words =
                 "the signing key is not kept in the ledger's folder, so there is nothing to put the new one into";
@@ -46,7 +61,22 @@ pub fn main(args: &Args) -> Outcome {
         }
         (Some(_), Some(_)) | (None, None) => {}
     }
+    let same = match (&args.new_key_file, &given, &key) {
+        (Some(path), Some(pem), Some(key)) => {
+            let none = || {
+                let path = place::whole(path);
+                Stop::Finding(format!("{} is no Ed25519 key in PKCS#8 PEM\n  hint: {MAKE}", path.display()))
+            };
+            Some(public(pem).ok_or_else(none)?) == public(key.expose_secret())
+        }
+        (None, _, _) | (_, None, _) | (_, _, None) => false,
+    };
     let ledger = signing::ledger(&config, clock.now())?;
+    // With the new key in the place of the old one the same call brings a rotation to its end that broke off.
+    if same && live_keys(&ledger)? == 1 {
+        let words = "the key in `--new-key-file` is the one that signs already";
+        return Err(Stop::Finding(format!("{words}\n  hint: {MAKE}")));
+    }
     let done = block_on(async {
         let done = if let Some(pem) = &given {
             ledger.rotate_to(pem, clock.now()).await
@@ -57,10 +87,28 @@ pub fn main(args: &Args) -> Outcome {
         };
         done.map_err(|error| Stop::Finding(error.to_string()))
     })?;
-    println!("entry {}: the old key is retired; the head is signed by the new one", done.first);
-    print!("{}", done.head);
+    say!("entry {}: the old key is retired; the head is signed by the new one", done.first);
+    out::part(&done.head);
     if let Some(path) = &args.new_key_file {
-        println!("From now on the service needs the key in {}: put it in the place of the old one.", path.display());
+        say!("From now on the service needs the key in {}: put it in the place of the old one.", path.display());
     }
     Ok(())
+}
+
+/// The public half of a key.
+fn public(pem: &str) -> Option<VerifyingKey> {
+    SigningKey::from_pkcs8_pem(pem).ok().map(|key| key.verifying_key())
+}
+
+/// How many keys may sign now.
+fn live_keys(ledger: &Ledger) -> Result<usize, ReadError> {
+    let mut live = 1;
+    for entry in ledger.entries(0, ledger.size())? {
+        match &*entry?.kind {
+            kinds::KEY_ADDED => live += 1,
+            kinds::KEY_RETIRED => live -= 1,
+            _ => {}
+        }
+    }
+    Ok(live)
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Outcome;
+use super::{Outcome, out::say};
 use crate::{config::schema, policy};
 
 /// Write a JSON Schema for each TOML file, the Cedar schema of the policies, and the policies that are always in force
@@ -27,7 +27,7 @@ pub fn main(args: &Args) -> Outcome {
     for (name, text) in files {
         let path = args.dir.join(name);
         std::fs::write(&path, text)?;
-        println!("{}", path.display());
+        say!("{}", path.display());
     }
     Ok(())
 }

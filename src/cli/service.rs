@@ -19,6 +19,7 @@ use tokio::{
 use super::{
     Stop,
     chats::{self, Chats},
+    modes, place,
     shelf::Shelf,
     signing,
     status::Status,
@@ -226,6 +227,9 @@ pub async fn start(config: &Config, surroundings: Surroundings) -> Result<Runnin
             surroundings.listen
         )));
     }
+    for words in modes::open_to_others(&surroundings.data, config.server.signing_key_file.as_ref()) {
+        tracing::warn!("{words}");
+    }
     let live = Live::new(config.clone());
     let shelf = Shelf::of(&surroundings.data);
     let doors = doors(&live, &surroundings, &clock);
@@ -339,7 +343,8 @@ fn stop(fatal: Fatal, what: &str) -> Stop {
     match fatal {
         Fatal::Broken(_) => Stop::Fault(fatal.into()),
         Fatal::Open(_) | Fatal::Entry(_) | Fatal::Read(_) => {
-            Stop::Finding(format!("countersign {what}, and nothing is granted: {fatal}"))
+            let next = if let Fatal::Open(error) = &fatal { place::next_step(error) } else { String::new() };
+            Stop::Finding(format!("countersign {what}, and nothing is granted: {fatal}{next}"))
         }
     }
 }

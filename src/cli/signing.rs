@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 use super::{
     Stop,
     chats::{Env, secret},
+    modes, out, place,
     service::environment,
 };
 use crate::{
@@ -32,14 +33,19 @@ pub fn key(config: &Config, env: &Env) -> Result<Option<SecretString>, Stop> {
     key.map(Some).map_err(|words| Stop::Finding(format!("the ledger can't be signed: {words}")))
 }
 
-/// Opens the ledger of a config, for a command that writes to it while the service is stopped.
+/// Opens the ledger of a config, for a command that writes to it while the service is stopped. It makes none.
 ///
 /// # Errors
-/// A ledger that can't be used is a finding.
+/// A ledger that is not there or can't be used is a finding.
 pub fn ledger(config: &Config, now: DateTime<Utc>) -> Result<Ledger, Stop> {
+    let path = &config.server.ledger_path;
+    place::must_be(path)?;
+    for words in modes::open_to_others(path, config.server.signing_key_file.as_ref()) {
+        out::complain(&words);
+    }
     let rng = Box::new(StdRng::from_rng(&mut rand::rng()));
     let mut options = Options::new(&config.server.origin, Event::knows, now, rng);
     let key = key(config, &environment())?;
     options.signing_key = key.map(|pem| Zeroizing::new(pem.expose_secret().to_owned()));
-    Ledger::open(&config.server.ledger_path, options).map_err(|error| Stop::Finding(error.to_string()))
+    Ledger::open(path, options).map_err(|error| Stop::Finding(format!("{error}{}", place::next_step(&error))))
 }

@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use super::{ConfigDir, Outcome, Stop, block_on, service};
+use super::{ConfigDir, Outcome, Stop, block_on, out::say, service};
 use crate::{
     config::Config,
     engine::clock::{Clock, SystemClock},
@@ -73,10 +73,7 @@ pub fn main(args: &Args) -> Outcome {
         Ok(targets)
     })?;
     if args.json {
-        println!(
-            "{}",
-            json!({ "dry_run": args.dry_run, "targets": targets.iter().map(Target::json).collect::<Vec<_>>() })
-        );
+        say!("{}", json!({ "dry_run": args.dry_run, "targets": targets.iter().map(Target::json).collect::<Vec<_>>() }));
     } else {
         targets.iter().for_each(Target::tell);
     }
@@ -165,23 +162,23 @@ impl Target {
     fn tell(&self) {
         let Self { resource, kind, .. } = self;
         let marks = match &self.answer {
-            Err(error) => return println!("{resource} ({kind}): can't be asked: {error}"),
-            Ok(None) => return println!("{resource} ({kind}): what it gives out ends by itself; nothing to sweep"),
+            Err(error) => return say!("{resource} ({kind}): can't be asked: {error}"),
+            Ok(None) => return say!("{resource} ({kind}): what it gives out ends by itself; nothing to sweep"),
             Ok(Some(marks)) => marks,
         };
         let (all, overdue) = (marks.items.len(), self.overdue.len());
-        println!("{resource} ({kind}): {all} with our mark on the server, {overdue} to end here");
+        say!("{resource} ({kind}): {all} with our mark on the server, {overdue} to end here");
         let apart = (marks.now - self.asked_at).abs();
         if apart > CLOCK_DIFFERENCE_MAX {
-            println!("  its clock and ours are {} s apart: set them by NTP", apart.num_seconds());
+            say!("  its clock and ours are {} s apart: set them by NTP", apart.num_seconds());
         }
         for Overdue { object, outcome } in &self.overdue {
             let due = object.not_after.format("%Y-%m-%d %H:%M:%S UTC");
             let why = if let Fate::Stays(why) = outcome { format!(": {why}") } else { String::new() };
-            println!("  {} (for {}) was due {due}: {}{why}", object.external_id, object.resource, outcome.word());
+            say!("  {} (for {}) was due {due}: {}{why}", object.external_id, object.resource, outcome.word());
         }
         for name in &marks.unmarked {
-            println!("  {name} has a name like ours and no mark of ours: it is left alone; look where it comes from");
+            say!("  {name} has a name like ours and no mark of ours: it is left alone; look where it comes from");
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Outcome, Stop, evidence};
+use super::{Outcome, Stop, evidence, out::say};
 use crate::{
     access::Event,
     chat::discord::evidence::Key,
@@ -166,11 +166,11 @@ fn tell(report: &Report, signed: Option<&evidence::Signed>, json: bool) -> Outco
         if let (Some(signed), Some(whole)) = (signed, whole.as_object_mut()) {
             whole.insert("discord".to_owned(), serde_json::to_value(signed)?);
         }
-        println!("{}", serde_json::to_string_pretty(&whole)?);
+        say!("{}", serde_json::to_string_pretty(&whole)?);
     } else {
-        println!("{report}");
+        say!("{report}");
         if let Some(signed) = signed {
-            println!("{signed}");
+            say!("{signed}");
         }
     }
     if report.unchecked() {

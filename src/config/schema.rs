@@ -89,7 +89,7 @@ pub const FILES: &[File] = &[
 ];
 
 const LEDGER: &[Key] = &[
-    need("path", Kind::Text, "The ledger's folder"),
+    need("path", Kind::Text, "The ledger's folder; a relative one is taken from where the command is called"),
     need("origin", Kind::Text, "The log's name in every signed head; choose it once"),
     key("signing_key_file", Kind::Text, "A file with the signing key, when it is not kept in the ledger's folder"),
 ];

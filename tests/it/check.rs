@@ -297,9 +297,9 @@ fn what_can_never_be_so_is_told() {
     let dir = config(&[("countersign.toml", "0 0 9 * * Mon", "0 0 9 31 2 *")]);
     is!(check(dir.path(), &[]), @r#"
     1
-    countersign.toml:63:12: `cron` never comes: "0 0 9 31 2 *"
+    countersign.toml:65:12: `cron` never comes: "0 0 9 31 2 *"
         |
-     63 | cron     = "0 0 9 31 2 *"
+     65 | cron     = "0 0 9 31 2 *"
         |            ^
       hint: no year has such a day; every Monday at nine is `0 0 9 * * Mon`
 
@@ -308,9 +308,9 @@ fn what_can_never_be_so_is_told() {
     let dir = config(&[("countersign.toml", "0 0 9 * * Mon", "0 0 25 * * Mon")]);
     is!(check(dir.path(), &[]), @r#"
     1
-    countersign.toml:63:12: `cron` is no expression: "0 0 25 * * Mon"
+    countersign.toml:65:12: `cron` is no expression: "0 0 25 * * Mon"
         |
-     63 | cron     = "0 0 25 * * Mon"
+     65 | cron     = "0 0 25 * * Mon"
         |            ^
       hint: seconds, minutes, hours, day of the month, month, day of the week: `0 0 9 * * Mon`
 

@@ -59,7 +59,7 @@ fn help_names_every_command_and_each_shows_an_example() {
       providers   List the providers and what each can do; test one against its promises
       sweep       End what is overdue by its own mark, without ledger or service
       log         Read the ledger
-      erase       Make all that the ledger holds of a person unreadable; every proof stays valid
+      erase       Make what a person wrote, and who they are, unreadable; every proof stays valid
       rotate-key  Replace the key that signs the ledger
       help        Print this message or the help of the given subcommand(s)
 
@@ -115,9 +115,9 @@ fn five_mistakes_are_five_reports_with_file_and_line() {
     let (code, said, errors) = with_config("check", dir.path());
     is!(format!("{code}\n{said}{errors}"), @r#"
     1
-    countersign.toml:42:1: unknown key `lapse_afer`
+    countersign.toml:44:1: unknown key `lapse_afer`
         |
-     42 | lapse_afer = "8h"
+     44 | lapse_afer = "8h"
         | ^
       hint: did you mean `lapse_after`?
 
@@ -186,6 +186,7 @@ fn nothing_to_verify_is_said_so() {
     is!(format!("{code}\n{errors}").replace(&*path, "DIR"), @"
     1
     there is no ledger in DIR
+      hint: name the folder that `ledger.path` names
     ");
     let (code, _, errors) = countersign(&["verify", &path, "--anchor", "no anchor at all"]);
     is!(format!("{code}\n{errors}"), @"
@@ -328,7 +329,9 @@ async fn a_new_key_takes_over_and_a_person_is_erased() {
     let (ledger, config) = (ledger.to_string_lossy(), config.to_string_lossy());
     let (code, _, errors) = countersign(&["rotate-key", "--config", &config]);
     assert_eq!(code, 1);
-    assert!(errors.contains("another process is using the ledger"), "{errors}");
+    assert!(errors.starts_with("another process is using the ledger in "), "{errors}");
+    let hint = format!("\n  hint: stop the service first, process {}, and start it again afterwards\n", demo.pid());
+    assert!(errors.ends_with(&hint), "{errors}");
     demo.stop();
 
     let (code, said, errors) = countersign(&["rotate-key", "--config", &config]);
@@ -338,7 +341,7 @@ async fn a_new_key_takes_over_and_a_person_is_erased() {
     assert_eq!(kinds[kinds.len() - 2..], ["key.added", "key.retired"]);
 
     let (code, _, errors) = countersign(&["erase", "nobody", "--config", &config]);
-    assert_eq!((code, errors.trim()), (1, "the ledger holds nothing that can be read of `nobody`"));
+    assert_eq!((code, errors.trim()), (1, "the ledger holds nothing of `nobody`'s own that can be read"));
     // Nobody types the name, so nothing is erased.
     let (code, said, errors) = countersign(&["erase", "ana", "--config", &config]);
     assert_eq!((code, errors.trim()), (1, "nothing was erased"));

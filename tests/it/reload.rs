@@ -215,3 +215,68 @@ fn a_change_over_a_restart_is_told_too() {
     assert!(started().last().unwrap().is_some_and(|widened| widened > 0), "{:?}", started());
     assert_verifies(&ledger);
 }
+
+/// `verify` does not read the key of the copies of the config. Without it nobody can say what a change changes, and that
+/// is what the next start says, of a change that lets nobody do more.
+#[test]
+fn a_flip_in_the_key_of_the_copies_is_noticed_at_the_next_change() {
+    let widened = |flip: bool| {
+        let dir = apart();
+        let (ledger, key) = (dir.path().join("ledger"), dir.path().join("ledger/keys/rules.key"));
+        run(dir.path(), || until("a copy is kept", || key.exists()));
+        if flip {
+            let mut bytes = fs::read(&key).unwrap();
+            bytes[0] ^= 1;
+            fs::write(&key, bytes).unwrap();
+        }
+        assert_verifies(&ledger);
+        edit(dir.path(), "resources.toml", "max_duration = \"2h\"", "max_duration = \"1h\"");
+        run(dir.path(), || ());
+        assert_verifies(&ledger);
+        let entries = demo::entries(&ledger);
+        let started = entries.iter().rfind(|entry| entry["kind"] == "service.started").unwrap();
+        started["body"]["widened"].as_u64().unwrap_or_default()
+    };
+    assert_eq!((widened(false), widened(true)), (0, 1));
+}
+
+/// What the service puts into its folder stands in the table of docs/ledger.md.
+#[test]
+fn every_name_in_the_folder_is_in_the_docs() {
+    let dir = apart();
+    let ledger = dir.path().join("ledger");
+    let mut names = std::collections::BTreeSet::new();
+    run(dir.path(), || {
+        until("a copy is kept", || ledger.join("keys/rules.key").exists());
+        names.extend(fs::read_dir(&ledger).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()));
+    });
+    names.extend(fs::read_dir(&ledger).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()));
+    names.extend(["keys/rules.key", "providers"].map(str::to_owned));
+    assert!(names.contains("service.json") && names.contains("snapshot") && names.contains("rules"), "{names:?}");
+    let docs = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/ledger.md")).unwrap();
+    let table: Vec<&str> = docs.lines().filter(|line| line.starts_with('|')).collect();
+    for name in names {
+        let row = |row: &&&str| {
+            row.split('|').nth(1).is_some_and(|cell| cell.split('`').any(|word| word.trim_end_matches('/') == name))
+        };
+        assert!(table.iter().find(row).is_some(), "docs/ledger.md has no row for `{name}`");
+    }
+}
+
+#[test]
+fn a_second_service_is_told_of_the_first() {
+    let dir = apart();
+    let (mut status, mut ended) = (None, None);
+    run(dir.path(), || {
+        status = fs::read(dir.path().join("ledger/service.json")).ok();
+        let mut second = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let config = dir.path().join("bot-config");
+        ended = second.args(["run", "--config"]).arg(config).current_dir(dir.path()).output().ok();
+    });
+    let status: serde_json::Value = serde_json::from_slice(&status.unwrap()).unwrap();
+    let ended = ended.unwrap();
+    let errors = String::from_utf8(ended.stderr).unwrap();
+    let hint = format!("hint: stop the service first, process {}, and start it again afterwards", status["pid"]);
+    assert!(ended.status.code() == Some(1) && errors.contains("another process is using the ledger"), "{errors}");
+    assert!(errors.trim_end().ends_with(&hint), "{errors}");
+}

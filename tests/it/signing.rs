@@ -1,6 +1,6 @@
 //! A signing key that is not kept in the ledger's folder: given in the environment or in a file, and replaced.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt as _, path::Path, process::Command};
 
 use crate::support::demo::{self, Demo, assert_verifies, countersign, countersign_with};
 
@@ -110,4 +110,49 @@ fn a_key_in_the_folder_needs_no_other() {
     let (code, _, errors) = countersign(&["rotate-key", "--config", config, "--new-key-file", next.to_str().unwrap()]);
     assert_eq!(code, 1);
     assert!(errors.contains("hint: leave `--new-key-file` out"), "{errors}");
+}
+
+/// A key that others may read is no secret: that is said at the start, and nothing is refused for it.
+#[test]
+fn a_key_that_others_may_read_is_warned_of() {
+    let dir = demo::folder();
+    config(dir.path(), "");
+    let said = || {
+        let demo = Demo::serve(dir.path(), &[]);
+        let logged = demo.logged();
+        assert!(demo.stop().success());
+        logged
+    };
+    assert!(!said().contains("open to others"), "a folder as the service makes it");
+    let mode = |path: &str, mode: u32| {
+        fs::set_permissions(dir.path().join(path), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let ledger = dir.path().join("ledger");
+    let (key, keys) = (ledger.join("signing-key.pem"), ledger.join("keys"));
+    mode("ledger/signing-key.pem", 0o644);
+    let key = format!("{} is open to others (mode 0644), and whoever reads it can sign", key.display());
+    let logged = said();
+    assert!(logged.contains(&key) && !logged.contains("erasure"), "{logged}");
+    mode("ledger/keys", 0o777);
+    mode("ledger/keys/rules.key", 0o640);
+    let folder = format!("{} (mode 0777) or keys in it (1) are open to others", keys.display());
+    let logged = said();
+    assert!(logged.contains(&key) && logged.contains(&folder), "{logged}");
+    assert_verifies(&ledger);
+
+    // Also by the commands that write; a file that the config names likewise.
+    let conf = dir.path().join("bot-config");
+    let (code, _, errors) = countersign(&["rotate-key", "--config", conf.to_str().unwrap()]);
+    assert!(code == 0 && errors.contains(&key) && errors.contains(&folder), "{errors}");
+    mode("ledger/keys", 0o700);
+    mode("ledger/keys/rules.key", 0o600);
+    assert!(!said().contains("open to others"), "the new key is the owner's alone");
+    let outside = dir.path().join("outside.pem");
+    fs::rename(ledger.join("signing-key.pem"), &outside).unwrap();
+    config(dir.path(), &format!("signing_key_file = {outside:?}"));
+    assert!(!said().contains("open to others"));
+    mode("outside.pem", 0o640);
+    assert!(!said().contains("open to others"), "a group may be the service's own");
+    mode("outside.pem", 0o604);
+    assert!(said().contains(&format!("{} is open to others (mode 0604)", outside.display())));
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Outcome, Stop, block_on, load, service, start_logging};
+use super::{Outcome, Stop, block_on, load, out::say, place, service, start_logging};
 use crate::provider::throwaway::Cluster;
 
 const SERVER: &str = include_str!("countersign.toml");
@@ -35,6 +35,9 @@ pub struct Args {
 
 pub fn main(args: Args) -> Outcome {
     start_logging();
+    if let Some(dir) = &args.keep {
+        be_ours(dir)?;
+    }
     // Dropped, and with it removed, after everything in it has stopped.
     let throwaway = match &args.keep {
         Some(_) => None,
@@ -48,8 +51,38 @@ pub fn main(args: Args) -> Outcome {
     block_on(live(args, &dir))
 }
 
+/// Refuses a folder with anything in it that is not of a demo: the config in it would be written over.
+fn be_ours(dir: &Path) -> Result<(), Stop> {
+    // Its first line.
+    let mark = SERVER.lines().next().unwrap_or_default();
+    let text = |file: &Path| std::fs::read_to_string(file).unwrap_or_default();
+    if text(&dir.join("bot-config/countersign.toml")).starts_with(mark) {
+        return Ok(());
+    }
+    let names = match std::fs::read_dir(dir) {
+        Ok(entries) => entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<std::io::Result<Vec<_>>>(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => Err(error),
+    };
+    // A demo that was killed at its start may have come no further than these.
+    let begun = |name: &std::ffi::OsString| match name.to_str() {
+        Some("postgres") => true,
+        Some("bot-config") => {
+            let mut files = std::fs::read_dir(dir.join(name)).into_iter().flatten().flatten();
+            files.all(|file| file.file_name() == "countersign.toml" && text(&file.path()).is_empty())
+        }
+        Some(_) | None => false,
+    };
+    if names.map_err(|error| place::unreadable(dir, &error))?.iter().all(begun) {
+        return Ok(());
+    }
+    let hint = "`--keep` takes a folder that a demo was kept in, that is empty or that is not there yet";
+    let dir = place::whole(dir);
+    Err(Stop::Finding(format!("{} is no folder of a demo, and not empty\n  hint: {hint}", dir.display())))
+}
+
 async fn live(args: Args, dir: &Path) -> Outcome {
-    std::fs::create_dir_all(dir)?;
+    std::fs::create_dir_all(dir).map_err(|error| Stop::Finding(place::cant("made", dir, &error)))?;
     let database = Database::find(args.postgres_url_env.as_deref(), dir).await?;
     let config_dir = write_config(dir, database.url.is_some())?;
     let config = load(&config_dir)?;
@@ -86,7 +119,7 @@ fn greet(args: &Args, dir: &Path, running: &service::Running, database: &Databas
         Some(dir) => format!("kept in {}", dir.display()),
         None => format!("in {} until you stop it; --keep DIR keeps it", dir.display()),
     };
-    println!(
+    say!(
         "Countersign demo, {kept}\n\
          \n  ssh       our own CA; certificates that end by themselves\
          \n  token     signed tokens; /providers/prod-api/jwks.json checks them\

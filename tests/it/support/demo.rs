@@ -18,7 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::process::until;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_countersign");
+pub const BINARY: &str = env!("CARGO_BIN_EXE_countersign");
 
 /// A folder for `--keep` that other users may enter, as `PostgreSQL`'s must.
 pub fn folder() -> tempfile::TempDir {

@@ -5,6 +5,7 @@ pub mod certs;
 pub mod demo;
 pub mod door;
 pub mod jwt;
+pub mod kept;
 pub mod life;
 pub mod mariadb;
 pub mod plugins;
