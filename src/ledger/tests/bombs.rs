@@ -163,7 +163,8 @@ async fn pipes_in_the_place_of_files() {
         assert!(name == "lock" || found.to_string().contains("it is not a file"), "{name}: {found}");
     }
     let dir = copy().await;
-    let export = dir.path().join("export");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let export = elsewhere.path().join("export");
     export::export(dir.path(), &export, true, knows).unwrap();
     for name in ["checkpoint", "log.jsonl", "disclosures.jsonl"] {
         let whole = std::fs::read(export.join(name)).unwrap();
@@ -178,7 +179,7 @@ async fn pipes_in_the_place_of_files() {
     let words = "segment 0 of the journal can't be read: it is not a file";
     assert_eq!(history::entries(dir.path(), knows, |_| ()).unwrap_err().to_string(), words);
     assert_eq!(history::prove(dir.path(), 1, knows).unwrap_err().to_string(), words);
-    assert_eq!(export::export(dir.path(), &dir.path().join("to"), true, knows).unwrap_err().to_string(), words);
+    assert_eq!(export::export(dir.path(), &elsewhere.path().join("to"), true, knows).unwrap_err().to_string(), words);
 }
 
 /// Files of a terabyte, of which nothing is on the disk.
@@ -198,7 +199,8 @@ async fn files_without_end() {
         assert!(told.contains(wanted) || told.contains("is too large"), "{name}: {told}");
     }
     let dir = copy().await;
-    let export = dir.path().join("export");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let export = elsewhere.path().join("export");
     export::export(dir.path(), &export, true, knows).unwrap();
     sparse(&dir.path().join("journal/00000000.seg"));
     let error = history::entries(dir.path(), knows, |_| ()).unwrap_err().to_string();

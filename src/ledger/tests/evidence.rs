@@ -261,7 +261,8 @@ async fn a_key_that_does_not_fit_stops_nobody_and_erases_nobody() {
         let mut beside = Vec::new();
         history::entries(dir.path(), knows, |entry| beside.push(entry)).unwrap();
         assert!(beside == read, "{damage}");
-        let to = dir.path().join("export");
+        let elsewhere = tempfile::tempdir().unwrap();
+        let to = elsewhere.path().join("export");
         let done = export::export(dir.path(), &to, true, knows).unwrap();
         assert_eq!((done.disclosures, done.erased, done.locked), (2, 0, 1), "{damage}");
         drop(ledger);
