@@ -16,7 +16,10 @@ use std::{
     fs::OpenOptions,
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -60,17 +63,69 @@ fn median(mut values: Vec<f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// Appends per second, and the p50 and p99 of one in microseconds.
+/// Appends per second, the p50 and p99 of one in microseconds, and the processors' time that one took, on all threads.
 struct Rate {
     each: f64,
     p50: f64,
     p99: f64,
+    busy: f64,
 }
 
-fn rate(mut took: Vec<Duration>, whole: Duration) -> Rate {
+fn rate(mut took: Vec<Duration>, whole: Duration, busy: Duration) -> Rate {
     took.sort_unstable();
     let micros = |part: usize| took[(took.len() * part / 100).min(took.len() - 1)].as_secs_f64() * 1e6;
-    Rate { each: took.len() as f64 / whole.as_secs_f64(), p50: micros(50), p99: micros(99) }
+    let (each, busy) = (took.len() as f64 / whole.as_secs_f64(), busy.as_secs_f64() * 1e6 / took.len() as f64);
+    Rate { each, p50: micros(50), p99: micros(99), busy }
+}
+
+/// How long the threads of this process have had a processor.
+fn busy() -> Duration {
+    let of_one = |task: std::io::Result<std::fs::DirEntry>| {
+        let stat = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        stat.split(' ').next()?.parse().ok().map(Duration::from_nanos)
+    };
+    std::fs::read_dir("/proc/self/task").unwrap().filter_map(of_one).sum()
+}
+
+/// How long a cache line takes from one processor to another and back, in nanoseconds: what two threads pay that work on the
+/// same thing. None with one processor.
+fn there_and_back() -> Option<f64> {
+    const TIMES: u64 = 20_000;
+    let on = |processor: usize| {
+        let mut set = rustix::thread::CpuSet::new();
+        set.set(processor);
+        rustix::thread::sched_setaffinity(None, &set).is_ok()
+    };
+    let line = AtomicU64::new(0);
+    let await_value = |value: u64| {
+        while line.load(Ordering::Acquire) != value {
+            std::hint::spin_loop();
+        }
+    };
+    // Threads of their own: where they may run is their own, too.
+    std::thread::scope(|scope| {
+        let pinned = scope.spawn(|| on(0)).join().unwrap() && scope.spawn(|| on(1)).join().unwrap();
+        if !pinned {
+            return None;
+        }
+        scope.spawn(|| {
+            on(1);
+            for n in 0..TIMES {
+                await_value(2 * n + 1);
+                line.store(2 * n + 2, Ordering::Release);
+            }
+        });
+        let asking = scope.spawn(|| {
+            on(0);
+            let began = Instant::now();
+            for n in 0..TIMES {
+                line.store(2 * n + 1, Ordering::Release);
+                await_value(2 * n + 2);
+            }
+            began.elapsed().as_secs_f64() * 1e9 / TIMES as f64
+        });
+        Some(asking.join().unwrap())
+    })
 }
 
 /// Calls `append` from so many tasks at once.
@@ -79,6 +134,7 @@ where
     F: Future<Output = ()> + Send,
     A: Fn() -> F + Clone + Send + 'static,
 {
+    let busy_before = busy();
     let began = Instant::now();
     let tasks: Vec<_> = (0..count)
         .map(|_| {
@@ -98,7 +154,8 @@ where
     for task in tasks {
         took.extend(task.await.unwrap());
     }
-    rate(took, began.elapsed())
+    let whole = began.elapsed();
+    rate(took, whole, busy().saturating_sub(busy_before))
 }
 
 /// A record and who waits for it; the record is empty when the peer writes one of its own.
@@ -214,7 +271,7 @@ async fn ours(dir: &Path, count: usize, appends: usize) -> Rate {
 fn appends(runtime: &tokio::runtime::Runtime, here: &Path) {
     let count = number("LEDGER_BENCH_APPENDS", 4_000);
     println!(
-        "| callers | who | appends/s | by rate | p50 µs | by p50 | p99 µs | by p99 |\n|---|---|---|---|---|---|---|---|"
+        "| callers | who | appends/s | by rate | p50 µs | by p50 | p99 µs | by p99 | busy µs |\n|---|---|---|---|---|---|---|---|---|"
     );
     for tasks in [1, 64, 512] {
         let names = [
@@ -227,7 +284,9 @@ fn appends(runtime: &tokio::runtime::Runtime, here: &Path) {
             "SQLite, WAL, FULL, signed",
         ];
         let mut rates: [Vec<Rate>; 7] = Default::default();
+        let mut lines = Vec::new();
         for _ in 0..ROUNDS {
+            lines.extend(there_and_back());
             for (who, rates) in rates.iter_mut().enumerate() {
                 let dir = tempfile::tempdir_in(here).unwrap();
                 let appends = if tasks == 1 || who > 4 { count } else { count * 8 };
@@ -251,10 +310,14 @@ fn appends(runtime: &tokio::runtime::Runtime, here: &Path) {
             let [each, p50, p99] = figures(rates);
             // Over 1 we are better, by each of them.
             let [by_each, by_p50, by_p99] = [my_each / each, p50 / my_p50, p99 / my_p99];
+            let busy = of(rates, |rate| rate.busy);
             println!(
-                "| {tasks} | {name} | {each:.0} | {by_each:.2} | {p50:.0} | {by_p50:.2} | {p99:.0} | {by_p99:.2} |"
+                "| {tasks} | {name} | {each:.0} | {by_each:.2} | {p50:.0} | {by_p50:.2} | {p99:.0} | {by_p99:.2} | {busy:.1} |"
             );
         }
+        let lines: Vec<_> = lines.iter().map(|nanos| format!("{nanos:.0}")).collect();
+        // Not within the table.
+        eprintln!("{tasks} callers; a cache line there and back, before each round: {} ns", lines.join(", "));
     }
 }
 
