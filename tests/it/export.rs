@@ -20,19 +20,18 @@ fn flip(kept: &Kept) {
 fn one_that_breaks_off_leaves_nothing_behind() {
     let kept = Kept::of(STORY);
     fs::create_dir(kept.path("empty")).unwrap();
-    // Damage of the journal, and a key that can't be read, when personal data was written in clear already.
-    let key = kept.path("L/keys").join(kept.names("L/keys").pop().unwrap());
-    let aside = kept.path("aside");
-    for broken in ["journal", "key"] {
+    // Where the keys are meant to be is a file: that is found when the first is needed, and the files are begun.
+    let (keys, aside) = (kept.path("L/keys"), kept.path("aside"));
+    for broken in ["journal", "keys"] {
         let damage = |mend: bool| match (broken, mend) {
             ("journal", _) => flip(&kept),
             (_, false) => {
-                fs::rename(&key, &aside).unwrap();
-                fs::create_dir(&key).unwrap();
+                fs::rename(&keys, &aside).unwrap();
+                fs::write(&keys, "").unwrap();
             }
             (_, true) => {
-                fs::remove_dir(&key).unwrap();
-                fs::rename(&aside, &key).unwrap();
+                fs::remove_file(&keys).unwrap();
+                fs::rename(&aside, &keys).unwrap();
             }
         };
         damage(false);

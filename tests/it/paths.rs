@@ -77,11 +77,9 @@ fn what_is_no_ledger_is_told_with_its_path_and_what_to_do() {
 
     fs::rename(kept.path("L/keys"), kept.path("L/keys.away")).unwrap();
     fs::write(kept.path("L/keys"), "").unwrap();
-    is!(run(&["log", "--ledger", "L", "subject.enrolled"]), @"
-    1
-    DIR/L can't be read: Not a directory (os error 20)
-      hint: a part of that path is a file, where a folder is meant
-    ");
+    let said = run(&["log", "--ledger", "L", "subject.enrolled"]);
+    assert!(said.starts_with("1\nDIR/L can't be read: L/keys/"), "{said}");
+    assert!(said.contains(": Not a directory (os error 20)\n  hint: a part of that path is a file"), "{said}");
 }
 
 #[test]

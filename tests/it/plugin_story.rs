@@ -98,9 +98,10 @@ fn everything(dir: &Path) -> String {
 #[tokio::test]
 async fn the_binary_is_killed_in_the_middle_of_a_grant() {
     let dir = demo::folder();
+    let elsewhere = tempfile::tempdir().unwrap();
     let (users, marker) = (dir.path().join("users"), dir.path().join("marker"));
     let plugin = script(
-        dir.path(),
+        elsewhere.path(),
         "slow-once",
         &format!(
             "#!/bin/sh\nrequest=$(cat)\nanswer=$(printf '%s\\n' \"$request\" | {PASSWORD_FILE:?})\n\

@@ -173,6 +173,7 @@ fn a_second_process_a_missing_key_and_a_broken_ledger_are_refused_in_a_sentence(
     assert!(errors.contains("there is a ledger but no signing key"), "{errors}");
     assert_eq!(errors.trim().lines().count(), 1, "one plain sentence: {errors}");
     std::fs::write(&key, saved).unwrap();
+    std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 
     let segment = ledger.join("journal/00000000.seg");
     let mut bytes = std::fs::read(&segment).unwrap();

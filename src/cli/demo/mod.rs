@@ -67,6 +67,8 @@ fn be_ours(dir: &Path) -> Result<(), Stop> {
     // A demo that was killed at its start may have come no further than these.
     let begun = |name: &std::ffi::OsString| match name.to_str() {
         Some("postgres") => true,
+        // One may also be given a disk of its own.
+        Some("ledger") => !dir.join(name).join("journal").exists(),
         Some("bot-config") => {
             let mut files = std::fs::read_dir(dir.join(name)).into_iter().flatten().flatten();
             files.all(|file| file.file_name() == "countersign.toml" && text(&file.path()).is_empty())

@@ -293,3 +293,16 @@ async fn a_key_that_does_not_fit_stops_nobody_and_erases_nobody() {
         assert!(report(dir.path()).holds());
     }
 }
+
+#[tokio::test]
+async fn what_is_damaged_in_the_journal_does_not_get_into_the_public_copy() {
+    let dir = twenty().await;
+    let tile = dir.path().join("public/tile/entries/000.p/20");
+    let whole = std::fs::read(&tile).unwrap();
+    let segment = dir.path().join("journal/00000000.seg");
+    let at = std::fs::read(&segment).unwrap().windows(4).position(|word| word == b"kind").unwrap();
+    flip(&segment, at);
+    // The start goes on from the snapshot: what was before it is checked beside the work.
+    assert_eq!(started(dir.path()), Ok((20, vec![])));
+    assert!(std::fs::read(&tile).unwrap() == whole, "others could have verified with it what was there");
+}
