@@ -274,9 +274,9 @@ impl<S: Store> Core<S> {
         let origin = self.signers.first().map(|signer| signer.verifier().name().to_owned()).unwrap_or_default();
         let head = Checkpoint { origin, size, root: tree.root() };
         let note: Arc<str> = sign(&head, &self.signers).into();
-        let (frame, shape) =
+        let (mut frame, shape) =
             frame.finish(&note).ok_or_else(|| StoreError::Failed("the batch is too large for a frame".into()))?;
-        let commit = Commit { frame: &frame, shape, head: Arc::clone(&note), last: prev, nodes };
+        let commit = Commit { frame: &mut frame, shape, head: Arc::clone(&note), last: prev, nodes };
         self.store.append(self.tip.size(), commit)?;
         self.room = if frame.capacity() > ROOM_MAX_BYTES { Vec::new() } else { frame };
         self.tip.advance(tree, prev, time, &own, self.knows);

@@ -11,13 +11,14 @@ use std::{
 };
 
 use super::{
+    blocks::{allocate, free_bytes},
     derive::{Derived, Deriver},
     disclosure::SubjectKey,
     frame::BatchRef,
     hash::{Hash, leaf_hash},
     ids::SubjectId,
     index::{Index, IndexError, Indexed},
-    journal::{self, End, Journal, Sizes, free_bytes},
+    journal::{self, End, Journal, Sizes},
     nodes::NodeFile,
     notice::Notice,
     replay::{Damage, Replay, Wave},
@@ -150,9 +151,7 @@ pub fn keep_reserve(layout: &Layout, bytes: u64) -> io::Result<()> {
         return Ok(());
     }
     let part = path.with_extension("part");
-    let made = File::create(&part)
-        .and_then(|file| journal::allocate(&file, bytes))
-        .and_then(|()| std::fs::rename(&part, &path));
+    let made = File::create(&part).and_then(|file| allocate(&file, bytes)).and_then(|()| std::fs::rename(&part, &path));
     if made.is_err() {
         std::fs::remove_file(&part)?;
     }
@@ -341,7 +340,7 @@ impl DiskStore {
         }
     }
 
-    fn write(&mut self, frame: &[u8], first: u64) -> Result<Place, StoreError> {
+    fn write(&mut self, frame: &mut Vec<u8>, first: u64) -> Result<Place, StoreError> {
         let not_open = || StoreError::Failed("the journal is not open".into());
         if self.frugal && self.layout.reserve().exists() {
             self.frugal(false);
@@ -420,6 +419,9 @@ impl Store for DiskStore {
         match self.pending.take() {
             Some((indexed, nodes)) => {
                 // Those who wait for this commit have their answers by now.
+                if let Some(journal) = &self.journal {
+                    journal.follow();
+                }
                 self.room.look();
                 self.deriver()?.take(indexed, nodes).map_err(StoreError::Failed)
             }

@@ -1,30 +1,25 @@
 //! The journal: append-only segments of frames. When a frame is on the disk, its entries have happened.
 //!
 //! Segments are preallocated and zeroed, so that an append changes no metadata and one `fdatasync` is one write to the disk. The
-//! next one is zeroed beside the appends, slowly while they are slow; when they are faster than the disk can do that, the next is
+//! next one is zeroed beside the appends, as fast as they need it; when they are faster than the disk can do that, the next is
 //! only allocated. The first segment is small, for the sake of small ledgers, and each is twice as large as the one before, up to
-//! a limit. A full segment is cut to its length and never changes again.
+//! a limit. A full segment never changes again: what did not fit into it stays zeros, as cutting a file can take milliseconds.
 
 use std::{
     fs::{File, OpenOptions},
     io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{RecvTimeoutError, Sender, channel},
-    },
-    thread::JoinHandle,
-    time::Duration,
 };
 
 use rustix::{
-    fs::{CWD, FallocateFlags, RenameFlags, fallocate, renameat_with},
-    io::{Errno, retry_on_intr},
+    fs::{CWD, RenameFlags, renameat_with},
+    io::Errno,
 };
 
 use super::{
+    ahead::{Ahead, UNDER_WAY},
+    blocks::{PAGE_BYTES, ZEROS_BYTES, allocate, allocated, free_bytes, zeroed},
     frame::{FRAME_HEADER_BYTES, FRAME_MAX_BYTES, Raw},
     store::Place,
 };
@@ -40,18 +35,8 @@ pub const SEGMENT_HEADER_BYTES: usize = 32;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"CSJRNL1\n";
 
-/// In how many parts of a segment it is counted how much of it is used.
-const PARTS: u64 = 1_024;
-
 /// At which part of a segment the next one is begun: a small ledger then does without.
 const BEGUN_AT: u64 = 8;
-
-/// How many zeros are written and synced at once: each time somebody may have to wait for it.
-const ZEROS_BYTES: usize = 256 * 1024;
-
-/// How long the next segment rests after each such write, when it is not needed soon: it shares the disk with those who wait for
-/// theirs.
-const ZEROS_PAUSE: Duration = Duration::from_millis(1);
 
 /// How many bytes of checksums that do not hold are computed over one segment, and one frame more: a file full of false
 /// beginnings would else take for ever. What is left of it then counts as damaged.
@@ -59,9 +44,6 @@ const CHECKS_FAILED_MAX_BYTES: usize = 512 * 1024 * 1024;
 
 /// The name under which the next segment lies ready.
 const NEXT: &str = "next.part";
-
-/// The extension of one that is being zeroed.
-const UNDER_WAY: &str = "work";
 
 /// The extension of one that gets its header.
 const AT_ONCE: &str = "now";
@@ -234,53 +216,6 @@ fn settle_last(file: &File, end: End) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Reserves a file's blocks, where the file system can.
-pub(crate) fn allocate(file: &File, bytes: u64) -> io::Result<()> {
-    reserved(file, bytes).map(drop)
-}
-
-/// Reserves a file's blocks; says whether the file system can.
-fn reserved(file: &File, bytes: u64) -> io::Result<bool> {
-    // A large file takes its time, and a signal may come.
-    match retry_on_intr(|| fallocate(file, FallocateFlags::empty(), 0, bytes)) {
-        Ok(()) => Ok(true),
-        Err(Errno::OPNOTSUPP) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// How many bytes are free on the disk of a folder.
-///
-/// # Errors
-/// What the disk says.
-pub(crate) fn free_bytes(dir: &Path) -> io::Result<u64> {
-    let found = rustix::fs::statvfs(dir)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
-}
-
-/// Makes a file of that many zeros whose blocks are all there, durable but for its name. `rest` is called after each write with
-/// the number of zeros so far, and may end it.
-fn zeroed(path: &Path, bytes: u64, mut rest: impl FnMut(&File, u64) -> io::Result<()>) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    allocate(&file, bytes)?;
-    let zeros = vec![0; ZEROS_BYTES];
-    let mut at = 0;
-    while at < bytes {
-        let length = zeros.len().min(usize::try_from(bytes - at).unwrap_or(zeros.len()));
-        file.write_all_at(zeros.get(..length).unwrap_or_default(), at)?;
-        at += length as u64;
-        rest(&file, at)?;
-    }
-    file.sync_all()?;
-    Ok(file)
-}
-
-/// Makes a file of that length whose blocks are all there: at once where the file system can, else with zeros.
-fn allocated(path: &Path, bytes: u64) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    if reserved(&file, bytes)? { Ok(file) } else { zeroed(path, bytes, |_, _| Ok(())) }
-}
-
 /// Renames a file, never over another one.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
@@ -323,19 +258,9 @@ pub struct Journal {
     number: u64,
     at: u64,
     capacity: u64,
-    next: Option<Next>,
-    /// How much of the segment is used, for whoever prepares the next.
-    used: Arc<AtomicU64>,
-    /// Whether there is little room, which others need too: segments are then small.
+    /// Who prepares the next one: nobody while there is little room, which others need too. Segments are then small.
+    ahead: Option<Ahead>,
     frugal: bool,
-}
-
-/// The next segment, being prepared.
-#[derive(Debug)]
-struct Next {
-    thread: JoinHandle<io::Result<()>>,
-    /// Dropped when it is not needed any more.
-    needed: Sender<()>,
 }
 
 impl Journal {
@@ -350,7 +275,7 @@ impl Journal {
         if !segments(dir)?.is_empty() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there are segments already"));
         }
-        prepare(&dir.join(NEXT), sizes.first, |_, _| Ok(()))?;
+        drop(zeroed(&dir.join(NEXT), sizes.first, |_| Ok(()))?);
         let (file, capacity) = Self::segment(dir, 0, 0, sizes.first, 0)?;
         Ok(Self::at(dir, sizes, file, 0, SEGMENT_HEADER_BYTES as u64, capacity))
     }
@@ -383,8 +308,8 @@ impl Journal {
     }
 
     fn at(dir: &Path, sizes: Sizes, file: File, number: u64, at: u64, capacity: u64) -> Self {
-        let (dir, used) = (dir.to_owned(), Arc::default());
-        Self { dir, sizes, file, number, at, capacity, next: None, used, frugal: false }
+        let ahead = ahead(dir);
+        Self { dir: dir.to_owned(), sizes, file, number, at, capacity, ahead, frugal: false }
     }
 
     /// Makes a segment, of the one that lies ready if that has `need` bytes; gives its size.
@@ -401,32 +326,50 @@ impl Journal {
             Some(file) if found >= need => (file, found),
             Some(_) | None => (allocated(&now, bytes)?, bytes),
         };
-        file.write_all_at(&header(number, first), 0)?;
-        file.sync_all()?;
+        let mut page = [0; PAGE_BYTES];
+        for (to, from) in page.iter_mut().zip(header(number, first)) {
+            *to = from;
+        }
+        file.write_all_at(page.get(..usize::try_from(capacity).unwrap_or(PAGE_BYTES)).unwrap_or(&page), 0)?;
+        file.sync_data()?;
         rename_new(&now, &dir.join(segment_name(number)))?;
         sync_dir(dir)?;
         Ok((file, capacity))
     }
 
     /// Appends a frame whose first entry has that index, and says where it stands. When this returns, the frame is on the disk.
+    /// `frame` is given back as it was; it is only lent to be written out to the end of a page.
     ///
     /// # Errors
     /// What the disk says; the frame may be there or not, and nothing may be appended any more.
-    pub fn append(&mut self, frame: &[u8], first: u64) -> io::Result<Place> {
+    pub fn append(&mut self, frame: &mut Vec<u8>, first: u64) -> io::Result<Place> {
         let length = frame.len() as u64;
         if self.at + length > self.capacity {
             self.roll(first, length)?;
         }
         let place = self.place();
-        self.file.write_all_at(frame, self.at)?;
+        // Of a page that is not written whole, the rest would first be read from the disk, and it is zeros.
+        let end = (self.at + length).next_multiple_of(PAGE_BYTES as u64).min(self.capacity);
+        let (before, padded) = (frame.len(), usize::try_from(end - self.at).unwrap_or(frame.len()));
+        frame.resize(padded, 0);
+        let written = self.file.write_all_at(frame, self.at);
+        frame.truncate(before);
+        written?;
         self.file.sync_data()?;
         self.at += length;
-        self.used.store(self.at * PARTS / self.capacity, Ordering::Relaxed);
-        if self.next.is_none() && !self.frugal && self.at > self.capacity / BEGUN_AT {
-            // Without it, the next is made when it is needed.
-            self.next = Next::prepare(self.dir.join(NEXT), self.usual(), Arc::clone(&self.used)).ok();
-        }
         Ok(place)
+    }
+
+    /// Sees to the next segment, as far as it will be needed. Called when nobody waits for the disk.
+    pub fn follow(&self) {
+        let Some(ahead) = &self.ahead else { return };
+        let begun_at = self.capacity / BEGUN_AT;
+        if self.at > begun_at {
+            let (bytes, since, all) = (self.usual(), self.at - begun_at, self.capacity - begun_at);
+            // An eighth sooner than it must be there.
+            let due = bytes.saturating_mul(since) / all / 8 * 9;
+            ahead.reach(bytes, due.saturating_add(ZEROS_BYTES as u64).min(bytes));
+        }
     }
 
     /// Where the next frame will stand.
@@ -439,17 +382,11 @@ impl Journal {
     /// not prepared.
     pub fn be_frugal(&mut self, frugal: bool) {
         self.frugal = frugal;
-        if frugal {
-            self.settle();
-        }
+        // What is half made is removed.
+        self.ahead = if frugal { None } else { self.ahead.take().or_else(|| ahead(&self.dir)) };
     }
 
     fn roll(&mut self, first: u64, length: u64) -> io::Result<()> {
-        self.file.set_len(self.at)?;
-        self.file.sync_all()?;
-        if self.next.as_ref().is_some_and(|next| next.thread.is_finished()) {
-            self.settle();
-        }
         let need = SEGMENT_HEADER_BYTES as u64 + length;
         let usual = self.usual().max(need);
         // Half of what there is, for the journal; the other half for what is derived from it.
@@ -462,9 +399,11 @@ impl Journal {
             Self::segment(&self.dir, next, first, need, need)
         });
         (self.file, self.capacity) = made?;
+        if let Some(ahead) = &self.ahead {
+            ahead.taken();
+        }
         self.number = next;
         self.at = SEGMENT_HEADER_BYTES as u64;
-        self.used.store(0, Ordering::Relaxed);
         Ok(())
     }
 
@@ -472,51 +411,11 @@ impl Journal {
     fn usual(&self) -> u64 {
         self.capacity.saturating_mul(2).min(self.sizes.others)
     }
-
-    /// Ends the preparation of the next segment, if it is under way. Whether it went well shows when it is needed.
-    fn settle(&mut self) {
-        if let Some(next) = self.next.take() {
-            drop(next.needed);
-            drop(next.thread.join());
-        }
-    }
 }
 
-impl Next {
-    /// Prepares a segment, so fast that it is ready before the present one is full.
-    fn prepare(part: PathBuf, bytes: u64, used: Arc<AtomicU64>) -> io::Result<Self> {
-        let (needed, given_up) = channel();
-        let rest = move |file: &File, zeros: u64| {
-            // Not all at the end: who waits for an entry would wait for all of these zeros.
-            file.sync_data()?;
-            // Half as fast again as the present one fills.
-            let since = used.load(Ordering::Relaxed).saturating_sub(PARTS / BEGUN_AT);
-            let behind = zeros * (PARTS - PARTS / BEGUN_AT) * 2 < bytes * since * 3;
-            match given_up.recv_timeout(if behind { Duration::ZERO } else { ZEROS_PAUSE }) {
-                Err(RecvTimeoutError::Disconnected) => Err(io::ErrorKind::Interrupted.into()),
-                Ok(()) | Err(RecvTimeoutError::Timeout) => Ok(()),
-            }
-        };
-        let thread = std::thread::Builder::new().name("ledger-next".into());
-        Ok(Self { thread: thread.spawn(move || prepare(&part, bytes, rest))?, needed })
-    }
-}
-
-impl Drop for Journal {
-    fn drop(&mut self) {
-        self.settle();
-    }
-}
-
-/// Prepares a segment; half a file is removed, so that what is there is whole.
-fn prepare(part: &Path, bytes: u64, rest: impl FnMut(&File, u64) -> io::Result<()>) -> io::Result<()> {
-    let work = part.with_extension(UNDER_WAY);
-    let made = zeroed(&work, bytes, rest).and_then(|_| std::fs::rename(&work, part));
-    if made.is_err() {
-        // What can't be removed is written over by the next that is prepared.
-        drop(std::fs::remove_file(&work));
-    }
-    made
+/// Who prepares the next segments of a journal. Without, each is made when it is needed.
+fn ahead(dir: &Path) -> Option<Ahead> {
+    Ahead::start(dir.join(NEXT)).ok()
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ impl Store for Memory {
             return Err(StoreError::Conflict { expected, actual });
         }
         self.write(|disk| {
-            disk.frames.push(commit.frame.to_vec());
+            disk.frames.push(commit.frame.clone());
             disk.size = commit.shape.size();
         })
     }

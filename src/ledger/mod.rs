@@ -21,7 +21,9 @@
 
 #[doc(hidden)]
 pub mod again;
+mod ahead;
 mod beside;
+mod blocks;
 mod calls;
 mod canon;
 mod check;

@@ -29,8 +29,8 @@ pub enum StoreError {
 /// One commit: what becomes durable, and what follows from it.
 #[derive(Debug)]
 pub struct Commit<'a> {
-    /// The entries and their signed head, as a frame.
-    pub frame: &'a [u8],
+    /// The entries and their signed head, as a frame; given back as it was.
+    pub frame: &'a mut Vec<u8>,
     /// Where the entries are in it.
     pub shape: Shape,
     /// The signed head.

@@ -30,8 +30,8 @@ impl Both {
         for line in lines {
             frame.entry(|out| out.extend_from_slice(line), &[sealed(1), sealed(2)]);
         }
-        let (bytes, shape) = frame.finish(&head).unwrap();
-        let place = self.journal.append(&bytes, first).unwrap();
+        let (mut bytes, shape) = frame.finish(&head).unwrap();
+        let place = self.journal.append(&mut bytes, first).unwrap();
         Indexed { place, shape, last: leaf_hash(lines.last().unwrap()), head: head.into() }
     }
 }

@@ -23,14 +23,18 @@ fn firsts(dir: &Path) -> Vec<u64> {
 }
 
 #[test]
-fn rolls_into_segments_and_full_ones_are_cut() {
+fn rolls_into_segments_and_full_ones_end_in_zeros() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::create(dir.path(), SIZES).unwrap();
     for n in 0..40 {
-        journal.append(&frame(n, 1_000), n).unwrap();
+        let mut one = frame(n, 1_000);
+        let before = one.clone();
+        journal.append(&mut one, n).unwrap();
+        assert_eq!(one, before);
+        journal.follow();
     }
-    journal.append(&frame(40, 20_000), 40).unwrap();
-    journal.append(&frame(41, 10), 41).unwrap();
+    journal.append(&mut frame(40, 20_000), 40).unwrap();
+    journal.append(&mut frame(41, 10), 41).unwrap();
     drop(journal);
     assert_eq!(firsts(dir.path()), (0..42).collect::<Vec<_>>());
     let all = segments(dir.path()).unwrap();
@@ -38,7 +42,7 @@ fn rolls_into_segments_and_full_ones_are_cut() {
     for (number, path) in sealed {
         let bytes = std::fs::read(path).unwrap();
         let (_, _, end) = pieces(&bytes, *number).unwrap();
-        assert_eq!(end.at, bytes.len());
+        assert!(bytes[end.at..].iter().all(|byte| *byte == 0));
     }
 }
 
@@ -49,7 +53,8 @@ fn each_segment_is_twice_as_large_as_the_one_before_up_to_a_limit() {
     let mut journal = Journal::create(dir.path(), sizes).unwrap();
     let mut capacities = Vec::new();
     for n in 0..60 {
-        journal.append(&frame(n, 1_000), n).unwrap();
+        journal.append(&mut frame(n, 1_000), n).unwrap();
+        journal.follow();
         capacities.push(journal.capacity);
         if n == 30 {
             let (_, path) = segments(dir.path()).unwrap().pop().unwrap();
@@ -64,31 +69,38 @@ fn each_segment_is_twice_as_large_as_the_one_before_up_to_a_limit() {
 }
 
 #[test]
+fn a_segment_that_lies_ready_is_taken_and_another_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = Journal::create(dir.path(), SIZES).unwrap();
+    for n in 0..10 {
+        journal.append(&mut frame(n, 3_000), n).unwrap();
+        assert_eq!(journal.capacity, if n == 0 { 4_096 } else { 8_192 });
+        // When it is asked for, it is wanted whole: a piece is larger.
+        journal.follow();
+        let ready = dir.path().join(NEXT);
+        while !ready.exists() {
+            std::thread::yield_now();
+        }
+    }
+    drop(journal);
+    assert_eq!(firsts(dir.path()), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
 fn who_is_faster_than_the_zeros_does_not_wait_for_them() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::create(dir.path(), SIZES).unwrap();
-    let (needed, given_up) = channel::<()>();
-    let never_done = move || {
-        given_up.recv().unwrap_err();
-        Err(io::ErrorKind::Interrupted.into())
-    };
-    journal.next = Some(Next { thread: std::thread::spawn(never_done), needed });
+    // A segment that nobody asks to be finished.
+    let slow = Ahead::start(dir.path().join(NEXT)).unwrap();
+    slow.reach(3 * ZEROS_BYTES as u64, 1);
+    journal.ahead = Some(slow);
     for n in 0..40 {
-        journal.append(&frame(n, 1_000), n).unwrap();
+        journal.append(&mut frame(n, 1_000), n).unwrap();
     }
     drop(journal);
     assert_eq!(firsts(dir.path()), (0..40).collect::<Vec<_>>());
     let names: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert!(names.iter().all(|name| name.to_string_lossy().ends_with(".seg")), "{names:?}");
-    // What was begun and given up leaves nothing either.
-    let mut pieces = 0;
-    let part = dir.path().join(NEXT);
-    let rest = |_: &File, _| {
-        pieces += 1;
-        if pieces == 2 { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
-    };
-    assert!(prepare(&part, 3 * ZEROS_BYTES as u64, rest).is_err());
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), names.len());
 }
 
 #[test]
@@ -107,7 +119,7 @@ fn a_segment_that_becomes_ready_at_the_worst_moment_takes_nobodys_place() {
             }
         });
         for n in 0..400 {
-            journal.append(&frame(n, 1_000), n).unwrap();
+            journal.append(&mut frame(n, 1_000), n).unwrap();
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);
     });
@@ -119,8 +131,8 @@ fn a_segment_that_becomes_ready_at_the_worst_moment_takes_nobodys_place() {
 fn a_torn_frame_is_cut_and_written_over() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = Journal::create(dir.path(), SIZES).unwrap();
-    journal.append(&frame(0, 500), 0).unwrap();
-    journal.append(&frame(1, 500), 1).unwrap();
+    journal.append(&mut frame(0, 500), 0).unwrap();
+    journal.append(&mut frame(1, 500), 1).unwrap();
     drop(journal);
     let path = dir.path().join(segment_name(0));
     let mut bytes = std::fs::read(&path).unwrap();
@@ -133,7 +145,7 @@ fn a_torn_frame_is_cut_and_written_over() {
         let (_, found, end) = pieces(&torn, 0).unwrap();
         assert_eq!((found.len(), end.at, end.torn(), end.beyond_one_frame()), (1, second, true, false));
         let mut journal = Journal::resume(dir.path(), SIZES, 0, end).unwrap();
-        journal.append(&frame(1, 10), 1).unwrap();
+        journal.append(&mut frame(1, 10), 1).unwrap();
         drop(journal);
         assert_eq!(firsts(dir.path()), [0, 1]);
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
@@ -182,7 +194,7 @@ fn no_segment_is_made_over_another() {
     assert_eq!(again.kind(), io::ErrorKind::AlreadyExists, "{again}");
     let mut journal = Journal::resume(dir.path(), SIZES, 0, pieces(&before, 0).unwrap().2).unwrap();
     std::fs::write(dir.path().join(segment_name(1)), b"history").unwrap();
-    let rolled = journal.append(&frame(0, 5_000), 0).unwrap_err();
+    let rolled = journal.append(&mut frame(0, 5_000), 0).unwrap_err();
     assert_eq!(rolled.kind(), io::ErrorKind::AlreadyExists, "{rolled}");
     assert_eq!(std::fs::read(dir.path().join(segment_name(1))).unwrap(), b"history");
     assert_eq!(std::fs::read(dir.path().join(segment_name(0))).unwrap()[..4], before[..4]);

@@ -315,13 +315,16 @@ fn the_last_frame_is_written_again_before_anything_follows_from_it() {
     let failed = at("(INJECTED)");
     let on_journal = |line: &&&str| line.contains("/journal/00000000.seg>");
     let frame = lines[..failed].iter().rfind(|line| on_journal(line) && line.contains("pwrite64(")).unwrap();
-    // What was written and where, without the answer: that may stand in a line of its own.
+    // What was written and where, without the zeros behind it, and without the answer: that may stand in a line of its own.
     let (_, frame) = frame.split_once(".seg>").unwrap();
-    let frame = frame.split(") = ").next().unwrap().split(" <unfinished").next().unwrap();
+    let frame = frame.split(") = ").next().unwrap().split(" <unfinished").next().unwrap().trim_end_matches(')');
+    let (frame, offset) = frame.rsplit_once(", ").unwrap();
+    let (frame, _) = frame.rsplit_once(", ").unwrap();
+    let is_frame = |line: &&str| line.contains(frame) && line.contains(&format!(", {offset}"));
     for (from, to) in [("mark again", "mark snapshot"), ("mark snapshot", "mark end")] {
         let lines = &lines[at(from)..at(to)];
         let place = |words: &str| lines.iter().position(|line| line.contains(words));
-        let written = place(frame).unwrap_or_else(|| panic!("{from}: {frame} is not written again"));
+        let written = lines.iter().position(is_frame).unwrap_or_else(|| panic!("{from}: {frame} is not written again"));
         let sync = |line: &&str| on_journal(&line) && line.contains("fdatasync(") && !line.contains("EIO");
         let synced = lines[written..].iter().position(sync).unwrap_or_else(|| panic!("{from}: it is not synced"));
         let (thread, _) = lines[written + synced].split_once(' ').unwrap();

@@ -181,7 +181,7 @@ fn fill(disk: &Disk, but: u64) {
     let file = std::fs::File::create(disk.at().join("junk")).unwrap();
     let (mut length, mut step) = (0, 16 << 20);
     while step >= 4096 {
-        match journal::allocate(&file, length + step) {
+        match blocks::allocate(&file, length + step) {
             Ok(()) => length += step,
             Err(_) => step /= 2,
         }

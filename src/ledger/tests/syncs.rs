@@ -178,12 +178,11 @@ fn owed(calls: &[Call], frames: &[Frame], data: &str) -> Result<(), String> {
 
 /// What is synced, and why. Names of segments, people and tiles stand for all of theirs. Beside it only sled syncs what it likes:
 /// it keeps nothing that can't be made again. Not among them: unfinished tiles and `nodes`.
-const OWED: [(&str, &str); 13] = [
+const OWED: [(&str, &str); 12] = [
     ("fdatasync journal/N.seg", "a frame"),
-    ("fsync journal/N.seg", "a full segment, cut to its length"),
-    ("fdatasync journal/next.work", "the zeros of the next segment, while nobody waits for them"),
+    ("fsync journal/next.part", "the first segment, whole"),
     ("fsync journal/next.work", "the next segment, whole"),
-    ("fsync journal/next.now", "the header of a new segment"),
+    ("fdatasync journal/next.now", "the header of a new segment"),
     ("fsync journal", "the name of a new segment"),
     ("fsync keys/N.part", "the key of a person, before it is used"),
     ("fsync keys", "the names of keys"),
