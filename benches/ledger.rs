@@ -289,6 +289,8 @@ fn appends(runtime: &tokio::runtime::Runtime, here: &Path) {
             lines.extend(there_and_back());
             for (who, rates) in rates.iter_mut().enumerate() {
                 let dir = tempfile::tempdir_in(here).unwrap();
+                // What the one before left behind, and what was removed of it, is none of the next one's.
+                std::fs::File::open(here).unwrap().sync_all().unwrap();
                 let appends = if tasks == 1 || who > 4 { count } else { count * 8 };
                 rates.push(runtime.block_on(async {
                     match who {

@@ -124,7 +124,7 @@ impl<S: Store> Core<S> {
         let front = Front::new(kind, |text| canon::write(&map, text))
             .map_err(|why| AppendError::Refused { draft: 0, why: why.into() })?;
         let draft = Ready { front, own: true, disclosures: Vec::new(), erases: None };
-        let mut job = Job::new(None, time, vec![draft]);
+        let mut job = Job::new(None, time, draft, Vec::new());
         let mut stage = self.stage();
         self.add(&mut job, &mut stage);
         job.told(self.commit(stage))
@@ -191,7 +191,7 @@ impl<S: Store> Core<S> {
         let (mark, own, mut bytes) = (stage.frame.mark(), stage.own.len(), 0);
         (stage.time, job.first) = (stage.time.max(job.time), stage.size);
         job.leaves.clear();
-        for (draft, ready) in job.drafts.iter().enumerate() {
+        for (draft, ready) in std::iter::once(&job.draft).chain(&job.others).enumerate() {
             let added = self.add_one(draft, ready, stage).and_then(|added| {
                 bytes += added;
                 if bytes > JOB_MAX_BYTES {

@@ -18,14 +18,19 @@ const DISCLOSURE_AROUND_BYTES: usize = 256;
 /// How long a byte of text can become: escaped, and then in base64.
 const BYTE_ENCODED_BYTES: usize = 8;
 
-/// One call of append. It is made, and freed, by the caller: the thread that commits it looks at it once.
+/// One call of append. What it holds is made, and freed, by the caller: the thread that commits it looks at it once. That is
+/// done where it lies in the list of calls: each pointer that has to be followed into another processor's memory costs as
+/// much as the hash of a line.
 #[derive(Debug)]
 pub(crate) struct Job {
     /// The size that the caller saw, when it matters.
     pub expected: Option<u64>,
     /// When; never written smaller than the time before.
     pub time: Micros,
-    pub drafts: Vec<Ready>,
+    /// The first draft; most calls have no other.
+    pub draft: Ready,
+    /// Those after it.
+    pub others: Vec<Ready>,
     /// How many bytes its fronts and disclosures have.
     pub bytes: usize,
     /// More than it takes in a frame: one that would take more than a job may is refused before it is in.
@@ -48,14 +53,15 @@ pub(crate) struct Done {
 }
 
 impl Job {
-    pub fn new(expected: Option<u64>, time: Micros, drafts: Vec<Ready>) -> Self {
+    pub fn new(expected: Option<u64>, time: Micros, draft: Ready, others: Vec<Ready>) -> Self {
+        let drafts = || std::iter::once(&draft).chain(&others);
         let values = |draft: &Ready| draft.disclosures.iter().map(|one| one.value.len()).sum::<usize>();
-        let bytes = drafts.iter().map(|draft| draft.front.len() + values(draft)).sum();
-        let disclosures = drafts.iter().map(|draft| draft.disclosures.len()).sum::<usize>();
-        let around = drafts.len() * LINE_AROUND_BYTES + disclosures * DISCLOSURE_AROUND_BYTES;
-        let frame_max_bytes = drafts.iter().map(Ready::frame_max_bytes).sum::<usize>().min(JOB_MAX_BYTES + around);
-        let leaves = Vec::with_capacity(drafts.len());
-        Self { expected, time, drafts, bytes, frame_max_bytes, first: 0, leaves, refused: None }
+        let bytes = drafts().map(|draft| draft.front.len() + values(draft)).sum();
+        let disclosures = drafts().map(|draft| draft.disclosures.len()).sum::<usize>();
+        let around = drafts().count() * LINE_AROUND_BYTES + disclosures * DISCLOSURE_AROUND_BYTES;
+        let frame_max_bytes = drafts().map(Ready::frame_max_bytes).sum::<usize>().min(JOB_MAX_BYTES + around);
+        let leaves = Vec::with_capacity(drafts().count());
+        Self { expected, time, draft, others, bytes, frame_max_bytes, first: 0, leaves, refused: None }
     }
 
     /// What its caller is told, when the commit that it was to be part of came to that.

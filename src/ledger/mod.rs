@@ -217,16 +217,14 @@ impl Ledger {
         time: DateTime<Utc>,
         batch: Vec<Draft>,
     ) -> Result<Committed, AppendError> {
-        if batch.is_empty() || batch.len() > DRAFTS_MAX {
-            return Err(AppendError::Refused { draft: 0, why: Refused::BatchSize });
-        }
         let refused = |(draft, why)| AppendError::Refused { draft, why };
-        let drafts = batch
-            .into_iter()
-            .enumerate()
-            .map(|(n, draft)| ready(draft, self.knows).map_err(|why| refused((n, why))))
-            .collect::<Result<_, _>>()?;
-        let job = Box::new(Job::new(expected, Micros::from_utc(time), drafts));
+        if batch.len() > DRAFTS_MAX {
+            return Err(refused((0, Refused::BatchSize)));
+        }
+        let mut drafts =
+            batch.into_iter().enumerate().map(|(n, draft)| ready(draft, self.knows).map_err(|why| refused((n, why))));
+        let first = drafts.next().ok_or_else(|| refused((0, Refused::BatchSize)))??;
+        let job = Job::new(expected, Micros::from_utc(time), first, drafts.collect::<Result<_, _>>()?);
         let (answer, answered) = oneshot::channel();
         self.commands.add(Command::Append(job, answer))?;
         let (job, done) = answered.await.map_err(|_| AppendError::stopped())?;

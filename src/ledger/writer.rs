@@ -48,10 +48,10 @@ const LOOK_SPINS: usize = 15;
 
 /// Where an append is answered. The job is given back with the answer: to free what another thread has allocated costs several
 /// times as much.
-type Answer = oneshot::Sender<(Box<Job>, Result<Arc<Done>, AppendError>)>;
+type Answer = oneshot::Sender<(Job, Result<Arc<Done>, AppendError>)>;
 
 /// A call of append.
-type Call = (Box<Job>, Answer);
+type Call = (Job, Answer);
 
 /// How many calls are answered by the writer itself. To wake one task from outside of the runtime takes a lock that its
 /// workers contend for while they run those who were woken before; to have one task wake the others does not.
@@ -103,7 +103,7 @@ impl Answers {
 /// What the writer can be asked.
 pub(crate) enum Command {
     /// Append entries.
-    Append(Box<Job>, Answer),
+    Append(Job, Answer),
     /// Make a snapshot of the state at a size.
     Snapshot { size: u64, state: Vec<u8>, answer: oneshot::Sender<Result<Vec<u8>, AppendError>> },
     /// Bring in the key that lies in the folder as the next one.

@@ -30,7 +30,7 @@ fn opened(memory: &Memory, seed: u64) -> Core<Memory> {
 }
 
 fn job(expected: u64, draft: Draft) -> Job {
-    Job::new(Some(expected), Micros(1), vec![ready(draft, knows).unwrap()])
+    Job::new(Some(expected), Micros(1), ready(draft, knows).unwrap(), vec![])
 }
 
 fn commit(core: &mut Core<Memory>, mut job: Job) -> Result<Committed, AppendError> {
@@ -111,8 +111,8 @@ fn what_waits_together_and_fits_no_frame_is_committed_in_turn() {
     let calls =
         std::iter::repeat_n(vec![draft(1); 256], 240).chain([vec![large; 120], vec![draft(2); 256], vec![hard; 8]]);
     let jobs = calls.map(|drafts| {
-        let drafts = drafts.into_iter().map(|draft| ready(draft, knows).unwrap()).collect();
-        Box::new(Job::new(None, Micros(1), drafts))
+        let mut drafts = drafts.into_iter().map(|draft| ready(draft, knows).unwrap());
+        Job::new(None, Micros(1), drafts.next().unwrap(), drafts.collect())
     });
     let calls = Arc::new(Calls::new());
     let mut left = 0;
