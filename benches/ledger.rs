@@ -1,5 +1,6 @@
 //! The ledger against its peers, each in the same run: a bare file with `fdatasync`, `SQLite` in WAL with `synchronous=FULL`,
-//! bare SHA-256, sled's own open. Medians of five rounds, which take turns so that a slow minute of the machine hits all alike.
+//! bare SHA-256, sled's own open. Medians of five rounds, which take turns so that a slow minute of the machine hits all alike;
+//! ratios are those of each round.
 //!
 //! `LEDGER_BENCH_ENTRIES` sets the size of the large log (1,000,000; 0 leaves the logs out), `LEDGER_BENCH_SINGLE` that of the
 //! one that is written entry by entry (200,000), `LEDGER_BENCH_APPENDS` the appends of a
@@ -305,13 +306,19 @@ fn appends(runtime: &tokio::runtime::Runtime, here: &Path) {
                 }));
             }
         }
+        let mine = &rates[0];
         let of = |rates: &[Rate], pick: fn(&Rate) -> f64| median(rates.iter().map(pick).collect());
-        let figures = |rates| [of(rates, |rate| rate.each), of(rates, |rate| rate.p50), of(rates, |rate| rate.p99)];
-        let [my_each, my_p50, my_p99] = figures(&rates[0]);
+        // Each round by itself: within a second the machine is much the same, from one round to the next it is not.
+        let by = |rates: &[Rate], ratio: fn(&Rate, &Rate) -> f64| {
+            median(mine.iter().zip(rates).map(|(mine, theirs)| ratio(mine, theirs)).collect())
+        };
         for (name, rates) in names.iter().zip(&rates) {
-            let [each, p50, p99] = figures(rates);
+            let [each, p50, p99] =
+                [of(rates, |rate| rate.each), of(rates, |rate| rate.p50), of(rates, |rate| rate.p99)];
             // Over 1 we are better, by each of them.
-            let [by_each, by_p50, by_p99] = [my_each / each, p50 / my_p50, p99 / my_p99];
+            let by_each = by(rates, |mine, theirs| mine.each / theirs.each);
+            let by_p50 = by(rates, |mine, theirs| theirs.p50 / mine.p50);
+            let by_p99 = by(rates, |mine, theirs| theirs.p99 / mine.p99);
             let busy = of(rates, |rate| rate.busy);
             println!(
                 "| {tasks} | {name} | {each:.0} | {by_each:.2} | {p50:.0} | {by_p50:.2} | {p99:.0} | {by_p99:.2} | {busy:.1} |"
