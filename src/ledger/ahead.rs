@@ -1,7 +1,8 @@
 //! The next segment of the journal, made ready while the present one is filled.
 //!
 //! It is made of zeros, of which only as many are written as will be needed, and right after a commit was answered: then nobody
-//! waits for the disk, as those who were answered make up their minds. At any other time somebody would.
+//! waits for the disk, as those who were answered make up their minds. At any other time somebody would. The file itself is there
+//! before, empty: to make one is slow, too.
 
 use std::{
     io,
@@ -13,7 +14,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use super::blocks::zeroed;
+use super::blocks::{Blank, Zeros};
 
 /// The extension of a segment that is being made.
 pub const UNDER_WAY: &str = "work";
@@ -58,17 +59,24 @@ impl Shared {
         if state.ended { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
     }
 
-    /// Makes a segment, and gives it its name. Who takes it by that name, and says so, is heard after this has been noted.
-    fn make(&self, ready: &Path, bytes: u64) {
+    /// Makes one segment, and waits until it is taken; whether there will be another. One that can't be made is made when it
+    /// is needed. Who takes it by its name, and says so, is heard after this has been noted.
+    fn make(&self, ready: &Path, zeros: &Zeros) -> bool {
         let work = ready.with_extension(UNDER_WAY);
-        let made = zeroed(&work, bytes, |zeros| self.rest(zeros));
+        let blank = Blank::create(&work);
+        let made = match self.wanted() {
+            Some(bytes) => blank.and_then(|blank| blank.fill(zeros, bytes, |zeros| self.rest(zeros))),
+            None => Err(io::ErrorKind::Interrupted.into()),
+        };
         let mut state = self.state();
         if made.and_then(|_| std::fs::rename(&work, ready)).is_err() {
-            // It is then made when it is needed. What can't be removed is written over by the next.
+            // What can't be removed is written over by the next.
             drop(std::fs::remove_file(&work));
         }
         (state.bytes, state.due) = (None, 0);
         self.zeros.store(ALL, Ordering::Relaxed);
+        let ready = |state: &mut State| !state.ended && self.zeros.load(Ordering::Relaxed) == ALL;
+        !self.changed.wait_while(state, ready).unwrap_or_else(PoisonError::into_inner).ended
     }
 }
 
@@ -88,9 +96,8 @@ impl Ahead {
         let shared = Arc::new(Shared::default());
         let work = Arc::clone(&shared);
         let thread = std::thread::Builder::new().name("ledger-next".into()).spawn(move || {
-            while let Some(bytes) = work.wanted() {
-                work.make(&ready, bytes);
-            }
+            let zeros = Zeros::new();
+            while work.make(&ready, &zeros) {}
         })?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -115,6 +122,7 @@ impl Ahead {
             self.shared.zeros.store(0, Ordering::Relaxed);
         }
         drop(state);
+        self.shared.changed.notify_one();
     }
 }
 

@@ -42,62 +42,90 @@ pub fn free_bytes(dir: &Path) -> io::Result<u64> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
-/// Makes a file of that many zeros whose blocks are all there, durable but for its name. `rest` is called between the writes
-/// with the number of zeros so far, and may end it.
-///
-/// # Errors
-/// What the disk or `rest` says.
-pub fn zeroed(path: &Path, bytes: u64, mut rest: impl FnMut(u64) -> io::Result<()>) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    allocate(&file, bytes)?;
-    let room = vec![0; ZEROS_BYTES + PAGE_BYTES];
-    let aligned = room.as_ptr().align_offset(PAGE_BYTES);
-    let zeros = room.get(aligned..).and_then(|zeros| zeros.get(..ZEROS_BYTES)).unwrap_or(&room);
-    let mut past = PastTheCache::of(path);
-    let mut at = 0;
-    while at < bytes {
-        let length = zeros.len().min(usize::try_from(bytes - at).unwrap_or(zeros.len()));
-        past.write(&file, zeros.get(..length).unwrap_or_default(), at)?;
-        at += length as u64;
-        if at < bytes {
-            rest(at)?;
-        }
-    }
-    file.sync_all()?;
-    Ok(file)
-}
-
 /// Makes a file of that length whose blocks are all there: at once where the file system can, else with zeros.
 ///
 /// # Errors
 /// What the disk says.
 pub fn allocated(path: &Path, bytes: u64) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    if reserved(&file, bytes)? { Ok(file) } else { zeroed(path, bytes, |_| Ok(())) }
+    let blank = Blank::create(path)?;
+    if reserved(&blank.file, bytes)? { Ok(blank.file) } else { blank.fill(&Zeros::new(), bytes, |_| Ok(())) }
 }
 
-/// A file that is written without the page cache, as far as the file system can.
-struct PastTheCache(Option<File>);
+/// Zeros as they can be written without the page cache.
+#[derive(Debug)]
+pub struct Zeros {
+    room: Vec<u8>,
+    /// Where in it a page begins.
+    aligned: usize,
+}
 
-impl PastTheCache {
-    fn of(path: &Path) -> Self {
+impl Zeros {
+    /// Some of them: [`ZEROS_BYTES`].
+    pub fn new() -> Self {
+        let room = vec![0; ZEROS_BYTES + PAGE_BYTES];
+        Self { aligned: room.as_ptr().align_offset(PAGE_BYTES), room }
+    }
+
+    fn some(&self, bytes: u64) -> &[u8] {
+        let length = usize::try_from(bytes).unwrap_or(ZEROS_BYTES).min(ZEROS_BYTES);
+        // An address that can't be aligned is refused by the disk, and then written another way.
+        let from = self.room.get(self.aligned..).filter(|from| from.len() >= length).unwrap_or(&self.room);
+        from.get(..length).unwrap_or_default()
+    }
+}
+
+/// An empty file that is to hold zeros.
+#[derive(Debug)]
+pub struct Blank {
+    file: File,
+    /// The same without the page cache, as far as the file system can.
+    past: Option<File>,
+}
+
+impl Blank {
+    /// Makes it; what was there under that name is gone.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
         let flags = i32::try_from(OFlags::DIRECT.bits()).unwrap_or_default();
-        Self(OpenOptions::new().write(true).custom_flags(flags).open(path).ok())
+        Ok(Self { file, past: OpenOptions::new().write(true).custom_flags(flags).open(path).ok() })
+    }
+
+    /// Fills it with so many zeros, so that its blocks are all there, and all of it durable but for its name. `rest` is
+    /// called between the writes with the number of zeros so far, and may end it.
+    ///
+    /// # Errors
+    /// What the disk or `rest` says.
+    pub fn fill(mut self, zeros: &Zeros, bytes: u64, mut rest: impl FnMut(u64) -> io::Result<()>) -> io::Result<File> {
+        allocate(&self.file, bytes)?;
+        let mut at = 0;
+        while at < bytes {
+            let some = zeros.some(bytes - at);
+            self.write(some, at)?;
+            at += some.len() as u64;
+            if at < bytes {
+                rest(at)?;
+            }
+        }
+        self.file.sync_all()?;
+        Ok(self.file)
     }
 
     /// Writes zeros, so that they are on their way to the disk and nobody who syncs another file has to bring them there.
-    fn write(&mut self, file: &File, zeros: &[u8], at: u64) -> io::Result<()> {
-        if let Some(direct) = &self.0
+    fn write(&mut self, zeros: &[u8], at: u64) -> io::Result<()> {
+        if let Some(past) = &self.past
             && zeros.len().is_multiple_of(PAGE_BYTES)
         {
-            match direct.write_all_at(zeros, at) {
+            match past.write_all_at(zeros, at) {
                 // One that can't says so at the first.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.0 = None,
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.past = None,
                 done => return done,
             }
         }
-        file.write_all_at(zeros, at)?;
-        file.sync_data()
+        self.file.write_all_at(zeros, at)?;
+        self.file.sync_data()
     }
 }
 
@@ -116,11 +144,11 @@ mod tests {
             // What was there before does not show through.
             std::fs::write(&path, vec![b'x'; 2 * ZEROS_BYTES]).unwrap();
             let mut told = Vec::new();
-            zeroed(&path, bytes, |at| {
+            let note = |at| {
                 told.push(at);
                 Ok(())
-            })
-            .unwrap();
+            };
+            Blank::create(&path).unwrap().fill(&Zeros::new(), bytes, note).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), vec![0; usize::try_from(bytes).unwrap()]);
             assert!(std::fs::metadata(&path).unwrap().blocks() * 512 >= bytes);
             let between = (1..bytes.div_ceil(PIECE)).map(|n| n * PIECE);
@@ -132,13 +160,12 @@ mod tests {
     fn who_can_not_write_past_the_cache_writes_through_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("zeros");
-        let file = File::create_new(&path).unwrap();
+        let mut blank = Blank::create(&path).unwrap();
         // An address that hardly a disk takes: most file systems refuse it, as some do with any.
-        let room = vec![0; PAGE_BYTES * 3];
-        let odd = room.as_ptr().align_offset(PAGE_BYTES) + 1;
-        let mut past = PastTheCache::of(&path);
+        let zeros = Zeros::new();
+        let odd = zeros.aligned + 1;
         for at in [0, PAGE_BYTES as u64] {
-            past.write(&file, &room[odd..odd + PAGE_BYTES], at).unwrap();
+            blank.write(&zeros.room[odd..odd + PAGE_BYTES], at).unwrap();
         }
         assert_eq!(std::fs::read(&path).unwrap(), vec![0; 2 * PAGE_BYTES]);
     }

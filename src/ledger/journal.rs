@@ -19,7 +19,7 @@ use rustix::{
 
 use super::{
     ahead::{Ahead, UNDER_WAY},
-    blocks::{PAGE_BYTES, ZEROS_BYTES, allocate, allocated, free_bytes, zeroed},
+    blocks::{Blank, PAGE_BYTES, ZEROS_BYTES, Zeros, allocate, allocated, free_bytes},
     frame::{FRAME_HEADER_BYTES, FRAME_MAX_BYTES, Raw},
     store::Place,
 };
@@ -275,7 +275,7 @@ impl Journal {
         if !segments(dir)?.is_empty() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there are segments already"));
         }
-        drop(zeroed(&dir.join(NEXT), sizes.first, |_| Ok(()))?);
+        drop(Blank::create(&dir.join(NEXT))?.fill(&Zeros::new(), sizes.first, |_| Ok(()))?);
         let (file, capacity) = Self::segment(dir, 0, 0, sizes.first, 0)?;
         Ok(Self::at(dir, sizes, file, 0, SEGMENT_HEADER_BYTES as u64, capacity))
     }
