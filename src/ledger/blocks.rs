@@ -119,8 +119,8 @@ impl Blank {
             && zeros.len().is_multiple_of(PAGE_BYTES)
         {
             match past.write_all_at(zeros, at) {
-                // One that can't says so at the first.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.past = None,
+                // One that can't says so at the first, each in its own way.
+                Err(error) if error.kind() != io::ErrorKind::StorageFull => self.past = None,
                 done => return done,
             }
         }
@@ -168,5 +168,15 @@ mod tests {
             blank.write(&zeros.room[odd..odd + PAGE_BYTES], at).unwrap();
         }
         assert_eq!(std::fs::read(&path).unwrap(), vec![0; 2 * PAGE_BYTES]);
+    }
+
+    #[test]
+    fn who_is_refused_past_the_cache_for_another_reason_writes_through_it_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("zeros");
+        let mut blank = Blank::create(&path).unwrap();
+        blank.past = Some(File::open(&path).unwrap());
+        blank.fill(&Zeros::new(), 2 * PIECE, |_| Ok(())).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), vec![0; 2 * ZEROS_BYTES]);
     }
 }

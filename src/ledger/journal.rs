@@ -237,7 +237,7 @@ pub fn sync_dir(dir: &Path) -> io::Result<()> {
 /// How large segments are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sizes {
-    /// The first one, in bytes.
+    /// The first one, in bytes; never smaller than its header.
     pub first: u64,
     /// The others at most, in bytes: each is twice as large as the one before.
     pub others: u64,
@@ -275,8 +275,14 @@ impl Journal {
         if !segments(dir)?.is_empty() {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there are segments already"));
         }
-        drop(Blank::create(&dir.join(NEXT))?.fill(&Zeros::new(), sizes.first, |_| Ok(()))?);
-        let (file, capacity) = Self::segment(dir, 0, 0, sizes.first, 0)?;
+        let (part, bytes) = (dir.join(NEXT), sizes.first.max(SEGMENT_HEADER_BYTES as u64));
+        let filled = Blank::create(&part).and_then(|blank| blank.fill(&Zeros::new(), bytes, |_| Ok(())));
+        if let Err(error) = filled {
+            // What can't be removed is written over by the next attempt.
+            drop(std::fs::remove_file(&part));
+            return Err(error);
+        }
+        let (file, capacity) = Self::segment(dir, 0, 0, bytes, 0)?;
         Ok(Self::at(dir, sizes, file, 0, SEGMENT_HEADER_BYTES as u64, capacity))
     }
 

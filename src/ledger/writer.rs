@@ -188,8 +188,9 @@ impl Waiting {
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        // Whoever waits for an answer is told that there will be none.
+        // Whoever waits for an answer is told that there will be none, those first whose calls were taken: the list is swapped.
         self.calls.close();
+        self.taken.clear();
         self.calls.take(&mut self.taken);
         self.taken.clear();
     }

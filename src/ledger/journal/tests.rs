@@ -248,3 +248,25 @@ fn only_failed_checks_are_charged() {
     assert_eq!((budget.0, end.torn()), (0, false));
     assert!(found.len() < 8, "{}", found.len());
 }
+
+#[test]
+fn a_first_segment_has_room_for_its_header_however_small_it_is_to_be() {
+    for first in [1, 0, 31, 32, 33, 5_000] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::create(dir.path(), Sizes { first, ..SIZES }).unwrap();
+        for n in 0..20 {
+            journal.append(&mut frame(n, 1_000), n).unwrap();
+            journal.follow();
+        }
+        drop(journal);
+        assert_eq!(firsts(dir.path()), (0..20).collect::<Vec<_>>(), "{first}");
+    }
+}
+
+/// On a full disk, half a segment would take what room there is left. No disk takes a file of this size, and none begins it.
+#[test]
+fn a_journal_that_can_not_be_made_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    Journal::create(dir.path(), Sizes { first: u64::MAX, ..SIZES }).unwrap_err();
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+}

@@ -133,3 +133,23 @@ fn what_waits_together_and_fits_no_frame_is_committed_in_turn() {
     }
     assert_eq!(core.tip.size(), 1 + 241 * 256 + 120 + 8);
 }
+
+/// A panic ends the writer over one call. Those that it had taken with it, and those that came after, are told.
+#[test]
+fn whoever_waits_behind_a_call_that_ends_the_writer_is_told() {
+    let calls = Arc::new(Calls::new());
+    let add = |n| {
+        let (answer, answered) = oneshot::channel();
+        calls.add(Command::Append(job(n, draft(n)), answer)).unwrap();
+        answered
+    };
+    let mut answered = vec![add(1), add(2), add(3)];
+    let mut waiting = Waiting::new(Arc::clone(&calls));
+    let first = waiting.next();
+    answered.push(add(4));
+    drop((first, waiting));
+    for answered in &mut answered {
+        assert_eq!(answered.try_recv().unwrap_err(), oneshot::error::TryRecvError::Closed);
+    }
+    assert_eq!(calls.add(Command::Append(job(5, draft(5)), oneshot::channel().0)), Err(AppendError::stopped()));
+}

@@ -241,3 +241,59 @@ async fn a_start_is_told_to_its_end() {
         std::fs::remove_file(dir.path().join("snapshot")).ok();
     }
 }
+
+/// A snapshot is made anywhere in the journal, also at the very end of a segment that is left after it.
+#[tokio::test]
+async fn a_start_goes_on_from_it_wherever_it_was_made() {
+    let (dir, aside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let ledger = Ledger::open(dir.path(), small_options(1)).unwrap();
+    while journal::segments(&dir.path().join("journal")).unwrap().len() < 3 {
+        let mut large = draft(ledger.size());
+        large.body.insert("pad".into(), json!("x".repeat(2_000)));
+        let size = ledger.append_next(start(), vec![large]).await.unwrap().size;
+        ledger.save_snapshot(size, b"folded".to_vec()).await.unwrap();
+        std::fs::copy(dir.path().join("snapshot"), aside.path().join(size.to_string())).unwrap();
+    }
+    let end = ledger.size();
+    drop(ledger);
+    for size in 2..=end {
+        std::fs::copy(aside.path().join(size.to_string()), dir.path().join("snapshot")).unwrap();
+        let ledger = Ledger::open(dir.path(), small_options(2)).unwrap();
+        assert_eq!(ledger.snapshot(), Some((size, &b"folded"[..])));
+        assert_eq!(ledger.size(), end);
+        ledger.history_check().unwrap().run(1, &mut |_| ()).unwrap();
+    }
+}
+
+/// What stands behind the last frame of a segment that was left is found, near and far, with a snapshot before it and without.
+#[tokio::test]
+async fn what_stands_behind_a_segment_that_was_left_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(dir.path(), small_options(1)).unwrap();
+    append_until(&ledger, 0).await;
+    ledger.save_snapshot(ledger.size(), b"folded".to_vec()).await.unwrap();
+    append_until(&ledger, 4).await;
+    drop(ledger);
+    let snapshot = std::fs::read(dir.path().join("snapshot")).unwrap();
+    let mut all = journal::segments(&dir.path().join("journal")).unwrap();
+    all.pop();
+    for (number, path) in all {
+        let whole = std::fs::read(&path).unwrap();
+        let end = journal::pieces(&whole, number).unwrap().2.at;
+        assert!(end < whole.len());
+        for at in [end, whole.len() - 1] {
+            let mut bytes = whole.clone();
+            bytes[at] = 1;
+            std::fs::write(&path, &bytes).unwrap();
+            let words = format!("{} bytes at the end of segment {number} are no whole frame", at + 1 - end);
+            assert!(report(dir.path()).found().iter().any(|fault| fault.words == words), "{words}");
+            std::fs::write(dir.path().join("snapshot"), &snapshot).unwrap();
+            let words = format!("the segment before segment {} is damaged at its end", number + 1);
+            let refusal = Ledger::open(dir.path(), small_options(9)).unwrap_err().to_string();
+            assert!(refusal.ends_with(&words), "{refusal}");
+            refused(dir.path(), &refusal);
+        }
+        std::fs::write(&path, &whole).unwrap();
+    }
+    drop(Ledger::open(dir.path(), small_options(3)).unwrap());
+}
