@@ -105,10 +105,15 @@ impl Ahead {
     /// Sees to it that of a segment of so many bytes so many zeros are there; returns at once. One that is ready, or could not
     /// be made, is left as it is until it is taken.
     pub fn reach(&self, bytes: u64, due: u64) {
-        if self.shared.zeros.load(Ordering::Relaxed) >= due {
+        let enough = || self.shared.zeros.load(Ordering::Relaxed) >= due;
+        if enough() {
             return;
         }
         let mut state = self.shared.state();
+        // It may have become ready in between: an order would be left over, for one of another size.
+        if enough() {
+            return;
+        }
         state.bytes.get_or_insert(bytes);
         state.due = state.due.max(due);
         drop(state);
