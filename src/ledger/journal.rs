@@ -332,6 +332,7 @@ impl Journal {
             Some(file) if found >= need => (file, found),
             Some(_) | None => (allocated(&now, bytes)?, bytes),
         };
+        // A whole page, as of a frame: what is behind it is not read from the disk first.
         let mut page = [0; PAGE_BYTES];
         for (to, from) in page.iter_mut().zip(header(number, first)) {
             *to = from;
